@@ -67,7 +67,11 @@ def prepare_files(logs: Logs, spans: Iterable[Span | None]) -> None:
     known = [span for span in spans if span is not None]
     for log in _several(logs):
         times = [
-            time for span in known for place in _places(log, span) if _covers(log, *place) for time in _points(*place)
+            time
+            for span in known
+            for window in _places(log, span)
+            if _covers(log, *window)
+            for time in _points(*window)
         ]
         log.prepare(times)
         log.grid()
@@ -78,25 +82,26 @@ def evidence_of_sensors(logs: Logs, claims: Mapping[str, Claim], span: Span | No
 
     Fields that a log tells of and the file does not claim have evidence too. Gaps are of claimed fields alone.
     """
-    found: Found = ([], [], [])
+    said: Found = ([], [], [])
     for log in _several(logs):
-        for part, more in zip(found, _of_log(log, claims, span), strict=True):
+        for part, more in zip(said, _of_log(log, claims, span), strict=True):
             part.extend(more)  # type: ignore[arg-type]  # both lists are of one kind
-    covered = {field for evidence in found[0] for field in evidence.fields}
-    gaps = [dataclasses.replace(gap, fields=left) for gap in found[2] if (left := tuple(field for field in gap.fields if field not in covered))]  # fmt: skip
-    return found[0], found[1], gaps
+    covered = {field for evidence in said[0] for field in evidence.fields}
+    gaps = [dataclasses.replace(gap, fields=left) for gap in said[2] if (left := tuple(field for field in gap.fields if field not in covered))]  # fmt: skip
+    return said[0], said[1], gaps
 
 
 def _of_log(log: SensorTracks, claims: Mapping[str, Claim], span: Span | None) -> Found:
     title = log.record.title
     told = tuple(name for name in dict.fromkeys((*log.tracks, *log.echoes, *log.empty)) if name in claims)
     if span is None:
-        return [], [], [Gap(told, f"the file states no time, so {title} tells nothing of it", "Give the file in a format that keeps its time.")] if told else []  # fmt: skip
+        why = f"the file states no time, so {title} tells nothing of it"
+        return [], [], [Gap(told, why, "Give the file in a format that keeps its time.")] if told else []
     placed = _placed(log, span)
     if isinstance(placed, Gap):
         return [], [], [dataclasses.replace(placed, fields=told)] if told else []
     gaps = [_untold(log, name) for name in told if name not in log.tracks]
-    times = sorted({time for place in placed for time in _points(*place)})
+    times = sorted({time for window in placed for time in _points(*window)})
     log.prepare(times)
     evidence: list[Evidence] = []
     for name, tracks in log.tracks.items():
@@ -136,7 +141,7 @@ def _placed(log: SensorTracks, span: Span) -> list[tuple[int, int]] | Gap:
     """Where the file lies in the log, or why it does not."""
     record = log.record
     places = _places(log, span)
-    inside = [place for place in places if _covers(log, *place)]
+    inside = [window for window in places if _covers(log, *window)]
     covers = f"{record.title} covers {_period(record.start, record.end, record.zone)}"
     if len(places) == 1 and inside:
         return inside
@@ -168,7 +173,7 @@ def _of_track(
 ) -> Evidence | Gap:
     """Evidence of one track at the places where the file may be, or why there is none."""
     name, record = track.field.name, log.record
-    first, last = min(place[0] for place in placed), max(place[1] for place in placed)
+    first, last = min(window[0] for window in placed), max(window[1] for window in placed)
     fault = track.fault(first, last)
     if fault is not None:
         why = f"{track.channel} in {record.title} is {fault.kind} since {utc(fault.since).replace('T', ' ')}"
@@ -177,7 +182,7 @@ def _of_track(
     if track.logged.kind == "last-measured" and gap > FRESH:
         why = f"{track.channel} in {record.title} keeps what was measured last, {age(gap)} away from the file: stale"
         return Gap((name,), why, "Measure it with the file.")
-    times = [time for place in placed for time in _points(*place)]
+    times = [time for window in placed for time in _points(*window)]
     mean, std = track.at(times)
     value = float(mean.mean())
     variance = float((std**2).mean() + mean.var()) + track.noise**2 + track.bias**2
