@@ -17,6 +17,8 @@ from scenarios.validate.output.words import detectable_text, share_text, shorten
 _COLOURS = {"agrees": "green", "disagrees": "bold red", "stale": "bold yellow", "unverifiable": "dim"}
 _ORDER = {"disagrees": 0, "stale": 1, "agrees": 2}
 MOST_CAUSES = 3
+MOST_FAULTS = 20
+"""Faults in time that are listed."""
 WIDE = 110
 """Columns of a terminal from which the table says which errors would have been finding."""
 
@@ -35,9 +37,15 @@ def print_validated(session: ValidatedSession, console: Console | None = None) -
         console.print(
             f"[bold]{len(done)} files[/]: {good} without a finding, {len(done) - good - unread} with findings, {unread} not validated"
         )
-    if session.timeline is not None and session.timeline.faults:
+    faults = session.timeline.faults if session.timeline is not None else ()
+    if faults:
         console.print()
-        _print_pairs([("[bold]in time[/]", escape(short(fault.words))) for fault in session.timeline.faults], console)
+        pairs = [
+            ("" if number else "[bold]in time[/]", escape(short(fault.words)))
+            for number, fault in enumerate(faults[:MOST_FAULTS])
+        ]
+        left = len(faults) - MOST_FAULTS
+        _print_pairs([*pairs, *([("", f"and {left} more: --out and --json have them")] if left > 0 else [])], console)
     if session.interrupted:
         console.print("\n[bold yellow]interrupted[/]: not all files were validated")
 
