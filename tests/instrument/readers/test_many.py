@@ -74,7 +74,10 @@ def test_files_come_in_order_with_their_errors(tmp_path: Path) -> None:
 
 
 def test_a_file_that_ends_its_worker_takes_no_other_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    names = [f"{ {3: 'hang', 4: 'die', 11: 'die', 8: 'memory', 13: 'class', 15: 'within'}.get(number, 'a') }{number}" for number in range(20)]
+    names = [
+        f"{ {3: 'hang', 4: 'die', 11: 'die', 8: 'memory', 13: 'class', 15: 'within'}.get(number, 'a') }{number}"
+        for number in range(20)
+    ]
     paths = files(tmp_path, names)
     list(read_vendor_many(paths[:2]))  # the workers are up
     monkeypatch.setattr(reading.formats, "parse", _unruly)
@@ -82,7 +85,13 @@ def test_a_file_that_ends_its_worker_takes_no_other_with_it(tmp_path: Path, monk
     results = outcomes(paths, timeout=1.0)
     assert time.monotonic() - started < 60
     for number, (name, result) in enumerate(zip(names, results, strict=True)):
-        expected = {"h": "more than 1 s", "d": "exit code 7", "m": "more memory", "c": "_NeedsMore: a", "w": "is wrong"}.get(name[0])
+        expected = {
+            "h": "more than 1 s",
+            "d": "exit code 7",
+            "m": "more memory",
+            "c": "_NeedsMore: a",
+            "w": "is wrong",
+        }.get(name[0])
         assert (result == number) if expected is None else (expected in str(result)), (name, result)
 
 

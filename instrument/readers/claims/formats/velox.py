@@ -27,8 +27,6 @@ RULES = (
     rule("dwell", r"Scan\.DwellTime", "s"),
     rule("line_time", r"Scan\.LineTime", "s"),
     rule("scan_rotation", r"Scan\.ScanRotation", "rad"),
-    rule("field_of_view.x", r"Optics\.FullScanFieldOfView\.x", "m"),
-    rule("field_of_view.y", r"Optics\.FullScanFieldOfView\.y", "m"),
     rule("instrument", r"Instrument\.ComputerName", None),
     rule("detector", r"BinaryResult\.Detector", None),
 )
@@ -73,14 +71,18 @@ def _of_detector(raw: Mapping[str, Value]) -> Found:
         key = f"{prefix}{part}"
         if key in raw and (claim := number_claim(name, key, raw[key], unit)) is not None:
             yield name, claim
-    if kind == _SCANNING:
-        scan = {
-            "frame_time": ("Scan.FrameTime", "s"),
-            "columns": ("Scan.ScanSize.width", ""),
-            "rows": ("Scan.ScanSize.height", ""),
-        }
-        for name, (key, unit) in scan.items():
-            if (finite_number(raw.get(key)) or 0.0) > 0 and (
-                claim := number_claim(name, key, raw[key], unit)
-            ) is not None:
-                yield name, claim
+    if kind != _SCANNING:
+        return
+    names = {"frame_time": ("Scan.FrameTime", "s")}
+    if _is_whole(raw):  # of a part of the frame the file states sizes of the whole
+        names |= {"columns": ("Scan.ScanSize.width", ""), "rows": ("Scan.ScanSize.height", "")}
+        names |= {f"field_of_view.{side}": (f"Optics.FullScanFieldOfView.{side}", "m") for side in "xy"}
+    for name, (key, unit) in names.items():
+        if (finite_number(raw.get(key)) or 0.0) > 0 and (claim := number_claim(name, key, raw[key], unit)) is not None:
+            yield name, claim
+
+
+def _is_whole(raw: Mapping[str, Value]) -> bool:
+    """Whether the whole frame was scanned; the scan's area is stated as shares of the frame."""
+    sides = {"left": 0.0, "top": 0.0, "right": 1.0, "bottom": 1.0}
+    return all(finite_number(raw.get(f"Scan.ScanArea.{side}", share)) == share for side, share in sides.items())
