@@ -28,7 +28,7 @@ def write_corrected(
     A change is {"recording", "field", "place", "before", "after", "evidence"}. ExportError where the format keeps no corrections, where the copy would be the
     original or lie in it, where there is something already, and where a recording is not one of the file's; nothing is left then.
     """
-    _check(original, copy)
+    check_copy(original, copy)
     if not recordings or any(item.signal is None for item in recordings):
         raise ExportError(
             str(original), "is corrected only together with its data", "Read the recordings with their signals."
@@ -51,7 +51,7 @@ def write_corrected(
     return changes
 
 
-def _check(original: Path, copy: Path) -> None:
+def check_copy(original: Path, copy: Path) -> None:
     """ExportError unless ``copy`` is a new path of the same format outside of ``original``."""
     where = str(copy)
     if original.suffix.lower() not in KINDS:

@@ -10,7 +10,7 @@ import numpy as np
 
 from instrument.export.record import Recording
 from instrument.export.tree import GROUP, SCHEMA, axes_of, corrected_axes, recording_of, slug
-from instrument.export.writers.hdf5 import plain, read_tree
+from instrument.export.writers.hdf5 import plain
 from instrument.readers.signals import VendorError
 from twin.records import Axis, Claim, Claims, Signal, Value, collect, flatten
 
@@ -56,7 +56,7 @@ def trees_of(path: Path) -> list[dict[str, Any]]:
 
         root: Any = zarr.open_group(str(path), mode="r")
         places = [f"Experiments/{name}/metadata/{GROUP}" for name in sorted(root["Experiments"])]
-        groups = [root[place] for place in places if place in root]
+        groups = [root[where] for where in places if where in root]
         return [_attributes(group) for group in groups if group.attrs.get("schema") == SCHEMA]
     with h5py.File(path, "r") as file:
         places = [
@@ -76,14 +76,17 @@ def _members(file: Any, where: str) -> list[str]:
 
 
 def tree_in(group: Any) -> dict[str, Any] | None:
-    """The tree that an h5py group holds as datasets (EMD, NXem) or as attributes (HyperSpy); None where it holds none."""
+    """The tree that an h5py group holds as JSON (EMD, NXem) or as attributes (HyperSpy); None where it holds none. ValueError where it is damaged."""
     import h5py
 
     stated = group.get("schema") if "schema" in group else group.attrs.get("schema")
     if isinstance(stated, h5py.Dataset):
-        if stated.shape == () and plain(stated[()]) == SCHEMA:
-            return read_tree(group, skip=("links",))
-        return None
+        if stated.shape != () or plain(stated[()]) != SCHEMA:
+            return None
+        record = group.get("record")
+        if not isinstance(record, h5py.Dataset) or record.shape != ():
+            raise ValueError("the claims and verdicts that emtwin wrote are damaged (no record)")
+        return json.loads(str(plain(record[()])))
     return _attributes(group) if stated is not None and plain(stated) == SCHEMA else None
 
 
@@ -103,8 +106,8 @@ def restored(signal: Signal, tree: Any) -> Signal:
     claims, repeated = stated_claims(recording)
     title, kind = str(tree.get("title", "")), tree.get("kind", signal.kind)
     raw: dict[str, Value] = dict(signal.raw)
-    if isinstance(stored := tree.get("raw"), str):
-        raw = flatten(json.loads(stored))
+    if "raw" in tree:
+        raw = flatten(tree["raw"])
     raw |= {
         f"{PREFIX}.{key}": value
         for key, value in flatten({name: item for name, item in tree.items() if name != "raw"}).items()

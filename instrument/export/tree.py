@@ -53,6 +53,16 @@ def tree_of(recording: Recording, signal: Signal) -> Tree:
     }
 
 
+def shown(tree: Tree, **further: Any) -> Tree:
+    """What HDF5 keeps of a tree: verdicts that say something and evidence as values to look at, and all of it (with ``further`` entries) as JSON in ``record``.
+
+    A dataset for each value of every claim would make files of many recordings slow to read.
+    """
+    told = {name: verdict for name, verdict in tree["verdicts"].items() if verdict["status"] != "unverifiable"}
+    record = json.dumps({**tree, **further}, ensure_ascii=False)
+    return {"schema": SCHEMA, "record": record, "verdicts": told, "evidence": tree["evidence"]}
+
+
 def recording_of(tree: Mapping[str, Any], signal: Signal | None = None) -> Recording:
     """The recording that a tree was made of, with its ``signal`` as it is read. ValueError for another schema, or a damaged tree."""
     if tree.get("schema") != SCHEMA:

@@ -65,6 +65,7 @@ def validate(
     zone: Any = None,
     x: Any = None,
     cell_error: float = CELL_ERROR,
+    spherical: float | None = None,
     false_alarms: float = FALSE_ALARMS,
     progress: Callable[[str, float | None], None] | None = None,
     further: Further = Further(),
@@ -73,7 +74,8 @@ def validate(
 
     ``data``: what `instrument.readers.read_vendor` reads from a file (a list of `twin.records.Signal`, or one of them), or what `twin.simulate` returns.
     ``specimen``: the crystal that is seen ("SrTiO3", the path of a CIF, a `twin.Sample`), along ``zone`` with ``x`` to the right; its cell is known to the
-    relative rms ``cell_error``. ``false_alarms``: the rate of correct recordings in which anything is said to disagree, over all fields together.
+    relative rms ``cell_error``; "amorphous" is a film. ``spherical``: C30 of the lens in
+    angstrom, 0 for a corrected one (None: as the file claims). ``false_alarms``: the rate of correct recordings in which anything is said to disagree, over all fields together.
     ``further``: evidence from outside of the recording (sensors, other files).
 
     Returns a `Validation`: verdicts with standard deviations, suggested values with errors, causes with probabilities; notebooks show it.
@@ -89,7 +91,7 @@ def validate(
     if not parts:
         raise BadInput("data", "is an empty list", "Give the signals of a file, or an array with coordinates.")
     signals = [signal_of(part, "data" if len(parts) == 1 else f"data[{number}]") for number, part in enumerate(parts)]
-    known = Known(specimen, zone, x, cell_error)
+    known = Known(specimen, zone, x, cell_error, spherical)
     tell = progress or _quiet
     name = signals[0].path or "data"
     with double_precision():

@@ -16,9 +16,13 @@ THRESHOLD, LEAST_RISE = 5.5, 0.03
 MAX_ONSETS = 8
 SMOOTHINGS, STEEP = (1.0, 1.6, 2.5, 4.0, 6.0), 6.0
 """Smoothings in channels that are tried for the place of an onset, and the standard deviations that its slope must have."""
-SHARED = 4.0
-"""Ratio of the variance of sums of channels to that of second differences of single ones, since cameras share noise between channels (10 against 28 counts an
-electron for an Enfinium: 3; more is taken)."""
+SECOND = np.array([1.0, -2.0, 1.0]) / np.sqrt(6.0)
+"""Second difference that leaves white noise its variance."""
+CHI_MEDIAN = 0.455
+"""Median of a squared standard Gaussian."""
+MOST_SHARED = 8.0
+"""Largest ratio of the variance of sums of channels to that of single ones: cameras share noise between channels (an Enfinium: 10 against 28 counts an
+electron), and have a fixed pattern of their gain."""
 
 
 class Peak(NamedTuple):
@@ -130,16 +134,19 @@ def _rises(values: np.ndarray, width: int) -> list[Rise]:
 
 
 def _variance(logs: np.ndarray, width: int) -> np.ndarray:
-    """Variance of means over ``width`` channels at each channel, by neighbouring channels with the noise that they share."""
-    steps = np.convolve(logs, np.array([1.0, -2.0, 1.0]) / np.sqrt(6.0), mode="same") ** 2
+    """Variance of means over ``width`` channels at each channel: that of single channels around, times what neighbours share."""
+    steps = np.convolve(logs, SECOND, mode="same") ** 2
     steps[:2], steps[-2:] = steps[2], steps[-3]
     window = 8 * width + 1
-    single = np.convolve(
-        np.pad(np.minimum(steps, np.quantile(steps, 0.95)), window // 2, mode="edge"),
-        np.ones(window) / window,
-        mode="valid",
+    clipped = np.minimum(steps, np.quantile(steps, 0.95))
+    single = np.convolve(np.pad(clipped, window // 2, mode="edge"), np.ones(window) / window, mode="valid")
+    # means over one width side by side, against single channels; edges are few among them
+    blocks = logs[: len(logs) // width * width].reshape(-1, width).mean(axis=1)
+    scatter = np.convolve(blocks, SECOND, mode="valid") ** 2 * width
+    shared = (
+        float(np.median(scatter / np.maximum(single[width + width // 2 :: width][: len(scatter)], 1e-300))) / CHI_MEDIAN
     )
-    return SHARED * single / width
+    return min(max(shared, 1.0), MOST_SHARED) * single / width
 
 
 def _steepest(logs: np.ndarray, channel: int, width: int) -> tuple[float, float]:

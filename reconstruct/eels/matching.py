@@ -16,8 +16,8 @@ FACTOR_COST, SHIFT = 5.0, 20.0
 """Cost of another factor than 1, and the half width in eV of the (Cauchy) distribution of shifts of energy axes."""
 SLACK = 0.04
 """Relative error (log, rms) of a dispersion apart from such factors."""
-WEAK = 0.2
-"""Share of the strongest rise's significance from which rises are to be explained."""
+WEAK, CLEAR = 0.2, 30.0
+"""Share of the strongest rise's significance from which rises are to be explained, and the significance from which any is."""
 GAIN, COST, UNSEEN, STRONGEST = 1.5, 0.8, 1.5, 4.0
 """What a rise that is (not) explained counts, times its significance over 5 and at most `STRONGEST`; and what an edge costs that should be seen."""
 LEAST_WEIGHT = 3e-3
@@ -41,7 +41,7 @@ def match_edges(
     ``offset`` (eV): likeliest first, empty where nothing fits."""
     if not rises:
         return [], []
-    strongest = max(rise.significance for rise in rises)
+    strongest = min(max(rise.significance for rise in rises), CLEAR)
     kept = [rise for rise in rises if rise.significance > WEAK * strongest]
     known = [onset for onset in ONSETS if onset.element in {*elements, *OFTEN}]
     best: dict[tuple[Onset | None, ...], tuple[float, float, float]] = {}

@@ -20,7 +20,8 @@ class FitCheck:
     """One test of a fit: ``value`` of the statistic called ``name``, and the ``limit`` that a model which is right stays below.
 
     ``finding``: what the residual looks like and what that may be, used where the check fails; it names the cure. NaN fails.
-    Inputs stand in it as "{mask}": `Wording.named` calls them as the user does. ``measured``: what the data say of a number that was stated, with its rms error.
+    Inputs stand in it as "{mask}": `Wording.named` calls them as the user does. ``measured``: what the data say of a number that was
+    stated, with its rms error.
     """
 
     name: str

@@ -1,16 +1,22 @@
 """Side-cars and corrected copies of validated files: FILE.emtwin.json beside each, and a copy in which refuted values are replaced."""
 
+import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from instrument.export.corrected import write_corrected
+from instrument.export.corrected import check_copy, write_corrected
 from instrument.export.record import Sample
 from instrument.export.sidecar import SCHEMA, SUFFIX, sidecar
 from scenarios.export.validation import record_of_report
 from scenarios.io.atomic_output import write_whole
 from scenarios.io.errors import BadInput
+
+if TYPE_CHECKING:
+    from scenarios.validate.options import ValidateOptions
+
+_ONE = "Correct one file at a time."
 
 
 def sidecar_of(file: Path) -> Path:
@@ -42,10 +48,52 @@ def write_corrected_copy(
     record = record_of_report(report, "the report", folder, created, Sample())
     paths = {item.path for item in record.recordings}
     if len(paths) != 1:
-        raise BadInput(
-            f"--write-corrected {copy}", f"names one copy for {len(paths)} files", "Correct one file at a time."
-        )
+        raise BadInput(f"--write-corrected {copy}", f"names one copy for {len(paths)} files", _ONE)
     return write_corrected(Path(record.base) / paths.pop(), copy, record.recordings, record)
+
+
+def check_beside(paths: Sequence[Path], sidecar: bool, corrected: Path | None) -> None:
+    """BadInput, before anything is computed, where a side-car would replace a file of another kind, or a corrected copy cannot be made of ``paths``."""
+    from scenarios.validate.files import listed
+
+    if sidecar:
+        for file in listed(paths):
+            _check(sidecar_of(file))
+    if corrected is not None:
+        if len(paths) != 1:
+            raise BadInput(f"--write-corrected {corrected}", f"names one copy for {len(paths)} files", _ONE)
+        check_copy(paths[0], corrected)
+
+
+def write_beside(report: Mapping[str, Any], options: "ValidateOptions") -> "Written":
+    """What ``--sidecar`` and ``--write-corrected`` ask for."""
+    created = int(report["time_ns"])
+    sidecars = write_sidecars(report, created) if options.sidecar else []
+    changes = [] if options.corrected is None else write_corrected_copy(report, options.corrected, created)
+    return Written(tuple(sidecars), options.corrected, tuple(changes))
+
+
+@dataclasses.dataclass(frozen=True)
+class Written:
+    """Files that were written beside the validated ones: ``sidecars``, and the ``copy`` with its ``changes``."""
+
+    sidecars: tuple[Path, ...] = ()
+    copy: Path | None = None
+    changes: tuple[dict[str, Any], ...] = ()
+
+    def lines(self) -> list[str]:
+        """For people."""
+        lines = [f"side-car: {path}" for path in self.sidecars]
+        if self.copy is not None:
+            lines.append(f"corrected copy: {self.copy} ({len(self.changes)} changes)")
+            lines += [f"  {item['place']}: {item['before']} -> {item['after']}" for item in self.changes]
+        return lines
+
+    def as_dict(self) -> dict[str, Any]:
+        """For ``--json``: nothing where nothing was asked for."""
+        sidecars = {"sidecars": [str(path) for path in self.sidecars]} if self.sidecars else {}
+        copy = {"corrected": {"path": str(self.copy), "changes": list(self.changes)}} if self.copy is not None else {}
+        return sidecars | copy
 
 
 def _check(out: Path) -> None:

@@ -1,6 +1,7 @@
 """The job ``emtwin validate``: read the files, gather evidence, judge, write the page."""
 
 import dataclasses
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -132,6 +133,7 @@ def to_dict(session: ValidatedSession, options: ValidateOptions) -> dict[str, An
     """The object of ``--json``."""
     result = {
         "schema": SCHEMA,
+        "time_ns": time.time_ns(),
         "false_alarms": options.false_alarms,
         "specimen": None if options.known.specimen is None else str(options.known.specimen),
         "agrees": session.agrees,
@@ -163,7 +165,7 @@ def _file(item: ValidatedFile) -> dict[str, Any]:
 
 def write_page(session: ValidatedSession, options: ValidateOptions) -> None:
     """Draw the page, where one is asked for."""
-    if options.page is None:
+    if options.page is None or not session.files:
         return
     from scenarios.validate.page import page_of
 

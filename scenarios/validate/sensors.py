@@ -9,11 +9,10 @@ from instrument.core.journal import Journal
 from instrument.readers import read_log
 from instrument.readers.logs.log import SensorLog
 from reconstruct.api.models import load_table
-from reconstruct.validation.file_times import Span, span_of
+from reconstruct.validation.file_times import span_of
 from reconstruct.validation.recording import Further
-from reconstruct.validation.sensors.clock_offset import ClockOffset, FileClaims, estimate_clock_offset
-from reconstruct.validation.sensors.evidence import evidence_of_sensors, prepare_files
 from reconstruct.validation.sensors.records import LoggedSensor, SensorRecord
+from reconstruct.validation.sensors.session import SessionFile, evidence_of_session
 from reconstruct.validation.sensors.tracks import SensorTracks
 from scenarios.io.errors import BadInput
 from scenarios.io.progress import Progress
@@ -78,37 +77,20 @@ def _session(folder: Path) -> tuple[SensorRecord, str | None]:
     return SensorRecord(f"session {folder.name}", tuple(sensors), start, end), SESSION_TABLE
 
 
-def _offset_words(offset: ClockOffset) -> str:
-    """How the files' clock is off that of the log."""
-    seconds = offset.offset * 1e-9
-    fields = ", ".join(offset.fields)
-    if offset.beyond:
-        return f"the files' clock is {-seconds:+.0f} s off that of the log, by {fields} ({offset.probability:.0%}); taken into account"
-    return f"the files' times are taken {seconds / 3600:+g} h later for the log's clock, by {fields} ({offset.probability:.0%})"
-
-
 def evidence_of_logs(
     tracks: Sequence[SensorTracks], names: Sequence[str], signals: Sequence[Signal], progress: Progress
 ) -> dict[str, Further]:
     """What the logs say of each recording, by its name; without logs the recordings' own clocks against each other."""
-    spans: list[Span | None] = [span_of(signal.claims, signal.repeated) for signal in signals]
-    result: dict[str, Further] = {}
-    notes: dict[str, list[str]] = {name: [] for name in names}
-    for track in tracks:
-        files = [
-            FileClaims(signal.claims, span) for signal, span in zip(signals, spans, strict=True) if span is not None
-        ]
-        offset = estimate_clock_offset(track, files) if len(files) > 1 else None
-        if offset is not None:
-            for number, span in enumerate(spans):
-                if span is not None:
-                    spans[number] = offset.applied(span)
-                    notes[names[number]].append(_offset_words(offset))
+    files = [
+        SessionFile(name, signal.claims, span_of(signal.claims, signal.repeated))
+        for name, signal in zip(names, signals, strict=True)
+    ]  # fmt: skip
     if tracks:
         progress.stage("smoothing the logs at the files' times")
-        prepare_files(tracks, spans)
-    for name, signal, span in zip(names, signals, spans, strict=True):
-        evidence, contradictions, gaps = evidence_of_sensors(tracks, signal.claims, span) if tracks else ([], [], [])
-        own = () if span is None else span.contradictions
-        result[name] = Further(tuple(evidence), (*own, *contradictions), tuple(gaps), tuple(notes[name]))
+    said = evidence_of_session(tracks, files)
+    result = {}
+    for file in files:
+        evidence, contradictions, gaps = said[file.name]
+        own = () if file.span is None else file.span.contradictions
+        result[file.name] = Further(tuple(evidence), (*own, *contradictions), tuple(gaps))
     return result

@@ -74,7 +74,8 @@ def test_units_of_options_are_those_of_the_door(name: str) -> None:
     [
         (30.0, "angstrom", "", 0.1, "nm"), (0.5, "angstrom", "source", 1.0, "Å"), (0.02, "angstrom", "", 100.0, "pm"),
         (0.2, "angstrom", "pixel_x", 100.0, "pm"), (2e4, "angstrom", "thickness", 0.1, "nm"), (2e4, "angstrom", "C30", 1e-4, "µm"),
-        (0.3, "radian", "rotation", 180 / math.pi, "°"), (2e-4, "radian", "tilt.x", 1e3, "mrad"), (2e-7, "radian", "tilt.x", 1e9, "nrad"),
+        (0.3, "radian", "rotation", 180 / math.pi, "°"), (0.3, "radian", "scan_rotation", 180 / math.pi, "°"),
+        (1e4, "electron/angstrom^2", "dose", 1.0, "e/Å²"), (2e-4, "radian", "tilt.x", 1e3, "mrad"), (2e-7, "radian", "tilt.x", 1e9, "nrad"),
         (0.01, "1", "shear", 100.0, "%"), (2e5, "electronvolt", "", 1e-3, "keV"), (2e3, "pixel/radian", "", 1e-3, "px/mrad"),
         (3.0, "1/angstrom", "", 1.0, "1/Å"), (40.0, "pixel", "radius", 1.0, "px"),
     ],

@@ -9,6 +9,7 @@ _SYMBOLS = {
     "ohm": "Ω", "watt": "W", "pascal": "Pa", "tesla": "T", "count": "counts", "hertz": "Hz", "byte": "B", "pixel": "px", "1": "", "1e-6": "ppm",
 }  # fmt: skip
 _PREFIXES = {-15: "f", -12: "p", -9: "n", -6: "µ", -3: "m", 0: "", 3: "k", 6: "M", 9: "G", 12: "T"}
+_POWERS = {"2": "²", "3": "³"}
 _PLAIN = {"count", "electron", "1", "1e-6", "byte", "pixel"}
 """Units that take no prefix."""
 _ANGSTROM = (0.1, 10.0)
@@ -58,7 +59,7 @@ def _custom(size: float, unit: str, quantity: str) -> tuple[float, str] | None:
         return 100.0, "pm"
     if unit == "angstrom" and quantity.startswith("thickness"):
         return 0.1, "nm"
-    if unit == "radian" and quantity == "rotation":
+    if unit == "radian" and quantity.endswith("rotation"):
         return 180.0 / math.pi, "°"
     if unit == "1" and quantity in PERCENT_QUANTITIES:
         return 100.0, "%"
@@ -76,6 +77,9 @@ def symbol(unit: str) -> str:
 def _divisor(part: str) -> str:
     if part.startswith("sqrt(") and part.endswith(")"):
         return f"√{_divisor(part[5:-1])}"
+    base, _, power = part.partition("^")
+    if power in _POWERS:
+        return f"{_divisor(base)}{_POWERS[power]}"
     return {"angstrom": "Å"}.get(part, _SYMBOLS.get(part, part))
 
 

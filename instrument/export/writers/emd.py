@@ -1,14 +1,13 @@
 """EMD 1.0 (Berkeley): one tree ``emtwin`` with an array for each signal, its claims and verdicts as metadata of the array; and groups ``microscope``,
 ``sample``, ``user`` and ``comments`` at the root, as readers of earlier versions look for them."""
 
-import json
 import uuid
 from pathlib import Path
 from typing import Any
 
 from instrument.export.fields import stated_fields
 from instrument.export.record import Record, Recording
-from instrument.export.tree import GROUP, corrected_axes, slug, tree_of
+from instrument.export.tree import GROUP, corrected_axes, shown, slug, tree_of
 from instrument.export.writers.hdf5 import write_tree
 from instrument.export.writers.nxem import iso
 from twin.records import Axis, Signal
@@ -74,7 +73,7 @@ def _array(group: Any, recording: Recording, signal: Signal) -> None:
     bundle.attrs["emd_group_type"] = "metadatabundle"
     kept = bundle.create_group(GROUP)
     kept.attrs.update(emd_group_type="metadata", python_class="Metadata")
-    write_tree(kept, {**tree_of(recording, signal), "raw": json.dumps(signal.raw, ensure_ascii=False)}, {}, kinds=True)
+    write_tree(kept, shown(tree_of(recording, signal), raw=dict(signal.raw)), {}, kinds=True)
 
 
 def _dimension(group: Any, index: int, axis: Axis) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from instrument.export.fields import SI, Stated, stated_fields
 from instrument.export.record import ExportError, Record, Recording
-from instrument.export.tree import GROUP, corrected_axes, slug, tree_of
+from instrument.export.tree import GROUP, corrected_axes, shown, slug, tree_of
 from instrument.export.writers.hdf5 import write_tree
 from twin.records import Axis, Signal
 
@@ -134,7 +134,7 @@ def _event(event: Any, recording: Recording) -> None:
         kind = "spectrum" if _energy(signal) else "image"
         _signal(_group(event, f"{kind}1", f"NX{kind}"), recording, signal)
         kept = _group(event, GROUP, "NXcollection")
-        write_tree(kept, tree_of(recording, signal), {"NX_class": "NXcollection"})
+        write_tree(kept, shown(tree_of(recording, signal)), {"NX_class": "NXcollection"})
         _links(kept, recording, paths)
 
 

@@ -14,8 +14,8 @@ import numpy as np
 TILE = 8
 """Rows and columns over which mean and variance are taken."""
 LEAST_TILES = 64
-LEAST_RANGE = 1.4
-"""Ratio of the 95 % and 5 % quantiles of the tiles' means from which gain and readout noise are told apart."""
+LARGEST_ERROR = 0.1
+"""Relative error from which a gain is not told: the image is as bright everywhere."""
 AGREE, AGREE_FLOOR = 3.0, 0.01
 """Standard deviations, and share beyond these, by which the variances of two orders of difference may differ."""
 DIFFERENCES = (
@@ -52,10 +52,8 @@ def gain_of(image: np.ndarray) -> Gain | str:
     spread = math.sqrt(2.0 / count) * 1.5
     for lower, higher in ((totals[0], totals[2]), (totals[1], totals[2])):
         if abs(lower / higher - 1.0) > AGREE * spread + AGREE_FLOOR:
-            return f"neighbouring pixels share structure or noise: differences of first and third order have variances in the ratio {lower / higher:.3g}"
-    low, high = np.quantile(means, (0.05, 0.95))
-    if not (low > 0.0 and high > LEAST_RANGE * low):
-        return "the image is as bright everywhere: gain and readout noise are not told apart"
+            ratio = f"differences of first and third order have variances in the ratio {lower / higher:.3g}"
+            return f"neighbouring pixels share structure or noise: {ratio}"
     return _line(means.ravel(), variances[1].ravel())
 
 
@@ -73,8 +71,8 @@ def _line(means: np.ndarray, variances: np.ndarray) -> Gain | str:
     residual = (variances - design @ solution) / expected
     meat = (weighted * residual[:, None]).T @ (weighted * residual[:, None])
     error = math.sqrt(float((inverse @ meat @ inverse)[1, 1]))
-    if not solution[1] > 3.0 * error:
-        return "the noise does not grow with the counts"
+    if not error < LARGEST_ERROR * solution[1]:
+        return "the noise does not change enough over the image: gain and readout noise are not told apart"
     return Gain(float(solution[1]), error, float(-solution[0] / solution[1]))
 
 

@@ -27,7 +27,7 @@ def place_disks(pattern: np.ndarray, places: np.ndarray, radius: float) -> tuple
 def _fit(values: np.ndarray, place: np.ndarray, radius: float, free: bool) -> np.ndarray:
     """(x, y, radius) of the disk near ``place``; the radius is fitted where it is ``free``."""
     reach = int(np.ceil(1.35 * radius + 2.0))
-    column, row = int(round(float(place[0]))), int(round(float(place[1])))
+    column, row = round(float(place[0])), round(float(place[1]))
     top, left = max(row - reach, 0), max(column - reach, 0)
     patch = values[top : row + reach + 1, left : column + reach + 1]
     rows, columns = np.mgrid[top : top + patch.shape[0], left : left + patch.shape[1]]

@@ -1,7 +1,7 @@
 """Which reflections of a known crystal the two vectors of a pattern's lattice are, and so the spatial frequencies of its pixels.
 
 With pixels of kx and ky (1/angstrom) the vector (gx, gy) in pixels has the length of a reflection of the crystal: |D g| = |B h|, D = diag(kx, ky). The two
-vectors and their angle give three equations that are linear in kx^2 and ky^2; what is left over is distortion. The crystal may be turned, and be seen from behind.
+vectors and their angle give three equations that are linear in kx^2 and ky^2; what is left over is distortion. The crystal may be turned and seen from behind.
 """
 
 import dataclasses

@@ -27,7 +27,7 @@ HIGHEST = 12
 
 
 class _Shells(NamedTuple):
-    """Equivalent reflections taken together: squared frequency, kinematic amplitude, measured amplitude, and whether they are nodes of the pattern's lattice."""
+    """Equivalent reflections taken together: squared frequency, kinematic amplitude, measured amplitude, and whether they are nodes of the net."""
 
     square: np.ndarray
     kinematic: np.ndarray

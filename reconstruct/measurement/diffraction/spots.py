@@ -37,8 +37,8 @@ LARGEST_SHARE = 0.1
 
 
 class Spots(NamedTuple):
-    """``positions`` [n, 2] (x, y), strongest first; ``strengths`` [n]: net intensity in counts; their common ``radius`` in pixels; whether they are ``disks`` with
-    an edge."""
+    """``positions`` [n, 2] (x, y), strongest first; ``strengths`` [n]: net intensity in counts; their common ``radius`` in pixels; whether they are
+    ``disks`` with an edge."""
 
     positions: np.ndarray
     strengths: np.ndarray
@@ -106,8 +106,8 @@ def net_intensity(pattern: np.ndarray, positions: np.ndarray, radius: float) -> 
 
 
 def fitted_intensity(pattern: np.ndarray, positions: np.ndarray, radius: float, direct: np.ndarray) -> np.ndarray:
-    """Counts [n] of even disks of ``radius`` at ``positions`` [n, 2] that fit the pattern together, over a background about the ``direct`` beam: also where they
-    touch or overlap. Non-negative least squares with the weights of counting."""
+    """Counts [n] of even disks of ``radius`` at ``positions`` [n, 2] that fit the pattern together, over a background about the ``direct`` beam: also where
+    they touch or overlap. Non-negative least squares with the weights of counting."""
     values = np.asarray(pattern, np.float64)
     values = values - np.quantile(values, 0.01)
     places = np.concatenate([direct[None], positions])
@@ -131,7 +131,7 @@ def fitted_intensity(pattern: np.ndarray, positions: np.ndarray, radius: float, 
 
 
 def _core(pattern: np.ndarray, places: np.ndarray, radius: float) -> float:
-    """Radius of a circle of the area in which the strongest spots are above `CORE_LEVEL` of their maximum: that of a disk, or of the core of a spot with tails."""
+    """Radius of a circle of the area in which the strongest spots are above `CORE_LEVEL` of their maximum: a disk's, or that of a spot's core."""
     radii = []
     for place in places[:STRONGEST]:
         patch = _patch(pattern, place, radius)

@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 
 from reconstruct.api.measure import measure
+from reconstruct.measurement.lattice.attempts import fitting_pixels
 from reconstruct.measurement.measurement import Component
 from reconstruct.measurement.outcome import DETERMINED
 from reconstruct.measurement.recorded.result import RecordedMeasurement
 from reconstruct.validation.data.options import Known, Tell
+from reconstruct.validation.data.spots import name_of, zone_of
 from reconstruct.validation.evidence import Evidence, Gap, Picture, Statement
 from reconstruct.validation.faults import BINNINGS
 from twin.errors import BadInput
@@ -20,9 +22,9 @@ PIXELS = ("pixel.x", "pixel.y")
 LEAST_PIXELS = 32
 LARGEST = 1024
 """Rows and columns of the part that is measured: more adds little and costs time."""
-FACTORS = (1.0, 10.0, 0.1, *BINNINGS, 100.0, 0.01, 1e3, 1e-3)
-"""Factors on the claimed pixel that are tried in turn, each with an error of `SPREAD`, until the lattice fits: none, other units, other binnings."""
-SPREAD, WIDE = 0.1, 0.3
+FACTORS = (10.0, 0.1, *BINNINGS, 100.0, 0.01, 1e3, 1e-3)
+"""Factors on the claimed pixel that are tried in turn, each with an error of `SPREAD`, until the lattice fits: other units, other binnings."""
+SPREAD, WIDE, SKEW = 0.1, 0.3, 0.03
 SLOW_AXIS = ((0.75, 1.05), (0.2, 2.0), (0.05, 4.5))
 """Shares, and factors on the lattice's error along the slow axis: one image shows a few periods of a slow drift at most, so that its size is known badly
 and the error has tails (360 scans, wander of 0.02 to 0.15 angstrom, memories of 0.1 to 1.5 frames: 5 % of deviations beyond 3.2, 1 % beyond 5.8 errors)."""
@@ -38,32 +40,30 @@ def lattice(signal: Signal, values: Mapping[str, float], known: Known, tell: Tel
         return [], [
             Gap(PIXELS, f"the image has {image.shape[1]} x {image.shape[0]} pixels: too few for a lattice", VERIFY)
         ]
-    claimed = math.sqrt(values["pixel.x"] * values["pixel.y"])
     reason = ""
-    for pixel, spread in _attempts(claimed):
-        tell("looking for the lattice", None)
-        try:
+    claimed = math.sqrt(values["pixel.x"] * values["pixel.y"])
+    tell("looking for the lattice", None)
+    try:
+        crystal = zone_of(signal, known)
+        fitting = fitting_pixels(image.astype(np.float64), crystal, _attempts(claimed), SKEW)
+        # as claimed first: the fit says why it does not fit, and finds folded lattices
+        for pixel, spread in ((claimed, SPREAD), *fitting):
             found = measure(
                 "lattice", image, structure=known.specimen, zone=known.zone, x=known.x, pixel=pixel, pixel_error=spread
             )
-        except BadInput as error:
+            if found.outcome == DETERMINED:
+                return [_evidence(found, known)], []
+            reason = reason or _reason(found)
+    except BadInput as error:
+        if not reason:
             return [], [Gap(PIXELS, f"the lattice was not measured: {error.problem}", error.cure)]
-        if found.outcome == DETERMINED:
-            return [_evidence(found, known)], []
-        reason = reason or _reason(found)
-    return [], [
-        Gap(
-            PIXELS,
-            f"the lattice of {known.specimen} was not found: {reason}",
-            "Check the specimen and its zone axis, or record a known crystal.",
-        )
-    ]
+    cure = "Check the specimen and its zone axis, or record a known crystal."
+    return [], [Gap(PIXELS, f"the lattice of {name_of(known)} was not found: {reason}", cure)]
 
 
 def _attempts(claimed: float) -> Iterator[tuple[float, float]]:
-    yield claimed, SPREAD
     yield claimed, WIDE
-    for factor in FACTORS[1:]:
+    for factor in FACTORS:
         yield claimed * factor, SPREAD
 
 
@@ -95,13 +95,13 @@ def _evidence(found: RecordedMeasurement, known: Known) -> Evidence:
     statements = tuple(Statement(f"{name} by the lattice", {name: 1.0}) for name in PIXELS)
     x, y = (math.exp(value) for value in components[0].mean)
     shear, shear_error = found["shear"]
-    words = f"The lattice of {known.specimen} makes the pixels {x * 100:.4g} x {y * 100:.4g} pm."
+    words = f"The lattice of {name_of(known)} makes the pixels {x * 100:.4g} x {y * 100:.4g} pm."
     if abs(shear) > 5.0 * shear_error and abs(shear) > 5e-3:
         words += f" The image is sheared by {100 * shear:.1f} %: drift, or axes of the scan that are not square."
     pictures = tuple(
-        Picture("fit", plot, f"The lattice of {known.specimen} in the image") for plot in measured.plots[:1]
+        Picture("fit", plot, f"The lattice of {name_of(known)} in the image") for plot in measured.plots[:1]
     )
-    name = f"lattice of {known.specimen}"
+    name = f"lattice of {name_of(known)}"
     return Evidence(
         name,
         "data",

@@ -108,7 +108,7 @@ def _low_loss(
             # between two peaks of one spectrum the offset plays no part
             statements.append(Statement("plasmon from the zero loss", {"dispersion": 1.0}))
             means.append(math.log(energy / (peak.centre - zero.centre)))
-            errors.append(math.hypot(error, dispersion * math.hypot(peak.error, zero.error)) / energy)
+            errors.append(math.hypot(error / energy, math.hypot(peak.error, zero.error) / (peak.centre - zero.centre)))
             tolerance.append(0.0)
             words += f" The plasmon of {name_of(known)} is {peak.centre - zero.centre:.1f} channels from it."
             gaps = []

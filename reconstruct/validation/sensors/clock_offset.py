@@ -30,8 +30,6 @@ REACH = 3.0
 """Spacings of the tracks' grid to either side of the best shift that belong to one reading."""
 LONGEST = 26.0 * 3600.0 * SECOND
 """A clock that is off by more than a day and a time zone (ns) is one of another session."""
-DISTINCT = 5.0
-"""Nats by which claims must fit a shift better than any time of the log: a high tension that never changes fits everywhere."""
 OTHER_READINGS = 3.0
 """Nats below the best shift within which another one is told."""
 
@@ -75,8 +73,6 @@ def estimate_clock_offset(tracks: SensorTracks, files: Sequence[FileClaims]) -> 
     likelihood, right = search.log_likelihood(shifts), search.log_likelihood(search.stated)
     apart = np.abs(shifts[:, None] - search.stated[None, :]).min(axis=1)
     likelihood = np.where(apart <= LONGEST, likelihood, -np.inf)
-    if not likelihood.max() - search.at_any_time() > DISTINCT:
-        return _zone(search, right, 1.0, tracks.record.zone)
     stated, moved = (float(np.logaddexp.reduce(values)) - math.log(len(values)) for values in (right, likelihood))
     odds = moved - stated + math.log(CLOCK_WRONG / (1.0 - CLOCK_WRONG))
     probability = 1.0 / (1.0 + math.exp(-min(max(odds, -700.0), 700.0)))
@@ -103,9 +99,7 @@ def stale_timestamp(tracks: SensorTracks, file: FileClaims) -> Contradiction | N
     shown = estimate_clock_offset(tracks, [file])
     if shown is None or len(shown.fields) < 2 or not shown.beyond:
         return None
-    field = next(
-        (name for name in ("time.start", "time.unstated", "time.end", "time.saved") if name in file.claims), ""
-    )
+    field = time_field(file.claims)
     claim = file.claims.get(field)
     size, error = age(abs(shown.beyond) / SECOND), age(shown.error / SECOND)
     words = (
@@ -115,7 +109,13 @@ def stale_timestamp(tracks: SensorTracks, file: FileClaims) -> Contradiction | N
     if shown.others:
         words += f"; they fit at {len(shown.others)} other time{'s' * (len(shown.others) > 1)} as well"
     suggested = None if claim is None or shown.others else float(int(claim.value) + shown.beyond)
-    return Contradiction(field or "time.unstated", "stale", words, STALE, suggested, float(shown.error), "sensors")
+    return Contradiction(field, "stale", words, STALE, suggested, float(shown.error), "sensors")
+
+
+def time_field(claims: Mapping[str, Claim]) -> str:
+    """The field of the time that tells most of when a file was recorded."""
+    names = ("time.start", "time.unstated", "time.end", "time.saved")
+    return next((name for name in names if name in claims), "time.unstated")
 
 
 def _zone(
@@ -168,19 +168,18 @@ class _Search:
         return np.linspace(self._grid[0] - middle, self._grid[-1] - middle, SHIFTS)
 
     def log_likelihood(self, shifts: np.ndarray) -> np.ndarray:
-        """[s]; a file beyond the log is as improbable as one that is wrong."""
+        """[s], against files of which the time is not known; a file beyond the log says nothing."""
         total = np.zeros(len(shifts))
         for middle, density in self._terms:
-            total += np.interp(middle + shifts, self._grid, density, left=math.log(WRONG), right=math.log(WRONG))
+            total += np.interp(middle + shifts, self._grid, density, left=0.0, right=0.0)
         return total
-
-    def at_any_time(self) -> float:
-        """Logarithm of the probability of all claims, each at any time of the log: what a log says that is not of these files, or in which nothing changes."""
-        return sum(float(np.logaddexp.reduce(density)) - math.log(len(density)) for _, density in self._terms)
 
 
 def _log_density(claim: Claim, span: Span, grid: np.ndarray, mean: np.ndarray, width: np.ndarray) -> np.ndarray:
-    """Logarithm of the probability of a claim for the file at each time of the grid [t], per range of the track with ``mean`` and ``width`` (rms) [t]."""
+    """Logarithm of how probable a claim is at each time of the grid [t], over its mean for the whole log; of a track with ``mean`` and ``width`` (rms) [t].
+
+    A quantity that rests is as probable at all times, and a claim that fits at none too: both say nothing.
+    """
     width = np.hypot(width, claim.step / math.sqrt(12.0))
     extent = float(mean.max() - mean.min()) + 6.0 * float(np.median(width))
     density = np.exp(-0.5 * ((float(claim.value) - mean) / width) ** 2) / (width * math.sqrt(2.0 * math.pi)) * extent
@@ -188,7 +187,8 @@ def _log_density(claim: Claim, span: Span, grid: np.ndarray, mean: np.ndarray, w
     half = max(0.5 * (span.latest - span.earliest), 0.5 * (grid[1] - grid[0]))
     first, stop = np.searchsorted(grid, grid - half, "left"), np.searchsorted(grid, grid + half, "right")
     total = np.concatenate([[0.0], np.cumsum(density)])
-    return np.log((1.0 - WRONG) * (total[stop] - total[first]) / (stop - first) + WRONG)
+    density = (1.0 - WRONG) * (total[stop] - total[first]) / (stop - first) + WRONG
+    return np.log(density / density.mean())
 
 
 def _peaks(shifts: np.ndarray, likelihood: np.ndarray, allowed: np.ndarray) -> list[float]:

@@ -35,6 +35,9 @@ FRESH = 60.0
 SMALL = 0.2
 """Largest error of a logarithm that is taken as Gaussian; above it the statement is on the value itself."""
 
+READINGS_SHOWN = 1000
+"""Readings that a picture holds, about."""
+
 Logs = SensorTracks | Sequence[SensorTracks]
 Found = tuple[list[Evidence], list[Contradiction], list[Gap]]
 
@@ -223,13 +226,15 @@ def _words(track: Track, said: tuple[float, float], gap: float, times: list[int]
 def _picture(log: SensorTracks, track: Track, claim: Claim | None, span: tuple[int, int]) -> TrackPicture:
     grid = log.grid()
     mean, std = track.at(grid)
+    times, values = track.logged.times, track.logged.values
+    every = slice(None, None, max(len(times) // READINGS_SHOWN, 1))
     number = _number(claim)
     since = None
     if claim is not None and number is not None:
         since = stale_since(log, track, number, claim.step, span[0] + (span[1] - span[0]) // 2)
     return TrackPicture(
         track.field.name, track.field.unit, track.channel, np.array(grid, np.int64), mean, np.hypot(std, track.bias),
-        (track.logged.times, track.logged.values - track.shift),
+        (times[every], values[every] - track.shift),
         span, number, since,
     )  # fmt: skip
 

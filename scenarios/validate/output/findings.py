@@ -18,10 +18,10 @@ MOST_EXPLANATIONS = 4
 
 
 class Explained(NamedTuple):
-    """A ``cause`` with its ``probability`` (None: the only one that was left) and ``words``, "" where the cause says it."""
+    """A ``cause`` with its ``probability`` and ``words``, "" where the cause says it."""
 
     cause: str
-    probability: float | None
+    probability: float
     words: str
 
 
@@ -51,21 +51,26 @@ class Finding(NamedTuple):
 
 
 def findings_of(done: Sequence[ValidatedFile]) -> list[Finding]:
-    """All findings, what disagrees before what is stale, each largest first. A claim that cannot be, and that several files share, is one finding."""
+    """All findings, what disagrees before what is stale, each largest first.
+
+    A claim that cannot be, and that several files share, is one finding; so is what evidence says of several recordings of one file that claim the same.
+    """
     shared: dict[tuple[object, ...], Finding] = {}
     for number, item in enumerate(done):
         for recording in item.validation.recordings if item.validation is not None else ():
-            for found in findings_in(recording, number):
-                said = tuple((verdict.field, verdict.claim.value) for verdict in found.verdicts)
-                alone = (number, id(recording)) if found.kind == "evidence" else ()
-                key = (found.kind, said, *alone)
-                shared[key] = _with(shared[key], found) if key in shared else found
+            for finding in findings_in(recording, number):
+                said = tuple(
+                    (verdict.field, claimed_text(verdict.field, verdict.claim)) for verdict in finding.verdicts
+                )
+                alone = (number,) if finding.kind == "evidence" else ()
+                key = (finding.kind, said, *alone)
+                shared[key] = _with(shared[key], finding) if key in shared else finding
     return sorted(shared.values(), key=lambda item: (item.status == "stale", -item.size, item.file))
 
 
-def _with(found: Finding, other: Finding) -> Finding:
+def _with(finding: Finding, other: Finding) -> Finding:
     """One finding of two that say the same: that of which a cause is known, with the files of both."""
-    first, second = (other, found) if other.explanations and not found.explanations else (found, other)
+    first, second = (other, finding) if other.explanations and not finding.explanations else (finding, other)
     files = dict.fromkeys([*first.also, second.file, *second.also])
     return first._replace(also=tuple(number for number in files if number != first.file))
 
@@ -160,11 +165,11 @@ def magnitude(verdict: Verdict) -> float:
     return abs(size) / typical if typical > 0.0 else 0.0
 
 
-def words_of(found: Finding) -> str:
-    """Why, in sentences: what the evidence found, or which rules it breaks."""
-    words = list(dict.fromkeys(item.words.strip() for item in found.verdicts if item.words.strip()))
+def words_of(finding: Finding) -> str:
+    """Why, in sentences: what the evidence finding, or which rules it breaks."""
+    words = list(dict.fromkeys(item.words.strip() for item in finding.verdicts if item.words.strip()))
     if not words:
-        rules = dict.fromkeys(without_side(name) for item in found.verdicts for name in item.evidence)
+        rules = dict.fromkeys(without_side(name) for item in finding.verdicts for name in item.evidence)
         words = [f"this contradicts: {'; '.join(rules)}"] if rules else []
     return " ".join(sentence(text) for text in words)
 
@@ -174,19 +179,19 @@ def sentence(words: str) -> str:
     return f"{words[:1].upper()}{words[1:]}{'' if words.endswith(('.', '!', '?')) or not words else '.'}"
 
 
-def title(found: Finding) -> str:
+def title(finding: Finding) -> str:
     """A heading: "pixel.y and pixel.x: 4.4 % and 2.9 % too large"."""
-    names = joined([item.field for item in found.verdicts])
-    first = found.verdicts[0]
-    if found.kind == "outside":
+    names = joined([item.field for item in finding.verdicts])
+    first = finding.verdicts[0]
+    if finding.kind == "outside":
         return f"{names}: {claimed_text(first.field, first.claim)} cannot be"
     words = {
         "stale": "stale", "time": "times contradict each other", "pixels": "pixels are not square",
         "repeated": "stated twice, with different values", "session": "contradicted by other files", "other": "contradicted",
     }  # fmt: skip
-    if found.kind in words:
-        return f"{names}: {words[found.kind]}"
-    sizes = [off_text(item) for item in found.verdicts]
+    if finding.kind in words:
+        return f"{names}: {words[finding.kind]}"
+    sizes = [off_text(item) for item in finding.verdicts]
     if len(set(sizes)) == 1:
         every = {1: "", 2: "both "}.get(len(sizes), "all ")
         return f"{names}: {every}{sizes[0]}"

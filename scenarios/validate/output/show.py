@@ -17,8 +17,10 @@ from scenarios.validate.output.words import detectable_text, share_text, shorten
 _COLOURS = {"agrees": "green", "disagrees": "bold red", "stale": "bold yellow", "unverifiable": "dim"}
 _ORDER = {"disagrees": 0, "stale": 1, "agrees": 2}
 MOST_CAUSES = 3
+MOST_FAULTS = 20
+"""Faults in time that are listed."""
 WIDE = 110
-"""Columns of a terminal from which the table says which errors would have been found."""
+"""Columns of a terminal from which the table says which errors would have been finding."""
 
 
 def print_validated(session: ValidatedSession, console: Console | None = None) -> None:
@@ -35,11 +37,22 @@ def print_validated(session: ValidatedSession, console: Console | None = None) -
         console.print(
             f"[bold]{len(done)} files[/]: {good} without a finding, {len(done) - good - unread} with findings, {unread} not validated"
         )
-    if session.timeline is not None and session.timeline.faults:
+    faults = session.timeline.faults if session.timeline is not None else ()
+    if faults:
         console.print()
-        _print_pairs([("[bold]in time[/]", escape(short(fault.words))) for fault in session.timeline.faults], console)
+        pairs = [
+            ("" if number else "[bold]in time[/]", escape(short(fault.words)))
+            for number, fault in enumerate(faults[:MOST_FAULTS])
+        ]
+        left = len(faults) - MOST_FAULTS
+        _print_pairs([*pairs, *([("", f"and {left} more: --out and --json have them")] if left > 0 else [])], console)
     if session.interrupted:
         console.print("\n[bold yellow]interrupted[/]: not all files were validated")
+
+
+def print_file(item: ValidatedFile, console: Console) -> None:
+    """One file for people: a table, the findings, what is open."""
+    _print_file(item, console, shortener([item.read.path]))
 
 
 def _print_file(item: ValidatedFile, console: Console, short: Callable[[str], str]) -> None:
@@ -105,15 +118,15 @@ def _print_pairs(pairs: Sequence[tuple[str, str]], console: Console) -> None:
 
 def _findings(recording: Validated, short: Callable[[str], str]) -> list[tuple[str, str]]:
     pairs = []
-    for found in findings_in(recording):
-        pairs.append((f"[{_COLOURS[found.status]}]{found.status}[/]", f"[bold]{escape(title(found))}[/]"))
-        pairs.append(("", escape(short(words_of(found)))))
-        for number, item in enumerate(found.explanations[:MOST_CAUSES]):
-            share = "" if item.probability is None or item.probability > 0.99 else f" ({share_text(item.probability)})"
+    for finding in findings_in(recording):
+        pairs.append((f"[{_COLOURS[finding.status]}]{finding.status}[/]", f"[bold]{escape(title(finding))}[/]"))
+        pairs.append(("", escape(short(words_of(finding)))))
+        for number, item in enumerate(finding.explanations[:MOST_CAUSES]):
+            share = "" if item.probability > 0.99 else f" ({share_text(item.probability)})"
             more = f": {item.words}" if item.words else ""
             pairs.append(("[dim]  cause[/]" if number == 0 else "[dim]  or[/]", escape(f"{item.cause}{share}{more}")))
-        if found.verdicts[0].cure:
-            pairs.append(("[dim]  cure[/]", escape(found.verdicts[0].cure)))
+        if finding.verdicts[0].cure:
+            pairs.append(("[dim]  cure[/]", escape(finding.verdicts[0].cure)))
     return pairs
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from reconstruct.validation.verdict import Verdict
 from twin.channels import field
-from twin.units import value_text
+from twin.units import scale
 
 
 def sigma_text(item: Verdict) -> str:
@@ -28,7 +28,8 @@ def detectable_text(item: Verdict) -> str:
         return ""
     about = field(item.field)
     if about.form != "scale":
-        return value_text(item.detectable, about.unit)
+        factor, unit = scale(item.detectable, about.unit, item.field)
+        return f"{factor * item.detectable:.3g} {unit}".rstrip()
     return f"{100.0 * item.detectable:.2g} %" if item.detectable < 1.0 else f"x {1.0 + item.detectable:.2g}"
 
 

@@ -2,6 +2,7 @@
 
 import datetime
 import importlib.metadata
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -43,15 +44,15 @@ def page_of(session: ValidatedSession, options: ValidateOptions, now: datetime.d
 def context(session: ValidatedSession, options: ValidateOptions, now: datetime.datetime) -> dict[str, Any]:
     """The values for the page's template."""
     done = session.files
-    found = findings_of(done)
+    findings = findings_of(done)
     few = len(done) <= FEW
-    largest = dict.fromkeys(number for item in found for number in (item.file, *item.also))
+    largest = dict.fromkeys(number for item in findings for number in (item.file, *item.also))
     detailed = list(range(len(done))) if few else sorted(list(largest)[:MOST_SECTIONS])
     names = names_of([item.read.path for item in done])
     short = shortener([item.read.path for item in done])
     count = tables.counts(done)
     unread = sum(item.validation is None for item in done)
-    listed = found[:MOST_LISTED]
+    listed = findings[:MOST_LISTED]
     return {
         "title": f"Validation of {names[0]}" if len(done) == 1 else f"Validation of {len(done)} files",
         "subject": str(done[0].read.path) if len(done) == 1 else ", ".join(map(str, options.paths)),
@@ -59,7 +60,7 @@ def context(session: ValidatedSession, options: ValidateOptions, now: datetime.d
         "version": importlib.metadata.version("emtwin"),
         "specimen": "" if options.known.specimen is None else str(options.known.specimen),
         "false_alarms": f"{100.0 * options.false_alarms:g} %",
-        "banner": _banner(done, found, count, unread),
+        "banner": _banner(done, findings, count, unread),
         "count": count,
         "number_of_files": len(done),
         "unread": unread,
@@ -67,7 +68,7 @@ def context(session: ValidatedSession, options: ValidateOptions, now: datetime.d
         "timeline": _timeline(session.timeline, short),
         "interrupted": session.interrupted,
         "findings": [_finding(item, number, done, names, set(detailed), short) for number, item in enumerate(listed)],
-        "not_listed": len(found) - len(listed),
+        "not_listed": len(findings) - len(listed),
         "not_drawn": max(len(listed) - MOST_FINDINGS, 0),
         "groups": list(tables.GROUPS),
         "signs": tables.SIGNS,
@@ -102,11 +103,11 @@ def _fault(fault: Fault, short: Callable[[str], str]) -> dict[str, str]:
 
 
 def _banner(
-    done: Sequence[ValidatedFile], found: Sequence[Finding], count: dict[str, int], unread: int
+    done: Sequence[ValidatedFile], findings: Sequence[Finding], count: dict[str, int], unread: int
 ) -> tuple[str, str]:
     """Class and words of the banner."""
     missing = f" {unread} of {len(done)} files could not be validated." if unread else ""
-    if found:
+    if findings:
         parts = []
         if count["disagrees"]:
             parts.append(
@@ -130,7 +131,7 @@ def _banner(
 
 
 def _finding(
-    found: Finding,
+    finding: Finding,
     number: int,
     done: Sequence[ValidatedFile],
     names: Sequence[str],
@@ -139,31 +140,34 @@ def _finding(
 ) -> dict[str, Any]:
     drawn = number < MOST_FINDINGS
     evidence = [
-        item for item in found.recording.evidence if any(item.name in verdict.evidence for verdict in found.verdicts)
+        item
+        for item in finding.recording.evidence
+        if any(item.name in verdict.evidence for verdict in finding.verdicts)
     ]
     causes = [
-        {"cause": item.cause, "words": item.words, "share": "" if item.probability is None else share_text(item.probability),
-         "width": f"{100.0 * (1.0 if item.probability is None else item.probability):.0f}"}
-        for item in found.explanations
+        {"cause": item.cause, "words": item.words, "share": share_text(item.probability),
+         "width": f"{100.0 * item.probability:.0f}"}
+        for item in finding.explanations
     ]  # fmt: skip
     return {
         "number": number + 1,
-        "title": title(found),
-        "status": found.status,
-        "mark": tables.SIGNS[found.status],
-        "rows": [tables.row(item, found.recording) | {"rival": item in found.rivals} for item in (*found.verdicts, *found.rivals)],
-        "numeric": any(item.suggested is not None for item in found.verdicts),
-        "words": short(words_of(found)),
+        "title": title(finding),
+        "status": finding.status,
+        "mark": tables.SIGNS[finding.status],
+        "rows": [tables.row(item, finding.recording) | {"rival": item in finding.rivals} for item in (*finding.verdicts, *finding.rivals)],
+        "measured": any(math.isfinite(item.z) for item in finding.verdicts),
+        "numeric": any(item.suggested is not None for item in finding.verdicts),
+        "words": short(words_of(finding)),
         "causes": causes,
-        "cure": found.verdicts[0].cure,
-        "since": tables.row(found.verdicts[0], found.recording)["since"],
-        "dependants": joined([item.field for item in found.dependants]) if found.dependants else "",
+        "cure": finding.verdicts[0].cure,
+        "since": tables.row(finding.verdicts[0], finding.recording)["since"],
+        "dependants": joined([item.field for item in finding.dependants]) if finding.dependants else "",
         "evidence": [
             {"name": item.name, "source": item.source, "independent": joined(list(item.independent_of)) if item.independent_of else ""} for item in evidence
         ],
-        "files": [{"name": names[other], "link": f"#file-{other + 1}" if other in detailed else ""} for other in (found.file, *found.also)],
-        "pictures": _shown(field_pictures(found, done)) if drawn else [],
-        "recordings": _shown(evidence_pictures(found)) if drawn else [],
+        "files": [{"name": names[other], "link": f"#file-{other + 1}" if other in detailed else ""} for other in (finding.file, *finding.also)],
+        "pictures": _shown(field_pictures(finding, done)) if drawn else [],
+        "recordings": _shown(evidence_pictures(finding)) if drawn else [],
     }  # fmt: skip
 
 

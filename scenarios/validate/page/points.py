@@ -55,10 +55,10 @@ def _readings(name: str, item: Evidence, number: int, values: Values, direction:
     total = sum(part.weight for part in item.readings)
     points = []
     for part in item.readings:
-        found = _solved(item.statements[number], float(part.mean[number]), values, direction)
-        if found is None or part.weight < LEAST_WEIGHT * total:
+        solved = _solved(item.statements[number], float(part.mean[number]), values, direction)
+        if solved is None or part.weight < LEAST_WEIGHT * total:
             continue
-        solution, speed = found
+        solution, speed = solved
         error = math.sqrt(float(part.covariance[number, number])) / speed
         slack = item.tolerance[number] / speed if item.tolerance else 0.0
         points.append(Point(item.name, item.source, solution[name], error, slack, part.weight / total))

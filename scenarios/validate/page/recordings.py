@@ -23,6 +23,8 @@ MOST_PIXELS = 288
 """Rows and columns of a recording that are drawn at most: larger ones are averaged."""
 CROP = 160
 """Rows or columns of a fit that are drawn: the middle, so that what was fitted can be seen."""
+LEAST_CONTOUR = 32
+"""Rows and columns of a fit from which a contour of its model is drawn."""
 RECIPROCAL = ("1/angstrom", "radian")
 """Units of the axes of diffraction patterns, which are drawn logarithmically."""
 
@@ -104,7 +106,7 @@ def _fit(plot: FitPlot) -> str:
         norm, _ = colour_scale(data, "power" in plot.name)
         axes.imshow(data, extent=(0.0, width, height, 0.0), norm=norm, cmap="gray", interpolation="nearest")
         finite = model[np.isfinite(model)]
-        if finite.size:
+        if finite.size and with_contour(plot):
             low, high = np.quantile(finite, (0.02, 0.995))
             if high > low:
                 x = (np.arange(kept[1]) + 0.5) * step_x
@@ -113,6 +115,11 @@ def _fit(plot: FitPlot) -> str:
         scale_bar(axes, width, height, unit=plot.unit)
 
     return _framed(width, height, paint)
+
+
+def with_contour(plot: FitPlot) -> bool:
+    """Whether a fit of an image has enough pixels for a contour of its model."""
+    return plot.data.ndim == 2 and min(plot.data.shape) >= LEAST_CONTOUR
 
 
 def _framed(width: float, height: float, paint: Any, side: float = SIDE) -> str:

@@ -56,7 +56,7 @@ def strip(verdict: Verdict, recording: Validated, others: Sequence[str] = ()) ->
 
 
 def _paint(figure: Figure, verdict: Verdict, points: Sequence[Point], height: float, label: str) -> None:
-    axes = figure.add_axes((0.405, 0.42 / height, 0.57, 1.0 - BELOW / height))
+    axes = figure.add_axes((0.405, 0.42 / height, 0.55, 1.0 - BELOW / height))
     claimed = float(verdict.claim.value)
     name, ratios = verdict.field, field(verdict.field).form == "scale"
     low, high, logarithmic = _limits(verdict, points)
@@ -157,9 +157,14 @@ def lay_axis(axes: Axes, name: str, low: float, high: float, logarithmic: bool, 
 
 def _per_cent(axes: Axes, claimed: float) -> None:
     """The same scale above, as deviation from the claim."""
-    above: Any = axes.secondary_xaxis(
-        "top", functions=(lambda x: 100.0 * (x / claimed - 1.0), lambda y: claimed * (1.0 + y / 100.0))
-    )
+
+    def forth(value: Any) -> Any:
+        return 100.0 * (value / claimed - 1.0)
+
+    def back(share: Any) -> Any:
+        return claimed * (1.0 + share / 100.0)
+
+    above: Any = axes.secondary_xaxis("top", functions=(forth, back))
     above.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(5))
     above.xaxis.set_major_formatter(
         matplotlib.ticker.FuncFormatter(lambda value, _: f"{value:+.4g} %".replace("+0 %", "claim").replace("-", "−"))

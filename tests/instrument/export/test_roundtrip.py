@@ -119,7 +119,7 @@ def test_files_of_others_are_none_of_ours(tmp_path: Path) -> None:
 def test_a_damaged_record_of_claims_is_told(tmp_path: Path) -> None:
     out = written(tmp_path, "emd", made.recording(made.signals()["image"]))
     with opened(out, "r+") as file:
-        del file["emtwin/signal_000000/metadatabundle/emtwin/verdicts/C10/status"]
+        del file["emtwin/signal_000000/metadatabundle/emtwin/record"]
     with pytest.raises(VendorError, match="damaged"):
         read_vendor(out)
 

@@ -11,6 +11,7 @@ from reconstruct.validation.file_times import SECOND, Span
 from reconstruct.validation.sensors.clock_offset import ClockOffset, FileClaims, estimate_clock_offset, stale_timestamp
 from reconstruct.validation.sensors.evidence import evidence_of_sensors
 from reconstruct.validation.sensors.records import LoggedSensor, SensorRecord
+from reconstruct.validation.sensors.session import SessionFile, evidence_of_session
 from reconstruct.validation.sensors.since import stale_since
 from reconstruct.validation.sensors.tracks import SensorTracks
 from scenarios.sensors.tracks import read_tracks
@@ -127,10 +128,53 @@ def test_the_zone_of_a_session_by_what_its_files_claim() -> None:
     assert "unknown time zone" in gaps[0].why
     evidence, _, gaps = evidence_of_sensors(session.tracks, files[0].claims, shown.applied(files[0].span))
     assert (len(evidence), gaps) == (2, [])
-    off = [session.file(at, -7 * HOUR + 130 * SECOND, "local") for at in (700, 1500, 2300, 3000)]
+    off = [session.file(at, -7 * HOUR + 130 * SECOND, "local") for at in range(400, 3400, 400)]
     shown = estimate_clock_offset(session.tracks, off)
     assert shown is not None
     assert shown.beyond == pytest.approx(-130 * SECOND, abs=5 * SECOND)
+
+
+def test_a_session_with_one_clock_and_one_stale_parameter() -> None:
+    session = _heated(3)
+    clock = 95 * SECOND
+    moments = [int(at) for at in np.linspace(300, 3300, 12)]
+    files = [SessionFile(str(at), file.claims, file.span) for at in moments for file in [session.file(at, clock)]]
+    old = Claim(float(session.temperature[1200]), "kelvin", "", step=0.1)
+    files[7] = SessionFile(files[7].name, dict(files[7].claims) | {"temperature": old}, files[7].span)
+    found = evidence_of_session([session.tracks], files)
+    for file, at in zip(files, moments, strict=True):
+        evidence, contradictions, gaps = found[file.name]
+        assert gaps == []
+        (contradiction,) = contradictions
+        assert contradiction.suggested is not None
+        assert contradiction.error is not None
+        assert abs(contradiction.suggested - (T0 + at * SECOND)) < 3 * contradiction.error + SECOND
+        assert "ahead" in contradiction.words
+        for item in evidence:
+            (part,), (statement,) = item.components, item.statements
+            claimed = float(file.claims[item.fields[0]].value)
+            said = math.log(claimed) if statement.form == "log" else claimed
+            away = abs(said - part.mean[0]) / math.sqrt(part.covariance[0, 0])
+            assert (away > 5.0) == (at == moments[7] and item.fields == ("temperature",))
+
+
+def test_a_session_that_a_log_does_not_cover_or_covers_in_part() -> None:
+    session = _heated(4)
+
+    def file(name: str, second: int, time: int) -> SessionFile:
+        claims = dict(session.file(second).claims) | {"time.start": Claim(time, "nanosecond", "")}
+        return SessionFile(name, claims, Span(time, time + SECOND, "UTC", ""))
+
+    other_year = [file(str(at), 5, T0 - 90 * 86_400 * SECOND + at * SECOND) for at in (400, 900, 2000)]
+    for evidence, contradictions, gaps in evidence_of_session([session.tracks], other_year).values():
+        assert (evidence, contradictions) == ([], [])
+        assert "not covered" in gaps[0].why
+    # half of the files are of before the log: no clock is off for that
+    early = [file(f"before {at}", 5, T0 - at * SECOND) for at in (100, 300, 500, 700)]
+    within = [file(f"in {at}", at, T0 + at * SECOND) for at in (300, 900, 1500)]
+    for name, (evidence, contradictions, _) in evidence_of_session([session.tracks], [*early, *within]).items():
+        assert contradictions == []
+        assert len(evidence) == (2 if name.startswith("in") else 0)
 
 
 def test_an_image_series_stamped_on_a_holder_log(data: Path) -> None:

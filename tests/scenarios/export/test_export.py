@@ -249,3 +249,33 @@ def test_times_of_users() -> None:
         == 1_767_600_000 * 10**9
     )
     assert moment("2026-01-05T08:00:00.25Z", "--start") == 1_767_600_000 * 10**9 + 250_000_000
+
+
+def test_validate_writes_side_cars(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = hspy(tmp_path)
+    with records.opened(file, "r+") as content:
+        content["Experiments/image/axis-0"].attrs["scale"] = 0.05  # 5 to 1: no camera or scan of images has such pixels
+    before = state(file)
+    assert run(["validate", str(file), "--sidecar", "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert told["sidecars"] == [f"{file}.emtwin.json"]
+    written = json.loads(Path(told["sidecars"][0]).read_text())
+    assert written["validated_ns"] == told["time_ns"]
+    assert written["recordings"][0]["fields"]["pixel.x"]["status"] == "disagrees"
+    assert state(file) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [(["--write-corrected", "{file}"], "is the original itself"), (["{file}", "--write-corrected", "copy.hspy"], "one copy for 2 files"),
+     (["--write-corrected", "copy.dm3"], "ends in .dm3"), (["--sidecar"], "emtwin did not write it")],
+)  # fmt: skip
+def test_validate_refuses_before_it_computes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], problem: str
+) -> None:
+    file = hspy(tmp_path)
+    (tmp_path / "image.hspy.emtwin.json").write_text("mine")
+    arguments = [option.format(file=file) for option in options]
+    assert run(["validate", str(file), *arguments, "--json"]) == 2
+    assert problem in json.loads(capsys.readouterr().out)["error"]["problem"]
+    assert (tmp_path / "image.hspy.emtwin.json").read_text() == "mine"

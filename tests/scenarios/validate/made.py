@@ -74,7 +74,7 @@ def session(*files: Validated | tuple[str, str]) -> ValidatedSession:
     return ValidatedSession(tuple(done), timeline(recordings) if len(recordings) > 1 else None)
 
 
-def wrong_pixels(name: str = "a.emd", **more: float | str) -> Validated:
+def wrong_pixels(name: str = "a.emd", /, **more: float | str) -> Validated:
     """An image whose pixels are 5 % too large by its lattice, among other claims."""
     values = {"pixel__x": 0.105, "pixel__y": 0.105, "high_tension": 200e3, "time__start": START, **more}
     return validated(signal(**values), lattice(0.1, 0.1), name=name)

@@ -169,12 +169,12 @@ def test_findings_are_sorted_by_size_and_grouped_by_cause():
     words = Statement("thickness by a log ratio", {"thickness": 1.0})
     thick = Evidence("log ratio", "data", (words,), gaussian([math.log(50.0)], [0.01]), "It is thinner.")
     both = validated(recording.signal, lattice(0.1, 0.1), thick)
-    found = findings_of(session(both).files)
-    assert [title(item) for item in found] == [
+    findings = findings_of(session(both).files)
+    assert [title(item) for item in findings] == [
         "thickness: 2 times too large",
         "pixel.x and pixel.y: both 5 % too large",
     ]
-    assert found[1].explanations[0].cause == "pixel size"
+    assert findings[1].explanations[0].cause == "pixel size"
 
 
 def test_points_are_solved_for_the_field_with_the_others_as_claimed():
@@ -213,11 +213,11 @@ def test_rival_explanations_are_one_finding():
         "",
     )
     recording = validated(signal(convergence_semiangle=0.02, pixel__angle__x=1e-3, pixel__angle__y=1e-3), disk)
-    (found,) = findings_of(session(recording).files)
-    assert [item.field for item in found.verdicts] == ["convergence_semiangle"]
-    assert {item.field for item in found.rivals} == {"pixel.angle.x", "pixel.angle.y"}
-    assert found.explanations[0].cause == "full angle for semi-angle"
-    assert sum(item.probability for item in found.explanations) == pytest.approx(1.0)
+    (finding,) = findings_of(session(recording).files)
+    assert [item.field for item in finding.verdicts] == ["convergence_semiangle"]
+    assert {item.field for item in finding.rivals} == {"pixel.angle.x", "pixel.angle.y"}
+    assert finding.explanations[0].cause == "full angle for semi-angle"
+    assert sum(item.probability for item in finding.explanations) == pytest.approx(1.0)
     assert "<b>pixel.angle.x</b>" in page(recording).split('<section class="file"')[0]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from scenarios.validate.output import show
 from scenarios.validate.output.reasons import reasons, short_names
 from scenarios.validate.output.show import print_validated
 from scenarios.validate.output.words import names_of, shortener
@@ -39,6 +40,25 @@ def test_lines_fit_the_terminal(width):
 def test_many_files_are_counted():
     words = shown(*[wrong_pixels() for _ in range(2)], *[validated(signal(high_tension=2e5)) for _ in range(3)])
     assert "5 files: 3 without a finding, 2 with findings, 0 not validated" in words
+
+
+def test_faults_in_time_are_listed_up_to_a_limit(monkeypatch):
+    files = [
+        validated(
+            signal(
+                C10=20.0 + number,
+                lens__objective=0.5,
+                convergence_semiangle=-0.03 if number % 2 else 0.03,
+                time__start=number * 10**12 + 1,
+            )
+        )
+        for number in range(4)
+    ]
+    words = shown(*files)
+    assert words.count("in time") == 1
+    assert "convergence_semiangle disagrees" in words.split("in time")[1]
+    monkeypatch.setattr(show, "MOST_FAULTS", 0)
+    assert "and 1 more" in shown(*files)
 
 
 def test_reasons_of_x_and_y_are_one():

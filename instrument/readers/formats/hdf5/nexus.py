@@ -31,9 +31,10 @@ def read(path: str, max_bytes: int) -> list[Item]:
     with h5py.File(path, "r") as file:
         groups: list[h5py.Group] = []
         file.visititems(lambda _, entry: groups.append(entry) if attribute(entry, "NX_class") == "NXdata" else None)
-        items = [
-            _item(path, file, group) for group in groups if isinstance(group, h5py.Group) and _signal(group) is not None
-        ]
+        recordings = [group for group in groups if isinstance(group, h5py.Group) and _signal(group) is not None]
+        entries = dict.fromkeys(str(group.name).split("/")[1] for group in recordings)
+        parts = {name: _parts(file[name]) for name in entries}
+        items = [_item(path, group, parts[str(group.name).split("/")[1]]) for group in recordings]
     if not items:
         raise VendorError(
             path, "holds no NXdata group with a signal", "Write the data as NXdata with the attributes signal and axes."
@@ -56,12 +57,12 @@ def _signal(group: h5py.Group) -> h5py.Dataset | None:
     return entry if isinstance(entry, h5py.Dataset) and entry.dtype.kind in "iufc" and entry.ndim else None
 
 
-def _item(path: str, file: h5py.File, group: h5py.Group) -> Item:
+def _item(path: str, group: h5py.Group, parts: dict[str, dict[str, Any]]) -> Item:
     data = _signal(group)
     assert data is not None
     title = group.get("title")
     titles = [text(title[()]) if isinstance(title, h5py.Dataset) else "", str(group.name).rpartition("/")[2]]
-    original = {"nexus": _metadata(file, str(group.name)), "group": str(group.name)}
+    original = {"nexus": _metadata(parts, str(group.name)), "group": str(group.name)}
     axes = _axes(path, group, data)
     return {
         "data": np.asarray(data[...]),
@@ -95,26 +96,33 @@ def _axis(path: str, group: h5py.Group, name: str, size: int, index: int) -> dic
     return axis_along(path, name, np.asarray(field[...], dtype=np.float64), text(attribute(field, "units")))
 
 
-def _metadata(file: h5py.File, name: str) -> dict[str, Any]:
-    """Scalar fields of the entry to which a group belongs, by their path in it, without those of other events."""
-    entry = file[name.split("/")[1]]
-    tree: dict[str, Any] = {}
-    others: list[str] = []
+def _metadata(parts: dict[str, dict[str, Any]], name: str) -> dict[str, Any]:
+    """Fields of an entry (its `_parts`) for the group ``name``: those of its own event, and those of no event."""
+    fields: dict[str, Any] = {}
+    for event, inner in parts.items():
+        if not event or name.startswith(f"{event}/"):
+            fields |= inner
+    return fields
+
+
+def _parts(entry: Any) -> dict[str, dict[str, Any]]:
+    """Scalar fields of an entry by their path in it, separately for each event (its full path; "" for what belongs to none). Looked through once for all
+    recordings: an entry may have thousands of them."""
+    parts: dict[str, dict[str, Any]] = {"": {}}
 
     def visit(where: str, child: Any) -> bool | None:
-        if (
-            isinstance(child, h5py.Group)
-            and attribute(child, "NX_class") in _EVENTS
-            and not name.startswith(f"{child.name}/")
-        ):
-            others.append(f"{where}/")
-        elif isinstance(child, h5py.Dataset) and not where.startswith(tuple(others)):
-            tree.update(_field(where, child))
-        return True if len(tree) >= _MOST else None  # ends the visit
+        if isinstance(child, h5py.Group):
+            if attribute(child, "NX_class") in _EVENTS:
+                parts[str(child.name)] = {}
+            return None
+        event = next((path for path in reversed(parts) if str(child.name).startswith(f"{path}/")), "")
+        if isinstance(child, h5py.Dataset) and len(parts[event]) < _MOST:
+            parts[event].update(_field(where, child))
+        return None
 
     if isinstance(entry, h5py.Group):
         entry.visititems(visit)
-    return tree
+    return parts
 
 
 def _field(where: str, entry: h5py.Dataset) -> dict[str, Any]:
