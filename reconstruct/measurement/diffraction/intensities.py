@@ -96,7 +96,7 @@ def _shells(
     kept = within & (kinematic > 1e-3)
     every, at, kinematic = every[kept], at[kept], np.maximum(kinematic[kept], WEAK)
     if not len(every):
-        return _Shells(*(np.zeros(0) for _ in range(3)), np.zeros(0, bool))
+        return _Shells(np.zeros(0), np.zeros(0), np.zeros(0), np.zeros(0, bool))
     intensity = (
         fitted_intensity(pattern, at, spots.radius, direct) if spots.disks else net_intensity(pattern, at, spots.radius)
     )

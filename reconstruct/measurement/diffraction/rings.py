@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.ndimage import gaussian_filter, gaussian_filter1d, map_coordinates, median_filter
-from scipy.special import logsumexp
+from scipy.special import softmax
 
 from reconstruct.inference.robust_covariance import covariance
 from reconstruct.measurement.diffraction.powder import Lines
@@ -68,8 +68,8 @@ def find_rings(pattern: np.ndarray, lines: Lines) -> list[Rings] | str:
             readings.append((weight, found))
     if not readings:
         return "the rings are not those of the specimen"
-    total = float(logsumexp([weight for weight, _ in readings]))
-    result = [found._replace(weight=float(np.exp(weight - total))) for weight, found in readings]
+    shares = softmax([weight for weight, _ in readings])
+    result = [found._replace(weight=float(share)) for share, (_, found) in zip(shares, readings, strict=True)]
     return sorted((found for found in result if found.weight > MIN_WEIGHT), key=lambda found: -found.weight)
 
 

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from reconstruct.measurement.diffraction.net import find_net
+from reconstruct.measurement.diffraction.net import Net, find_net
 from reconstruct.measurement.diffraction.spots import find_spots
 from reconstruct.validation.data.options import Known
 from reconstruct.validation.data.spots import spots
@@ -45,6 +45,7 @@ def test_disks_with_gradients_are_placed_by_their_edges():
     found = find_spots(pattern_of(drawn, 1))
     net = find_net(found)
     assert found.disks
+    assert isinstance(net, Net)
     assert found.radius == pytest.approx(6.0, abs=0.15)
     assert net.scatter < 0.06  # a sixteenth of a pixel; centres of mass scatter by more than one
     # of {100} or, where these are too weak beside disks that nearly touch, of {110}
@@ -54,7 +55,9 @@ def test_disks_with_gradients_are_placed_by_their_edges():
 
 def test_pixels_that_are_not_square_are_told_apart():
     drawn = dataclasses.replace(SMALL, pixel=(0.016, 0.0168))
-    (item,), _ = evidence_by(spots, signal_of_pattern(pattern_of(drawn, 5), drawn.pixel[::-1]), STRONTIUM_TITANATE)
+    (item,), _ = evidence_by(
+        spots, signal_of_pattern(pattern_of(drawn, 5), (drawn.pixel[1], drawn.pixel[0])), STRONTIUM_TITANATE
+    )
     truth = {"pixel.kx": drawn.pixel[0], "pixel.ky": drawn.pixel[1]}
     assert np.abs(nearest(item, truth)).max() < 3.0
     assert np.abs(nearest(item, {"pixel.kx": drawn.pixel[1], "pixel.ky": drawn.pixel[0]})).max() > 10.0
