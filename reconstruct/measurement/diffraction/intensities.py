@@ -70,14 +70,14 @@ def direct_beam(net: Net, spots: Spots) -> np.ndarray:
     """The spot (x, y) about which the strengths are most alike on opposite sides: the direct beam."""
     indices, strengths = net.indices, np.sqrt(spots.strengths)
     table = {(int(h), int(k)): float(value) for (h, k), value in zip(indices, strengths, strict=True)}
-    best, found = -1.0, net.origin
+    best, beam = -1.0, net.origin
     for (h, k), value in table.items():
         score = value + sum(
             min(other, table.get((2 * h - i, 2 * k - j), 0.0)) for (i, j), other in table.items() if (i, j) != (h, k)
         )
         if score > best:
-            best, found = score, net.origin + np.array([h, k]) @ net.vectors
-    return found
+            best, beam = score, net.origin + np.array([h, k]) @ net.vectors
+    return beam
 
 
 def _shells(

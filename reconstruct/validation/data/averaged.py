@@ -33,31 +33,29 @@ def averaged(signal: Signal, values: Mapping[str, float], known: Known, tell: Te
     claimed = math.sqrt(values[pixels[0]] * values[pixels[1]])
     claimed *= factor * (1.0 if pixels is ANGLE else derived(values)["wavelength"])
     try:
-        found = measure(
+        fit = measure(
             "pacbed", pattern, structure=known.specimen, zone=known.zone, x=known.x, energy=values["high_tension"],
             semiangle=values["convergence_semiangle"], pixel=claimed, gain=values.get("gain", 1.0), progress=tell,
         )  # fmt: skip
     except BadInput as error:
         return [], [Gap(fields, f"the averaged pattern was not measured: {error.problem}", error.cure or VERIFY)]
-    if found.outcome != DETERMINED or {"scale", "semiangle"} & set(found.undetermined):
-        failed = [check.finding for check in found.checks if not check.passed]
-        reason = (failed or list(found.undetermined.values()) or [found.outcome])[0]
+    if fit.outcome != DETERMINED or {"scale", "semiangle"} & set(fit.undetermined):
+        failed = [check.finding for check in fit.checks if not check.passed]
+        reason = (failed or list(fit.undetermined.values()) or [fit.outcome])[0]
         return [], [Gap(fields, f"the averaged pattern was not measured: {reason}", VERIFY)]
-    return [_evidence(found, values, known, pixels)], []
+    return [_evidence(fit, values, known, pixels)], []
 
 
-def _evidence(
-    found: RecordedMeasurement, values: Mapping[str, float], known: Known, pixels: tuple[str, str]
-) -> Evidence:
+def _evidence(fit: RecordedMeasurement, values: Mapping[str, float], known: Known, pixels: tuple[str, str]) -> Evidence:
     """The pixel, and the thickness where it is claimed. The semi-angle is that of the disk's radius, which is evidence by itself."""
-    measured, part = found.measurement, found.readings[0]
+    measured, part = fit.measurement, fit.readings[0]
     # the crystal has frequencies: of angles the wavelength is a part
     terms = dict.fromkeys(pixels, 0.5) | ({"wavelength": -1.0} if pixels is ANGLE else {})
     statements = [Statement("scale of the averaged pattern", terms)]
     # measured is how many times too large the pixel was taken
     means, signs = [statements[0].of(derived(values)) - math.log(part.mean[measured.index("scale")])], [-1.0]
     told = ["scale"]
-    if "thickness" in values and "thickness" not in found.undetermined:
+    if "thickness" in values and "thickness" not in fit.undetermined:
         statements.append(Statement("thickness by the averaged pattern", {"thickness": 1.0}))
         means.append(math.log(part.mean[measured.index("thickness")]))
         signs.append(1.0)
@@ -66,7 +64,7 @@ def _evidence(
     slopes = np.array(signs) / part.mean[indices]
     covariance = part.covariance[np.ix_(indices, indices)] * np.outer(slopes, slopes)
     covariance[0, 0] += MODEL_ERROR**2 + known.cell_error**2
-    thickness, semiangle = (found[name][0] for name in ("thickness", "semiangle"))
+    thickness, semiangle = (fit[name][0] for name in ("thickness", "semiangle"))
     words = f"The averaged pattern of {name_of(known)} is that of {0.1 * thickness:.3g} nm with a semi-angle of {1e3 * semiangle:.4g} mrad."
     pictures = tuple(Picture("fit", plot, "The averaged pattern and its model") for plot in measured.plots[:1])
     parts = (Component(1.0, np.array(means), covariance),)

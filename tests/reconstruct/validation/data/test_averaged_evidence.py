@@ -21,7 +21,7 @@ CLAIMS = {"convergence_semiangle": 0.02, "thickness": 80.0}
 KNOWN = Known("SrTiO3", thorough=True)
 
 
-def found(scale: float, undetermined: dict[str, str] | None = None) -> RecordedMeasurement:
+def measured(scale: float, undetermined: dict[str, str] | None = None) -> RecordedMeasurement:
     """What `measure` returns."""
     mean, errors = np.array([78.0, 0.02, scale]), np.array([1.5, 1e-4, 0.006])
     measurement = Measurement("pacbed", NAMES, UNITS, (Component(1.0, mean, np.diag(errors**2)),), undetermined or {})
@@ -31,7 +31,7 @@ def found(scale: float, undetermined: dict[str, str] | None = None) -> RecordedM
 
 
 def test_the_scale_is_the_pixel_over_the_wavelength(monkeypatch):
-    monkeypatch.setattr(module, "measure", lambda *_, **__: found(1.1))
+    monkeypatch.setattr(module, "measure", lambda *_, **__: measured(1.1))
     signal = signal_of_pattern(np.ones((64, 64)), (1.65e-3, 1.65e-3), "radian", **CLAIMS)
     (item,), gaps = evidence_by(averaged, signal, KNOWN)
     assert not gaps
@@ -43,7 +43,7 @@ def test_the_scale_is_the_pixel_over_the_wavelength(monkeypatch):
 
 
 def test_what_is_not_determined_is_a_gap(monkeypatch):
-    monkeypatch.setattr(module, "measure", lambda *_, **__: found(1.0, dict.fromkeys(NAMES, "no crystal")))
+    monkeypatch.setattr(module, "measure", lambda *_, **__: measured(1.0, dict.fromkeys(NAMES, "no crystal")))
     signal = signal_of_pattern(np.ones((64, 64)), (1.5e-3, 1.5e-3), "radian", **CLAIMS)
     items, (gap,) = evidence_by(averaged, signal, KNOWN)
     assert not items

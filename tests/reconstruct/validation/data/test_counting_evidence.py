@@ -22,7 +22,7 @@ def counted(
 
 def signal_of_counts(image: np.ndarray, **claims: float) -> Signal:
     axes = (Axis("y", image.shape[0], 2.0, 0.0, "angstrom"), Axis("x", image.shape[1], 2.0, 0.0, "angstrom"))
-    found, _ = collect(axis_claims(axes, "image"))
+    of_axes, _ = collect(axis_claims(axes, "image"))
     return Signal(
         image,
         axes,
@@ -30,7 +30,7 @@ def signal_of_counts(image: np.ndarray, **claims: float) -> Signal:
         "",
         "",
         "synthetic",
-        {**found, **{name: Claim(value, None, name) for name, value in claims.items()}},
+        {**of_axes, **{name: Claim(value, None, name) for name, value in claims.items()}},
     )
 
 
@@ -38,12 +38,12 @@ def signal_of_counts(image: np.ndarray, **claims: float) -> Signal:
 @pytest.mark.parametrize("gain", [1.5, 7.3, 60.0])
 def test_the_gain_is_found(gain):
     measured = [gain_of(counted(seed, gain)) for seed in range(16)]
-    found = [item for item in measured if isinstance(item, Gain)]
-    assert len(found) == 16
-    deviations = [(item.value - gain) / item.error for item in found]
+    gains = [item for item in measured if isinstance(item, Gain)]
+    assert len(gains) == 16
+    deviations = [(item.value - gain) / item.error for item in gains]
     assert np.abs(deviations).max() < 4.0
     assert 0.5 < np.sqrt(np.mean(np.square(deviations))) < 1.6
-    assert found[0].error < 0.06 * gain
+    assert gains[0].error < 0.06 * gain
 
 
 @pytest.mark.parametrize(

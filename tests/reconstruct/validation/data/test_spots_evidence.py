@@ -42,11 +42,11 @@ def test_a_claim_that_is_wrong_by_any_factor_does_not_pull_the_pixels(factor):
 
 def test_disks_with_gradients_are_placed_by_their_edges():
     drawn = dataclasses.replace(DISKS, uneven=0.8, electrons=3e6, background=0.05)
-    found = find_spots(pattern_of(drawn, 1))
-    net = find_net(found)
-    assert found.disks
+    measured = find_spots(pattern_of(drawn, 1))
+    net = find_net(measured)
+    assert measured.disks
     assert isinstance(net, Net)
-    assert found.radius == pytest.approx(6.0, abs=0.15)
+    assert measured.radius == pytest.approx(6.0, abs=0.15)
     assert net.scatter < 0.06  # a sixteenth of a pixel; centres of mass scatter by more than one
     # of {100} or, where these are too weak beside disks that nearly touch, of {110}
     lengths = np.linalg.norm(net.vectors, axis=1) * 3.905 * 0.016
@@ -102,8 +102,8 @@ def test_a_pattern_without_lattice_is_a_gap(drawn, words):
 
 
 def test_two_crystals_are_no_lattice():
-    one, other = (pattern_of(dataclasses.replace(SMALL, rotation=turn), 9) for turn in (0.1, 0.45))
-    items, (gap,) = evidence_by(spots, signal_of_pattern(one + other, SMALL.pixel), STRONTIUM_TITANATE)
+    first, other = (pattern_of(dataclasses.replace(SMALL, rotation=turn), 9) for turn in (0.1, 0.45))
+    items, (gap,) = evidence_by(spots, signal_of_pattern(first + other, SMALL.pixel), STRONTIUM_TITANATE)
     assert not items
     assert "no single crystal" in gap.why
 
