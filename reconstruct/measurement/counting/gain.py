@@ -14,7 +14,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 TILE = 8
 """Rows and columns over which mean and variance are taken."""
-LEAST_TILES = 64
+LEAST_TILES, LEAST_SHARE = 64, 0.9
+"""Tiles, and the share of them that must hold noise, from which a gain is told."""
 LARGEST_ERROR = 0.1
 """Relative error from which a gain is not told: the image is as bright everywhere."""
 AGREE, AGREE_FLOOR = 3.0, 0.01
@@ -46,10 +47,10 @@ def gain_of(image: np.ndarray) -> Gain | str:
     if not finite.all():
         return "pixels are missing"
     variances = [_variances(values, kernel, norm) for kernel, norm in DIFFERENCES]
+    if (variances[1] > 0.0).mean() < LEAST_SHARE:
+        return "most of the image holds no electrons" if (variances[1] > 0.0).any() else "there is no noise"
     count = means.size * TILE * (TILE - 3)
     totals = [float(np.mean(variance)) for variance in variances]
-    if not totals[2] > 0.0:
-        return "there is no noise"
     spread = math.sqrt(2.0 / count) * 1.5
     for lower, higher in ((totals[0], totals[2]), (totals[1], totals[2])):
         if abs(lower / higher - 1.0) > AGREE * spread + AGREE_FLOOR:
