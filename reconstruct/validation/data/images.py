@@ -1,5 +1,6 @@
 """Evidence of an image: the pixel sizes by the lattice of a known crystal."""
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -47,7 +48,7 @@ def lattice(signal: Signal, values: Mapping[str, float], known: Known, tell: Tel
         crystal = zone_of(signal, known)
         fitting = fitting_pixels(image.astype(np.float64), crystal, _attempts(claimed), SKEW)
         # as claimed first: the fit says why it does not fit, and finds folded lattices
-        for pixel, spread in ((claimed, SPREAD), *fitting):
+        for pixel, spread in itertools.chain([(claimed, SPREAD)], fitting):
             found = measure(
                 "lattice", image, structure=known.specimen, zone=known.zone, x=known.x, pixel=pixel, pixel_error=spread
             )
