@@ -26,7 +26,9 @@ def test_corrupted_files_are_read_or_refused(tmp_path: Path) -> None:
     counts = tally(results)
     assert len(results) == 20 * len(originals)
     assert sum(count["crashed"] for count in counts.values()) == 0
-    assert sum(count["hung"] for count in counts.values()) <= 3  # each ended at its limit, alone; a few damaged trees of HDF5 keep their parser for ever
+    assert (
+        sum(count["hung"] for count in counts.values()) <= 3
+    )  # each ended at its limit, alone; a few damaged trees of HDF5 keep their parser for ever
     # cut off: never read
     assert [result.original for result in results if result.kind == "truncated" and not result.error] == []
     # of the rest, few change in silence, and those where there is nothing that a change could contradict: numbers of a header, text of a tag
