@@ -74,8 +74,8 @@ def validate(
 
     ``data``: what `instrument.readers.read_vendor` reads from a file (a list of `twin.records.Signal`, or one of them), or what `twin.simulate` returns.
     ``specimen``: the crystal that is seen ("SrTiO3", the path of a CIF, a `twin.Sample`), along ``zone`` with ``x`` to the right; its cell is known to the
-    relative rms ``cell_error``; "amorphous" is a film. ``spherical``: C30 of the lens in
-    angstrom, 0 for a corrected one (None: as the file claims). ``false_alarms``: the rate of correct recordings in which anything is said to disagree, over all fields together.
+    relative rms ``cell_error``; "amorphous" is a film. ``spherical``: C30 of the lens in angstrom, 0 for a corrected one (None: as the file claims).
+    ``false_alarms``: the rate of correct recordings in which anything is said to disagree, over all fields together.
     ``further``: evidence from outside of the recording (sensors, other files).
 
     Returns a `Validation`: verdicts with standard deviations, suggested values with errors, causes with probabilities; notebooks show it.

@@ -122,6 +122,8 @@ def _score(evidence: Sequence[Evidence], values: Values, explanation: Sequence[C
     """Logarithm of prior times probability of the evidence."""
     directions, sizes = _free(explanation)
     problems = stacks(evidence, corrected(values, explanation), directions)
+    if len(problems[0].residual) < len(stacks(evidence, values)[0].residual):
+        return -math.inf  # it explains a statement by making it none
     total = float(logsumexp([log_evidence(problem, sizes) for problem in problems]))
     return total + sum(math.log(change.rate) for change in explanation)
 

@@ -123,6 +123,8 @@ def power(evidence: Sequence[Evidence], truth: Values, claimed: Values, false_al
             apart = offsets - offsets[np.argmax(weights)]
             tolerance = item.tolerance[number] if item.tolerance else 0.0
             drawn = shift + noise[:, number, None] + apart
+            if statement.form == "circle" and statement.period > 0:
+                drawn = (drawn + 0.5 * statement.period) % statement.period - 0.5 * statement.period
             drawn = np.sign(drawn) * np.maximum(np.abs(drawn) - tolerance, 0.0)
             missed &= deviation(log_significance(drawn, stds, weights, groups)) <= limit
     return float(1.0 - missed.mean())

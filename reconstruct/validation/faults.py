@@ -94,6 +94,8 @@ _ANGLES = (
     "collection_semiangle",
 )
 _SWAPS = (*PAIRS, ("stage.alpha", "stage.beta"), ("stage.x", "stage.y"))
+UNALIGNED = 0.2
+"""Share of spectra that are saved with their zero loss off zero, by an electronvolt or so: many programs align them later or never."""
 DEFAULT_SIZE = 0.3
 """Rms size (log) of errors of a scale field without a cause of its own."""
 
@@ -117,11 +119,9 @@ class Change:
 
 def changes(values: Values) -> list[Change]:
     """All explanations that could apply to a file with these ``values`` of its fields (inside units)."""
-    return [
-        change
-        for generate in (_of_pairs, _of_scales, _of_shifts, _of_angles, _of_tension)
-        for change in generate(values)
-    ]
+    generators = (_of_pairs, _of_scales, _of_shifts, _of_angles, _of_tension)
+    every = [change for generate in generators for change in generate(values)]
+    return [change for change in every if all(_possible(name, value) for name, value in change.fixed.items())]
 
 
 def _of_pairs(values: Values) -> Iterator[Change]:
@@ -223,6 +223,9 @@ def _of_shifts(values: Values) -> Iterator[Change]:
                 yield Change(
                     "unit or prefix", rate, f"{name} in another unit, 1e{power:+d}", {name: value * 10.0**power}
                 )
+    if "energy_offset" in values:
+        rate = UNALIGNED
+        yield Change("energy offset", rate, "the zero loss is not at zero", free=(({"energy_offset": 1.0}, 1.0),))
     if values.get("C10", 0.0) != 0.0:
         yield Change(
             "defocus sign", CAUSES["defocus sign"].rate, "the sign of the defocus is exchanged", {"C10": -values["C10"]}
@@ -265,3 +268,9 @@ def _field(name: str) -> str:
         return field(name).form
     except ValueError:
         return ""
+
+
+def _possible(name: str, value: float) -> bool:
+    """Whether microscopes have such a value."""
+    about = field(name)
+    return about.form == "angle" or about.low <= value <= about.high

@@ -123,19 +123,19 @@ def span_of(claims: Mapping[str, Claim], repeated: Mapping[str, tuple[Claim, ...
         return None
     by_zone = {zone: [clock for clock in clocks if (clock.claim.zone == "UTC") == (zone == "UTC")] for zone in ("UTC", "local")}  # fmt: skip
     zone: Literal["UTC", "local"] = "UTC" if by_zone["UTC"] else "local"
-    window, found = _combined(by_zone[zone], duration)
+    window, contradictions = _combined(by_zone[zone], duration)
     offset = None
     if by_zone["UTC"] and by_zone["local"]:
-        found += _combined(by_zone["local"], duration)[1]
+        contradictions += _combined(by_zone["local"], duration)[1]
         offset, more = _offset(by_zone["UTC"], by_zone["local"], duration)
-        found += more
+        contradictions += more
     first = by_zone[zone][0]
     words = (
         f"{first.field} {utc(first.time)} {zone}, recording within {(window.latest - window.earliest) / SECOND:.3g} s"
     )
     if zone == "local":
         words += ", of a time zone that the file does not state"
-    return Span(window.earliest, window.latest, zone, words, offset, (known or 0.0), tuple(found))
+    return Span(window.earliest, window.latest, zone, words, offset, (known or 0.0), tuple(contradictions))
 
 
 def _window(meaning: str, claim: Claim, duration: int) -> Window:
@@ -149,12 +149,12 @@ def _window(meaning: str, claim: Claim, duration: int) -> Window:
 def _combined(clocks: list[Clock], duration: int) -> tuple[Window, list[Contradiction]]:
     """The window of clocks in one zone, and what they say against one another."""
     of = {meaning: [clock for clock in clocks if clock.meaning == meaning] for meaning in MEANINGS}
-    found: list[Contradiction] = []
+    contradictions: list[Contradiction] = []
     if of["start"] and of["end"]:
         start, end = of["start"][0], of["end"][0]
         if end.time + end.step < start.time:
             words = f"the recording ends at {_shown(end)}, before its start at {_shown(start)}"
-            found.append(Contradiction("time.end", "stale", words, STALE))
+            contradictions.append(Contradiction("time.end", "stale", words, STALE))
             window = _hull([start, end])
         else:
             window = Window(start.time, end.time + end.step)
@@ -164,9 +164,9 @@ def _combined(clocks: list[Clock], duration: int) -> tuple[Window, list[Contradi
     for clock in clocks:
         contradiction = _against(clock, clocks[0], window, duration)
         if contradiction is not None:
-            found.append(contradiction)
+            contradictions.append(contradiction)
             window = Window(min(window.earliest, clock.window.earliest), max(window.latest, clock.window.latest))
-    return window, found
+    return window, contradictions
 
 
 def _against(clock: Clock, first: Clock, window: Window, duration: int) -> Contradiction | None:

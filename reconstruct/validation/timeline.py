@@ -12,9 +12,16 @@ def timeline(recordings: Sequence[Validated]) -> Timeline:
     timed.sort(key=lambda pair: pair[0])
     names = list(dict.fromkeys(name for _, item in timed for name in item.claims))
     lanes = [lane for name in names if is_shown(name) and (lane := _lane(name, timed)) is not None]
-    faults = [fault for name in names for fault in _faults(name, timed)]
+    instruments = list(dict.fromkeys(_instrument(item) for _, item in timed))
+    groups = [[pair for pair in timed if _instrument(pair[1]) == instrument] for instrument in instruments]
+    faults = [fault for name in names for group in groups for fault in _faults(name, group)]
     untimed = tuple(item.name for item in recordings if time_of(item.claims) is None)
     return Timeline(tuple(lanes), tuple(sorted(faults, key=lambda fault: fault.first)), untimed)
+
+
+def _instrument(item: Validated) -> str:
+    claim = item.claims.get("instrument")
+    return "" if claim is None else str(claim.value)
 
 
 def _lane(name: str, timed: Sequence[tuple[int, Validated]]) -> Lane | None:

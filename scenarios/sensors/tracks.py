@@ -29,9 +29,14 @@ def read_tracks(
 
 def tracks_of(log: SensorLog, table: str | None = None) -> SensorTracks:
     """The tracks of a log that was read."""
+    name = table or table_of_log(log.kind)
+    return SensorTracks(record_of(log), None if name is None else load_model(name))
+
+
+def record_of(log: SensorLog) -> SensorRecord:
+    """The readings of a log as plain arrays."""
     sensors = tuple(
         LoggedSensor(item.name, item.unit, item.times, item.values, item.kind, item.bias) for item in log.channels
     )
-    name = table or table_of_log(log.kind)
-    record = SensorRecord(Path(log.path).name, sensors, log.start, log.end, log.zone)
-    return SensorTracks(record, None if name is None else load_model(name))
+    title = ", ".join(filter(None, (log.kind, log.name))) or Path(log.path).name
+    return SensorRecord(title, sensors, log.start, log.end, log.zone)

@@ -16,11 +16,10 @@ from reconstruct.validation.sensors.session import SessionFile, evidence_of_sess
 from reconstruct.validation.sensors.tracks import SensorTracks
 from scenarios.io.errors import BadInput
 from scenarios.io.progress import Progress
+from scenarios.sensors.tracks import record_of, table_of_log
 from twin.channels import CHANNELS
 from twin.records import Signal
 
-TABLES = {"health": "thermo-healthmonitor", "protochips": "protochips", "dens": "dens"}
-"""Sensor tables by a word in the kind of a log."""
 SESSION_TABLE = "simulated"
 
 
@@ -37,16 +36,9 @@ def open_tracks(
 
 
 def _log(log: SensorLog) -> tuple[SensorRecord, str | None]:
-    sensors = tuple(
-        LoggedSensor(channel.name, channel.unit, channel.times, channel.values, channel.kind, channel.bias)
-        for channel in log.channels
-        if len(channel.times)
-    )  # fmt: skip
-    if not sensors:
+    if not any(len(channel.times) for channel in log.channels):
         raise BadInput(log.path, "holds no values", "Export a longer time.")
-    title = ", ".join(filter(None, (log.kind, log.name))) or Path(log.path).name
-    table = next((table for word, table in TABLES.items() if word in log.kind.lower()), None)
-    return SensorRecord(title, sensors, log.start, log.end, log.zone), table
+    return record_of(log), table_of_log(log.kind)
 
 
 def _session(folder: Path) -> tuple[SensorRecord, str | None]:

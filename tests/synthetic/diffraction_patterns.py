@@ -82,3 +82,32 @@ def signal_of_pattern(
     found, _ = collect(axis_claims(axes, "image"))
     stated = {name: Claim(value, None, name) for name, value in {"high_tension": tension, **claims}.items()}
     return Signal(counts, axes, "image", "", "", "synthetic", {**found, **stated})
+
+
+def rings_of(
+    frequencies: np.ndarray,
+    intensities: np.ndarray,
+    seed: int,
+    shape: tuple[int, int] = (256, 256),
+    pixel: tuple[float, float] = (0.008, 0.008),
+    width: float = 1.5,
+    electrons: float = 5e6,
+    grains: float = 0.3,
+    scatter: float = 0.3,
+) -> np.ndarray:
+    """Counts [ny, nx] of rings with ``intensities`` (scattered by a factor of rms ``scatter``, log) at ``frequencies`` (1/angstrom), ``width`` in pixels, uneven
+    by the share ``grains`` along the ring."""
+    rng = np.random.default_rng(seed)
+    ny, nx = shape
+    y, x = np.mgrid[:ny, :nx].astype(float)
+    dx, dy = (x - nx / 2 - 3.3) * pixel[0], (y - ny / 2 + 4.7) * pixel[1]
+    radius, angle = np.hypot(dx, dy), np.arctan2(dy, dx)
+    image = 3.0 * np.exp(-radius / 0.08) + 0.3 * np.exp(-radius / 0.4)
+    scale = float(np.sqrt(pixel[0] * pixel[1]))
+    for frequency, intensity in zip(frequencies, intensities, strict=True):
+        uneven = 1.0 + grains * sum(
+            rng.standard_normal() * np.cos(n * angle + rng.uniform(0.0, 6.3)) / np.sqrt(6.0) for n in range(3, 9)
+        )
+        height = intensity * np.exp(scatter * rng.standard_normal())
+        image += height * np.maximum(uneven, 0.0) * np.exp(-0.5 * ((radius - frequency) / (width * scale)) ** 2)
+    return rng.poisson(electrons * image / image.sum()).astype(float)

@@ -18,9 +18,11 @@ from reconstruct.measurement.recorded.known import Lattice
 from reconstruct.measurement.recorded.recording import recording_of
 from reconstruct.validation.data.options import Known, Tell
 from reconstruct.validation.data.patterns import ANGLE, FREQUENCY
+from reconstruct.validation.data.rings import ring_evidence
 from reconstruct.validation.evidence import Evidence, Gap, Picture, Statement
 from twin.errors import BadInput
 from twin.records import Signal
+from twin.simulation.specimen import structure_named
 
 LEAST_PIXELS = 48
 LARGEST = 512
@@ -49,7 +51,10 @@ def spots(signal: Signal, values: Mapping[str, float], known: Known, tell: Tell)
     found = find_spots(pattern)
     net = find_net(found)
     if isinstance(net, str):
-        return [], [Gap(fields, f"the pattern shows no lattice: {net}", VERIFY)]
+        rings = _rings(pattern, factor, fields, known)
+        if isinstance(rings, Evidence):
+            return [rings], []
+        return [], [Gap(fields, f"the pattern shows no lattice: {net}; and no rings: {rings}", VERIFY)]
     try:
         crystal = zone_of(signal, known)
     except (BadInput, ValueError) as error:
@@ -77,6 +82,16 @@ def spots(signal: Signal, values: Mapping[str, float], known: Known, tell: Tell)
             f"diffraction spots of {name_of(known)}", "data", statements, parts, words, independent, pictures=(picture,)
         )
     ], []
+
+
+def _rings(pattern: np.ndarray, factor: int, fields: tuple[str, ...], known: Known) -> Evidence | str:
+    """Rings of the specimen as a polycrystal, or why there are none."""
+    given = known.specimen
+    try:
+        structure = given.structure if hasattr(given, "structure") else structure_named("specimen", str(given))
+    except BadInput as error:
+        return f"the specimen cannot be used: {error.problem}"
+    return ring_evidence(pattern, factor, structure, name_of(known), fields[:2], fields[0] in ANGLE, known.cell_error)
 
 
 def binned_pattern(signal: Signal) -> tuple[np.ndarray, int]:

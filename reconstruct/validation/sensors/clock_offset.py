@@ -14,7 +14,7 @@ import numpy as np
 
 from reconstruct.validation.evidence import Contradiction
 from reconstruct.validation.file_times import SECOND, STALE, Span
-from reconstruct.validation.sensors.tracks import SensorTracks
+from reconstruct.validation.sensors.tracks import SensorTracks, Track
 from twin.records import Claim
 from twin.units import age, utc
 
@@ -25,7 +25,9 @@ CLOCK_WRONG = 0.01
 CERTAIN = 0.99
 """Posterior probability from which a shift, or a time zone, is reported."""
 SHIFTS = 4001
-"""Shifts that are tried over the log; then as many around the best."""
+"""Shifts that are tried over the log."""
+EXACT_FILES, EXACT_SHIFTS = 12, 121
+"""Files and shifts around the best one for which the tracks are asked at their own times."""
 REACH = 3.0
 """Spacings of the tracks' grid to either side of the best shift that belong to one reading."""
 LONGEST = 26.0 * 3600.0 * SECOND
@@ -79,13 +81,7 @@ def estimate_clock_offset(tracks: SensorTracks, files: Sequence[FileClaims]) -> 
     if probability < CERTAIN:
         return _zone(search, right, 1.0 - probability, tracks.record.zone)
     best, reach = float(shifts[int(np.argmax(likelihood))]), REACH * search.spacing
-    fine = best + np.linspace(-reach, reach, SHIFTS)
-    near = search.log_likelihood(fine)
-    weight = np.exp(near - near.max())
-    weight /= weight.sum()
-    mean = float((weight * fine).sum())
-    # between readings, and points of its grid, a track is interpolated
-    error = math.sqrt(float((weight * (fine - mean) ** 2).sum()) + search.spacing**2 / 12.0)
+    mean, error = search.refined(best, reach)
     far = (np.abs(shifts - best) > reach) & (likelihood > likelihood.max() - OTHER_READINGS)
     others = tuple(round(shift) for shift in _peaks(shifts, likelihood, far))
     beyond = mean - float(search.stated[int(np.argmin(np.abs(search.stated - mean)))])
@@ -130,35 +126,72 @@ def _zone(
     return ClockOffset(int(search.stated[int(np.argmax(right))]), 0, share, 0, search.fields, zone)
 
 
+@dataclasses.dataclass(frozen=True)
+class _Term:
+    """One claim of a file whose span is ``half`` ns to either side of ``middle`` (ns since the log's start), against one track.
+
+    ``extent`` is the range of the track, ``usual`` the mean over the log of the probability of the claim times that.
+    """
+
+    track: Track
+    claim: float
+    rounding: float
+    middle: int
+    half: float
+    extent: float
+    usual: float
+
+    def density(self, mean: np.ndarray, std: np.ndarray) -> np.ndarray:
+        """How probable the claim is where the track has ``mean`` and ``std`` [t], times the range."""
+        width = np.sqrt(std**2 + self.track.noise**2 + self.track.bias**2 + self.rounding**2)
+        away = (self.claim - mean) / width
+        return (1.0 - WRONG) * self.extent * np.exp(-0.5 * away**2) / (width * math.sqrt(2.0 * math.pi)) + WRONG
+
+
 class _Search:
-    """Likelihood of the claims of ``files`` for shifts of their times."""
+    """Likelihood of the claims of ``files`` for shifts of their times.
+
+    It is relative to its mean over the log: a quantity that rests is as probable at all times, and a claim that fits at none too, and both say nothing.
+    """
 
     def __init__(self, tracks: SensorTracks, files: Sequence[FileClaims]):
-        self._start = tracks.record.start
+        self._tracks, self._start = tracks, tracks.record.start
         """Times are floats since here (ns): since 1970 they would be whole to 256 ns only."""
         times = tracks.grid()
         self._grid = np.array([time - self._start for time in times], np.float64)
-        self._middles = [float(file.span.middle - self._start) for file in files]
-        self._terms: list[tuple[float, np.ndarray]] = []
-        fields: dict[str, None] = {}
-        spacings = []
+        self._middles = [file.span.middle - self._start for file in files]
+        self._terms: list[tuple[_Term, np.ndarray]] = []
         for track in (track for several in tracks.tracks.values() for track in several):
-            if track.faults or track.logged.kind == "last-measured":
-                continue
-            mean, std = track.at(times)
-            width = np.sqrt(std**2 + track.noise**2 + track.bias**2)
-            for file, middle in zip(files, self._middles, strict=True):
-                claim = file.claims.get(track.field.name)
-                if claim is not None and isinstance(claim.value, (int, float)) and math.isfinite(float(claim.value)):
-                    self._terms.append((middle, _log_density(claim, file.span, self._grid, mean, width)))
-                    fields[track.field.name] = None
-                    spacings += [float(np.median(np.diff(track.logged.times)))] if len(track.logged.times) > 1 else []
-        self.fields = tuple(fields)
+            if not track.faults and track.logged.kind != "last-measured":
+                mean, std = track.at(times)
+                for file, middle in zip(files, self._middles, strict=True):
+                    claim = file.claims.get(track.field.name)
+                    if (
+                        claim is not None
+                        and isinstance(claim.value, (int, float))
+                        and math.isfinite(float(claim.value))
+                    ):
+                        self._add(track, claim, middle, 0.5 * (file.span.latest - file.span.earliest), mean, std)
+        self.fields = tuple(dict.fromkeys(term.track.field.name for term, _ in self._terms))
         """Those that are claimed and followed."""
+        spacings = [float(np.median(np.diff(term.track.logged.times))) for term, _ in self._terms if len(term.track.logged.times) > 1]  # fmt: skip
         self.spacing = max(min(spacings, default=0.0), float(self._grid[1] - self._grid[0]))
         """Time (ns) between readings, or between points of the grid."""
         self.stated = np.array(files[0].span.shifts(tracks.record.zone) if files else (0,), np.float64)
         """Shifts (ns) of a clock that is right."""
+
+    def _add(self, track: Track, claim: Claim, middle: int, half: float, mean: np.ndarray, std: np.ndarray) -> None:
+        extent = float(mean.max() - mean.min()) + 6.0 * float(np.median(np.hypot(std, track.noise)))
+        term = _Term(track, float(claim.value), claim.step / math.sqrt(12.0), middle, half, extent, 1.0)
+        density = term.density(mean, std)
+        # the recording is anywhere in its span
+        reach = max(half, 0.5 * (self._grid[1] - self._grid[0]))
+        first = np.searchsorted(self._grid, self._grid - reach, "left")
+        stop = np.searchsorted(self._grid, self._grid + reach, "right")
+        total = np.concatenate([[0.0], np.cumsum(density)])
+        density = (total[stop] - total[first]) / (stop - first)
+        usual = float(density.mean())
+        self._terms.append((dataclasses.replace(term, usual=usual), np.log(density / usual)))
 
     def shifts(self) -> np.ndarray | None:
         """Shifts at which at least half of the files lie in the log."""
@@ -168,27 +201,34 @@ class _Search:
         return np.linspace(self._grid[0] - middle, self._grid[-1] - middle, SHIFTS)
 
     def log_likelihood(self, shifts: np.ndarray) -> np.ndarray:
-        """[s], against files of which the time is not known; a file beyond the log says nothing."""
+        """[s], between points of the grid interpolated; a file beyond the log says nothing."""
         total = np.zeros(len(shifts))
-        for middle, density in self._terms:
-            total += np.interp(middle + shifts, self._grid, density, left=0.0, right=0.0)
+        for term, density in self._terms:
+            total += np.interp(term.middle + shifts, self._grid, density, left=0.0, right=0.0)
         return total
 
-
-def _log_density(claim: Claim, span: Span, grid: np.ndarray, mean: np.ndarray, width: np.ndarray) -> np.ndarray:
-    """Logarithm of how probable a claim is at each time of the grid [t], over its mean for the whole log; of a track with ``mean`` and ``width`` (rms) [t].
-
-    A quantity that rests is as probable at all times, and a claim that fits at none too: both say nothing.
-    """
-    width = np.hypot(width, claim.step / math.sqrt(12.0))
-    extent = float(mean.max() - mean.min()) + 6.0 * float(np.median(width))
-    density = np.exp(-0.5 * ((float(claim.value) - mean) / width) ** 2) / (width * math.sqrt(2.0 * math.pi)) * extent
-    # the recording is anywhere in its span
-    half = max(0.5 * (span.latest - span.earliest), 0.5 * (grid[1] - grid[0]))
-    first, stop = np.searchsorted(grid, grid - half, "left"), np.searchsorted(grid, grid + half, "right")
-    total = np.concatenate([[0.0], np.cumsum(density)])
-    density = (1.0 - WRONG) * (total[stop] - total[first]) / (stop - first) + WRONG
-    return np.log(density / density.mean())
+    def refined(self, best: float, reach: float) -> tuple[float, float]:
+        """Mean and standard deviation (ns) of the shift, ``best`` within ``reach``, from `EXACT_FILES` files at most with their tracks at every time tried."""
+        every = sorted({term.middle for term, _ in self._terms})
+        chosen = {every[len(every) * index // EXACT_FILES] for index in range(EXACT_FILES)}
+        terms = [term for term, _ in self._terms if term.middle in chosen]
+        shifts = np.round(best + np.linspace(-reach, reach, EXACT_SHIFTS)).astype(np.int64)
+        spread = max(term.half for term in terms) > 0.1 * self.spacing
+        parts = np.linspace(-1.0, 1.0, 5 if spread else 1) if spread else np.zeros(1)
+        total = np.zeros(len(shifts))
+        at = {
+            term: [self._start + term.middle + shift + round(part * term.half) for shift in shifts.tolist() for part in parts.tolist()]
+            for term in terms
+        }  # fmt: skip
+        self._tracks.prepare(time for times in at.values() for time in times)
+        for term, times in at.items():
+            density = term.density(*term.track.at(times)).reshape(len(shifts), len(parts)).mean(axis=1)
+            total += np.log(density / term.usual)
+        weight = np.exp(total - total.max())
+        weight /= weight.sum()
+        mean = float((weight * shifts).sum())
+        step = float(shifts[1] - shifts[0])
+        return mean, math.sqrt(float((weight * (shifts - mean) ** 2).sum()) + step**2 / 12.0)
 
 
 def _peaks(shifts: np.ndarray, likelihood: np.ndarray, allowed: np.ndarray) -> list[float]:

@@ -67,7 +67,11 @@ def prepare_files(logs: Logs, spans: Iterable[Span | None]) -> None:
     known = [span for span in spans if span is not None]
     for log in _several(logs):
         times = [
-            time for span in known for place in _places(log, span) if _covers(log, *place) for time in _points(*place)
+            time
+            for span in known
+            for window in _places(log, span)
+            if _covers(log, *window)
+            for time in _points(*window)
         ]
         log.prepare(times)
         log.grid()
@@ -78,25 +82,26 @@ def evidence_of_sensors(logs: Logs, claims: Mapping[str, Claim], span: Span | No
 
     Fields that a log tells of and the file does not claim have evidence too. Gaps are of claimed fields alone.
     """
-    found: Found = ([], [], [])
+    said: Found = ([], [], [])
     for log in _several(logs):
-        for part, more in zip(found, _of_log(log, claims, span), strict=True):
+        for part, more in zip(said, _of_log(log, claims, span), strict=True):
             part.extend(more)  # type: ignore[arg-type]  # both lists are of one kind
-    covered = {field for evidence in found[0] for field in evidence.fields}
-    gaps = [dataclasses.replace(gap, fields=left) for gap in found[2] if (left := tuple(field for field in gap.fields if field not in covered))]  # fmt: skip
-    return found[0], found[1], gaps
+    covered = {field for evidence in said[0] for field in evidence.fields}
+    gaps = [dataclasses.replace(gap, fields=left) for gap in said[2] if (left := tuple(field for field in gap.fields if field not in covered))]  # fmt: skip
+    return said[0], said[1], gaps
 
 
 def _of_log(log: SensorTracks, claims: Mapping[str, Claim], span: Span | None) -> Found:
     title = log.record.title
     told = tuple(name for name in dict.fromkeys((*log.tracks, *log.echoes, *log.empty)) if name in claims)
     if span is None:
-        return [], [], [Gap(told, f"the file states no time, so {title} tells nothing of it", "the time of the recording")] if told else []  # fmt: skip
+        why = f"the file states no time, so {title} tells nothing of it"
+        return [], [], [Gap(told, why, "Give the file in a format that keeps its time.")] if told else []
     placed = _placed(log, span)
     if isinstance(placed, Gap):
         return [], [], [dataclasses.replace(placed, fields=told)] if told else []
     gaps = [_untold(log, name) for name in told if name not in log.tracks]
-    times = sorted({time for place in placed for time in _points(*place)})
+    times = sorted({time for window in placed for time in _points(*window)})
     log.prepare(times)
     evidence: list[Evidence] = []
     for name, tracks in log.tracks.items():
@@ -115,8 +120,8 @@ def _untold(log: SensorTracks, name: str) -> Gap:
     title = log.record.title
     if name in log.echoes:
         why = f"{log.echoes[name]} in {title} repeats the command: an echo is no evidence for it"
-        return Gap((name,), why, f"a log of what {name} measures")
-    return Gap((name,), f"{log.empty[name]} has no reading in {title}", "a log with readings of it")
+        return Gap((name,), why, f"Give a log of a sensor of {name}.")
+    return Gap((name,), f"{log.empty[name]} has no reading in {title}", "Give a log with readings of it.")
 
 
 def _several(logs: Logs) -> Sequence[SensorTracks]:
@@ -136,21 +141,21 @@ def _placed(log: SensorTracks, span: Span) -> list[tuple[int, int]] | Gap:
     """Where the file lies in the log, or why it does not."""
     record = log.record
     places = _places(log, span)
-    inside = [place for place in places if _covers(log, *place)]
+    inside = [window for window in places if _covers(log, *window)]
     covers = f"{record.title} covers {_period(record.start, record.end, record.zone)}"
     if len(places) == 1 and inside:
         return inside
     if not inside:
         of = _period(span.earliest, span.latest, span.zone)
         whatever = "" if len(places) == 1 else ", whatever the time zone"
-        return Gap((), f"not covered: {covers}, the file is of {of}{whatever}", "a log of that time")
+        return Gap((), f"not covered: {covers}, the file is of {of}{whatever}", "Give a log of that time.")
     if len(inside) == len(places):
         return inside
     if record.zone == "local":
         why = f"unknown time zone: {covers}, and the file is in UTC"
-        return Gap((), why, "the zone of the log's clock (--log-zone)")
+        return Gap((), why, "Give the zone of the log's clock (--log-zone).")
     why = f"unknown time zone: the file has local time without its offset, and {covers}"
-    return Gap((), why, "a time with its offset in the file")
+    return Gap((), why, "Give a file that states its time with its offset.")
 
 
 def _period(first: int, last: int, zone: str) -> str:
@@ -168,16 +173,16 @@ def _of_track(
 ) -> Evidence | Gap:
     """Evidence of one track at the places where the file may be, or why there is none."""
     name, record = track.field.name, log.record
-    first, last = min(place[0] for place in placed), max(place[1] for place in placed)
+    first, last = min(window[0] for window in placed), max(window[1] for window in placed)
     fault = track.fault(first, last)
     if fault is not None:
         why = f"{track.channel} in {record.title} is {fault.kind} since {utc(fault.since).replace('T', ' ')}"
-        return Gap((name,), why, "a sensor that works at that time")
+        return Gap((name,), why, "Give a log of another sensor.")
     gap = track.nearest((first + last) // 2)
     if track.logged.kind == "last-measured" and gap > FRESH:
         why = f"{track.channel} in {record.title} keeps what was measured last, {age(gap)} away from the file: stale"
-        return Gap((name,), why, "a measurement at the time of the file")
-    times = [time for place in placed for time in _points(*place)]
+        return Gap((name,), why, "Measure it with the file.")
+    times = [time for window in placed for time in _points(*window)]
     mean, std = track.at(times)
     value = float(mean.mean())
     variance = float((std**2).mean() + mean.var()) + track.noise**2 + track.bias**2

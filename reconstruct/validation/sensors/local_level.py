@@ -37,6 +37,8 @@ LEAST = 1e-4
 """Least share of their prior medians that q and r are taken for: a channel that repeats one value would have none at all."""
 ENOUGH = 8.0
 """A log is this many times as long as the longest lag that its walk is looked at over."""
+RAMPS = 2.0
+"""Factor by which the walk over `LONG` spacings is faster than from reading to reading from which on the quantity is taken to ramp."""
 LONG = 10.0
 """Median spacings from which on a gap may hold jumps there and back."""
 MAX_OUTLIERS = 0.05
@@ -116,7 +118,10 @@ def fit_local_level(seconds: np.ndarray, values: np.ndarray, walk: float, noise:
     rates[long] = np.interp(spacing[long], lags, walks)
     rates[jumps] = np.maximum(np.diff(values)[jumps] ** 2 / spacing[jumps], everywhere)
     grown = np.concatenate([[0.0], np.cumsum(rates * spacing)])
-    return LocalLevel(seconds, values, grown, lags, walks, max(least, _scatter(seconds, values)), outliers)
+    if len(walks) > 1 and walks[1] > RAMPS * walks[0]:
+        # it moves straight on: the likelihood of a walk with a large q knows too little of the noise
+        least = max(least, _scatter(seconds, values))
+    return LocalLevel(seconds, values, grown, lags, walks, least, outliers)
 
 
 def _fit(seconds: np.ndarray, values: np.ndarray, left_out: np.ndarray, prior: np.ndarray) -> tuple[float, float]:
@@ -187,8 +192,7 @@ def _by_lag(seconds: np.ndarray, values: np.ndarray, walk: float, noise: float) 
 
 
 def _scatter(seconds: np.ndarray, values: np.ndarray) -> float:
-    """Variance of readings about the straight line between their neighbours: the noise of a quantity that ramps, of which the likelihood of a walk with a large
-    q knows too little. Of a walk without noise it is q dt / 3, less than its variance between two readings."""
+    """Variance of readings about the straight line between their neighbours, from its median: the noise of a quantity that ramps."""
     if len(values) < MIN_SCATTER:
         return 0.0
     before, after = np.diff(seconds)[:-1], np.diff(seconds)[1:]

@@ -35,7 +35,7 @@ def evidence_of_session(logs: Sequence[SensorTracks], files: Sequence[SessionFil
     Files whose clocks are alike (both UTC, or local with or without a known offset) share one shift against each log, or one time zone. Where their claims
     show it, evidence is that at the corrected time, and each file's time is contradicted if a right clock does not explain the shift.
     """
-    found: dict[str, Found] = {file.name: ([], [], []) for file in files}
+    by_file: dict[str, Found] = {file.name: ([], [], []) for file in files}
     for log in logs:
         clocks = _clocks(log, files)
         spans = {file.name: _on_the_clock(file, clocks) for file in files}
@@ -44,16 +44,16 @@ def evidence_of_session(logs: Sequence[SensorTracks], files: Sequence[SessionFil
             said = evidence_of_sensors(log, file.claims, spans[file.name])
             clock = _clock(file, clocks)
             stale = [_contradiction(log, file, clock)] if clock is not None and clock.beyond else []
-            evidence, contradictions, gaps = found[file.name]
+            evidence, contradictions, gaps = by_file[file.name]
             evidence.extend(said[0])
             contradictions.extend([*stale, *said[1]])
             gaps.extend(said[2])
     for file in files:
-        evidence, contradictions, gaps = found[file.name]
+        evidence, contradictions, gaps = by_file[file.name]
         covered = {name for item in evidence for name in item.fields}
         left = [gap for gap in gaps if not covered.issuperset(gap.fields)]
-        found[file.name] = (evidence, contradictions, left)
-    return found
+        by_file[file.name] = (evidence, contradictions, left)
+    return by_file
 
 
 def _kind(span: Span) -> tuple[str, int | None]:

@@ -36,9 +36,11 @@ def stale_since(tracks: SensorTracks, track: Track, value: float, step: float, u
     away = np.maximum(np.abs(value - mean) - 0.5 * step, 0.0) / error
     if away[-1] <= DISAGREES or not (away <= BAND).any():
         return None
-    left = _crossing(grid, away, BAND)
-    early, late = _crossing(grid, away, BAND - 1.0), _crossing(grid, away, BAND + 1.0)
-    spread = max((late - early) / 2.0, float(np.diff(grid).max()) / 3.0) if early is not None and late is not None else float(grid[-1] - left)  # fmt: skip
+    left, early, late = (_crossing(grid, away, band) for band in (BAND, BAND - 1.0, BAND + 1.0))
+    assert left is not None  # some point is within the band
+    spread = float(grid[-1]) - left
+    if early is not None and late is not None:
+        spread = max((late - early) / 2.0, float(np.diff(grid).max()) / 3.0)
     return Since(int(left), round(spread))
 
 

@@ -66,15 +66,15 @@ class Smoothed:
 
     def faults(self, channel: str) -> tuple[Fault, ...]:
         """When the sensor was stuck or saturated."""
-        found: list[Fault] = []
+        faults: list[Fault] = []
         for event in self.stream.events:
             if event.name != channel:
                 continue
             if event.kind in ("stuck_sensor", "saturated_sensor"):
-                found.append(Fault(event.kind.partition("_")[0], event.time, self._end))
-            elif event.kind == "sensor_recovered" and found:
-                found[-1] = found[-1]._replace(until=event.time)
-        return tuple(found)
+                faults.append(Fault(event.kind.partition("_")[0], event.time, self._end))
+            elif event.kind == "sensor_recovered" and faults:
+                faults[-1] = faults[-1]._replace(until=event.time)
+        return tuple(faults)
 
     def at(self, channels: Sequence[str], times: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """Means and standard deviations [t, c] of what the sensors read without noise and their own constant error, at ``times`` (ns)."""

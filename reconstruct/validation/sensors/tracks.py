@@ -69,12 +69,14 @@ class Track:
         after = np.clip(np.searchsorted(read, seconds), 1, len(read) - 1)
         limit = CONTRADICTED * np.hypot(std, self.noise)
         below, above = values[after - 1] - mean, values[after] - mean
-        found = (np.minimum(below, above) > limit) | (np.maximum(below, above) < -limit)
+        contradicted = (np.minimum(below, above) > limit) | (np.maximum(below, above) < -limit)
         within = np.flatnonzero((seconds >= read[0]) & (seconds <= read[-1]))
         if not len(within):
             return np.zeros(len(mean), bool)
         first, last = within[np.argmin(seconds[within])], within[np.argmax(seconds[within])]
-        return np.where(seconds > read[-1], found[last], np.where(seconds < read[0], found[first], found))
+        return np.where(
+            seconds > read[-1], contradicted[last], np.where(seconds < read[0], contradicted[first], contradicted)
+        )
 
     def at(self, times: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation [t] at ``times`` (ns), without the constant error; `SensorTracks.prepare` has been asked for them."""

@@ -103,6 +103,12 @@ def _moved(name: str, low: float, high: float) -> Callable[[Values, np.random.Ge
     )
 
 
+def _dispersion(values: Values, generator: np.random.Generator) -> Injected:
+    """Two edges 75 eV apart do not tell a wrong dispersion from a wrong offset: either may be blamed."""
+    wrong = _scaled(values, ("dispersion",), _factor(generator, 0.05, 0.2))
+    return Injected(wrong.claimed, ("dispersion", "energy_offset"))
+
+
 def _shifted_time(values: Values, generator: np.random.Generator) -> Injected:
     """The time of another recording of the session."""
     shift = float(generator.uniform(300.0, 1500.0) * generator.choice([-1.0, 1.0]))
@@ -123,6 +129,13 @@ CLASSES = (
     Class("reciprocal pixel, 5 to 25 %", ("spots",), _both(PATTERN, 0.05, 0.25), ("reciprocal pixel size",)),
     Class("full angle for semi-angle", ("disk",), _replaced("convergence_semiangle", lambda value, _: 2.0 * value), ("full angle for semi-angle",)),
     Class("degrees for radians", ("disk",), _replaced("convergence_semiangle", lambda value, _: math.degrees(value)), ("degrees for radians",)),
+    Class("defocus sign", ("rings",), _replaced("C10", lambda value, _: -value), ("defocus sign",)),
+    Class("defocus, 50 nm and more", ("rings",), _moved("C10", 500.0, 3000.0), ("defocus",)),
+    Class("half a turn", ("scan",), _replaced("pattern_rotation", lambda value, _: value + math.pi), ("half turn",)),
+    Class("scan rotation, 10 to 60 degrees", ("scan",), _moved("pattern_rotation", 0.17, 1.05), ("scan rotation",)),
+    Class("rotation in degrees for radians", ("scan",), _replaced("pattern_rotation", lambda value, _: math.degrees(value)), ("degrees for radians",)),
+    Class("energy offset, 10 eV and more", ("core loss", "low loss"), _moved("energy_offset", 10.0, 40.0), ("energy offset",)),
+    Class("dispersion, 5 to 20 %", ("core loss",), _dispersion, ("dispersion", "energy offset", "binning")),
     Class("stale timestamp", ("log",), _shifted_time, ("stale timestamp",)),
     Class("temperature in another unit", ("log",), _replaced("temperature", lambda value, _: value - 273.15), ("Celsius for kelvin",)),
     Class("tilts swapped", ("log",), _exchanged("stage.alpha", "stage.beta"), ("axis swap",)),

@@ -3,6 +3,7 @@
 from tests.benchmarks.validate.images import image
 from tests.benchmarks.validate.logs import logged
 from tests.benchmarks.validate.made import Made
+from tests.benchmarks.validate.others import core, low, rings, scan
 from tests.benchmarks.validate.patterns import disk, spots
 from tests.benchmarks.validate.sessions import session
 
@@ -11,6 +12,10 @@ MAKERS = {
     "spots": spots,
     "spots in angles": lambda seed: spots(seed, angles=True),
     "disk": disk,
+    "rings": rings,
+    "scan": scan,
+    "core loss": core,
+    "low loss": low,
     "log": logged,
     "session": session,
     "repeated": lambda seed: session(seed, repeated=True),

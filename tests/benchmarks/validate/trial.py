@@ -28,7 +28,7 @@ def run(made: Made, kind: str, seed: int, fault: Class | None, injected: Injecte
     row: Row = {
         "kind": kind, "seed": seed, "fault": None if fault is None else fault.name, "seconds": seconds, "findings": found,
         "found": bool(set(found) & set(wrong)), "false": bool(set(found) - set(wrong)) if injected is None else False,
-        "predicted": None, "named": None, "scores": _scores(result, made, wrong), "cause": None,
+        "predicted": None, "named": None, "scores": _scores(result, made, tuple(name for name in wrong if claimed[name] != (made.written or made.values)[name])), "cause": None,
     }  # fmt: skip
     if fault is not None and injected is not None:
         certain = fault.logical or any(_impossible(name, claimed[name]) for name in wrong)

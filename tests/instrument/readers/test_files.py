@@ -92,6 +92,18 @@ def test_units_and_claims(data: Path) -> None:
     assert eels.axis("y").unit is None  # the recording was not calibrated
 
 
+def test_sizes_of_a_scan_are_claimed_where_it_was_of_the_whole_frame(data: Path) -> None:
+    """Velox states those of the whole frame also with a spectrum image of 20 x 16 of its 128 x 128 places, and with a camera's image."""
+    signals = read_vendor(data / "spectra/velox-eels-eds.emd")
+    sizes = {"field_of_view.x", "field_of_view.y", "columns", "rows"}
+    part, whole = signals[14], signals[13]
+    assert part.data.shape == (16, 20, 2048)
+    assert not sizes & set(part.claims)
+    assert whole.claims["field_of_view.x"].value == pytest.approx(128 * whole.axis("x").scale)
+    (camera,) = read_vendor(data / "images/themis-ceta-imaging.emd")
+    assert not sizes & set(camera.claims)
+
+
 def test_missing_library_is_named(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sparse", None)  # as where it is not installed
     with pytest.raises(VendorError, match="'sparse'") as caught:

@@ -136,9 +136,9 @@ def test_pixels_outside_the_file_are_refused(tmp_path: Path) -> None:
     with pytest.raises(VendorError, match="is cut off"):
         read_vendor(path)
     with tifffile.TiffFile(tmp_path / "a.tif") as file:
-        place = file.pages.first.tags["ImageWidth"].valueoffset
+        offset = file.pages.first.tags["ImageWidth"].valueoffset
     widened = bytearray(complete)
-    widened[place] += 1  # more pixels than the strip holds
+    widened[offset] += 1  # more pixels than the strip holds
     path.write_bytes(bytes(widened))
     with pytest.raises(VendorError, match="declares"):
         read_vendor(path)

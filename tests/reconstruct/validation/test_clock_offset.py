@@ -141,9 +141,9 @@ def test_a_session_with_one_clock_and_one_stale_parameter() -> None:
     files = [SessionFile(str(at), file.claims, file.span) for at in moments for file in [session.file(at, clock)]]
     old = Claim(float(session.temperature[1200]), "kelvin", "", step=0.1)
     files[7] = SessionFile(files[7].name, dict(files[7].claims) | {"temperature": old}, files[7].span)
-    found = evidence_of_session([session.tracks], files)
+    by_file = evidence_of_session([session.tracks], files)
     for file, at in zip(files, moments, strict=True):
-        evidence, contradictions, gaps = found[file.name]
+        evidence, contradictions, gaps = by_file[file.name]
         assert gaps == []
         (contradiction,) = contradictions
         assert contradiction.suggested is not None

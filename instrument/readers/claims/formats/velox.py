@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 
+import msgspec
+
 from instrument.readers.claims.rules import Found, apply_rules, epoch_claim, finite_number, number_claim, rule
 from twin.channels.lenses import THERMO_LENSES
-from twin.records import Value
+from twin.records import Claim, Value
 
 RULES = (
     rule("high_tension", r"Optics\.AccelerationVoltage", "V"),
@@ -27,8 +29,6 @@ RULES = (
     rule("dwell", r"Scan\.DwellTime", "s"),
     rule("line_time", r"Scan\.LineTime", "s"),
     rule("scan_rotation", r"Scan\.ScanRotation", "rad"),
-    rule("field_of_view.x", r"Optics\.FullScanFieldOfView\.x", "m"),
-    rule("field_of_view.y", r"Optics\.FullScanFieldOfView\.y", "m"),
     rule("instrument", r"Instrument\.ComputerName", None),
     rule("detector", r"BinaryResult\.Detector", None),
 )
@@ -73,14 +73,30 @@ def _of_detector(raw: Mapping[str, Value]) -> Found:
         key = f"{prefix}{part}"
         if key in raw and (claim := number_claim(name, key, raw[key], unit)) is not None:
             yield name, claim
-    if kind == _SCANNING:
-        scan = {
-            "frame_time": ("Scan.FrameTime", "s"),
-            "columns": ("Scan.ScanSize.width", ""),
-            "rows": ("Scan.ScanSize.height", ""),
-        }
-        for name, (key, unit) in scan.items():
-            if (finite_number(raw.get(key)) or 0.0) > 0 and (
-                claim := number_claim(name, key, raw[key], unit)
-            ) is not None:
-                yield name, claim
+    yield from _of_scan(raw, kind == _SCANNING)
+
+
+def _of_scan(raw: Mapping[str, Value], scanned: bool) -> Found:
+    """Rows, columns, frame time and field of view: of the part of the full scan that was recorded ("ScanArea", shares of the full one)."""
+    if scanned and (finite_number(raw.get("Scan.FrameTime")) or 0.0) > 0:
+        claim = number_claim("frame_time", "Scan.FrameTime", raw["Scan.FrameTime"], "s")
+        if claim is not None:
+            yield "frame_time", claim
+    for side, extent, sides in (("x", "width", ("left", "right")), ("y", "height", ("top", "bottom"))):
+        first, last = (finite_number(raw.get(f"Scan.ScanArea.{name}")) for name in sides)
+        part = last - first if first is not None and last is not None and 0.0 <= first < last <= 1.0 else 1.0
+        shown = "" if part == 1.0 else f", of which {part:.6g} was recorded"
+        name, key = f"field_of_view.{side}", f"Optics.FullScanFieldOfView.{side}"
+        if key in raw and (claim := number_claim(name, key, raw[key], "m")) is not None:
+            yield name, _scaled(claim, part, shown)
+        name, key = ("columns" if side == "x" else "rows"), f"Scan.ScanSize.{extent}"
+        if scanned and (finite_number(raw.get(key)) or 0.0) > 0 and (claim := number_claim(name, key, raw[key], "")):
+            yield name, _scaled(claim, part, shown, whole=True)
+
+
+def _scaled(claim: Claim, part: float, shown: str, whole: bool = False) -> Claim:
+    """A claim about the full scan, for the part that was recorded."""
+    value = float(claim.value) * part
+    return msgspec.structs.replace(
+        claim, value=float(round(value)) if whole else value, text=claim.text + shown, step=claim.step * part
+    )

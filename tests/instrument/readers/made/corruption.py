@@ -15,6 +15,10 @@ from twin.records import Signal
 HEAD = 4096
 """Half of the changes are made in the first bytes, where headers stand."""
 
+COPIED = (
+    "images/dm-stem-image.dm3", "spectra/dm-eels-si.dm4", "images/themis-haadf.emd", "images/sto-titan80_1.ser", "spoiled/disk-clean.tif",
+)  # fmt: skip
+"""Real files, in the folder of such, of which copies are corrupted."""
 COMPANIONS = {".emi": "{stem}_*.ser", ".xml": "scan_*.raw"}
 """Files beside an original that hold its data."""
 

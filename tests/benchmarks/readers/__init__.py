@@ -1,0 +1,1 @@
+"""Benchmark of `readers`: corrupted files of every format, and how long many small files take."""

@@ -1,0 +1,126 @@
+"""Whether errors of the evidence from data hold: ``python -m tests.benchmarks.validate.coverage [DRAWS]`` prints, for each source, how often the truth lies
+within two standard deviations of the reading next to it (93 to 97 % is right), and the same with errors taken 0.6 times as large, which must show.
+
+Minutes for 40 draws: it is run by hand after a source was changed.
+"""
+
+import dataclasses
+import math
+import sys
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from reconstruct.measurement.counting.gain import gain_of
+from reconstruct.validation.data.films import thon
+from reconstruct.validation.data.options import AMORPHOUS, Known
+from reconstruct.validation.data.scans import rotation
+from reconstruct.validation.data.spectra import spectrum
+from reconstruct.validation.data.spots import spots
+from reconstruct.validation.verdict import numbers
+from tests.reconstruct.validation.data.deviations import evidence_by, nearest
+from tests.reconstruct.validation.data.test_counting_evidence import counted
+from tests.reconstruct.validation.data.test_films_evidence import signal_of_film
+from tests.reconstruct.validation.data.test_scans_evidence import signal_of_scan
+from tests.synthetic.diffraction_patterns import Drawn, pattern_of, signal_of_pattern
+from tests.synthetic.energy_losses import Axes, core_loss, low_loss, signal_of_spectrum
+from tests.synthetic.films import film
+from tests.synthetic.scans4d import scanned
+from twin.compiled_programs import double_precision
+
+NARROW = 0.6
+"""Factor on errors of the control."""
+FILMS = 0.3
+"""Share of the draws for Thon rings, which take seconds each."""
+
+
+def main(draws: int) -> None:
+    """Print a line for each source."""
+    print(f"{'source':28s} draws  gaps  statements  rms  within 2  of {NARROW:g} of the errors")
+    for name, source in SOURCES.items():
+        count = max(int(draws * FILMS), 8) if source is _film else draws
+        deviations, gaps = [], 0
+        for seed in range(count):
+            found = list(source(seed))
+            gaps += not found
+            deviations += found
+        z = np.array(deviations)
+        inside, narrow = (float((np.abs(z) < 2.0 * factor).mean()) for factor in (1.0, NARROW))
+        print(
+            f"{name:28s} {count:5d} {gaps:5d} {len(z):11d} {np.sqrt((z**2).mean()):5.2f} {inside:8.1%} {narrow:8.1%}",
+            flush=True,
+        )
+
+
+def _pattern(base: Drawn, seed: int) -> Iterator[float]:
+    """Patterns through a projector and of a cell that are each off by as much as is taken for usual."""
+    rng = np.random.default_rng(1000 + seed)
+    claimed = np.array(base.pixel)
+    seen = claimed * np.exp(0.002 * rng.standard_normal() + 0.002 * rng.standard_normal(2))
+    drawn = dataclasses.replace(
+        base, pixel=tuple(seen), rotation=rng.uniform(0.0, 1.5), centre=tuple(rng.uniform(-8.0, 8.0, 2))
+    )
+    items, _ = evidence_by(spots, signal_of_pattern(pattern_of(drawn, seed), tuple(claimed)), Known("SrTiO3"))
+    for item in items:
+        yield from nearest(item, {"pixel.kx": claimed[0], "pixel.ky": claimed[1]})
+
+
+def _edges(seed: int) -> Iterator[float]:
+    rng = np.random.default_rng(seed)
+    axis = Axes(0.5 * math.exp(0.01 * rng.standard_normal()), 350.0 + 3.0 * rng.standard_normal())
+    counts = core_loss(("Ti", "O"), axis, seed, shift=1.5)
+    items, _ = evidence_by(spectrum, signal_of_spectrum(counts, 0.5, 350.0), Known("SrTiO3"))
+    for item in items:
+        yield from nearest(item, {"dispersion": axis.dispersion, "energy_offset": axis.offset})
+
+
+def _zero_loss(seed: int) -> Iterator[float]:
+    rng = np.random.default_rng(seed)
+    axis, plasmon = Axes(0.05, -5.0 + rng.standard_normal()), 15.0 + 0.15 * rng.standard_normal()
+    counts = low_loss(axis, seed, plasmon)
+    items, _ = evidence_by(spectrum, signal_of_spectrum(counts, 0.05, -5.0), Known("Al"))
+    for item in items:
+        yield from nearest(item, {"dispersion": axis.dispersion, "energy_offset": axis.offset})[1:]
+
+
+def _rotation(seed: int) -> Iterator[float]:
+    drawn = scanned(seed)
+    items, _ = evidence_by(rotation, signal_of_scan(drawn.patterns, 0.0))
+    for item in items:
+        yield from nearest(item, {"pattern_rotation": drawn.rotation})
+
+
+def _film(seed: int) -> Iterator[float]:
+    drawn = film(seed, c30=1.2e7, dose=200.0)
+    lens = 1.2e7 * math.exp(0.05 * np.random.default_rng(seed).standard_normal())
+    signal = signal_of_film(drawn.image, drawn.pixel, C10=drawn.truth[0], spherical_aberration=lens, exposure=1.0)
+    items, _ = evidence_by(thon, signal, Known(AMORPHOUS))
+    truth = {**numbers(signal.claims), "C10": drawn.truth[0]}
+    for item in items:
+        if item.name == "distances of Thon rings":
+            yield from nearest(item, truth)
+
+
+def _gain(seed: int) -> Iterator[float]:
+    found = gain_of(counted(seed))
+    if not isinstance(found, str):
+        yield (found.value - 7.3) / found.error
+
+
+SPOTS = Drawn(shape=(192, 192), pixel=(0.016, 0.016), electrons=3e5)
+SOURCES: dict[str, Callable[[int], Iterator[float]]] = {
+    "spots": lambda seed: _pattern(SPOTS, seed),
+    "separate disks": lambda seed: _pattern(dataclasses.replace(SPOTS, radius=6.0), seed),
+    "few electrons, small camera": lambda seed: _pattern(
+        Drawn(shape=(128, 128), pixel=(0.024, 0.024), radius=3.0, electrons=3e4), seed
+    ),
+    "edges (shifts of 1.5 eV)": _edges,
+    "plasmon of Al (0.15 eV)": _zero_loss,
+    "rotation": _rotation,
+    "Thon rings (C30 to 5 %)": _film,
+    "gain": _gain,
+}
+
+if __name__ == "__main__":
+    with double_precision():
+        main(int(sys.argv[1]) if len(sys.argv) > 1 else 40)
