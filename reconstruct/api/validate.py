@@ -66,6 +66,7 @@ def validate(
     x: Any = None,
     cell_error: float = CELL_ERROR,
     spherical: float | None = None,
+    thorough: bool = False,
     false_alarms: float = FALSE_ALARMS,
     progress: Callable[[str, float | None], None] | None = None,
     further: Further = Further(),
@@ -75,6 +76,7 @@ def validate(
     ``data``: what `instrument.readers.read_vendor` reads from a file (a list of `twin.records.Signal`, or one of them), or what `twin.simulate` returns.
     ``specimen``: the crystal that is seen ("SrTiO3", the path of a CIF, a `twin.Sample`), along ``zone`` with ``x`` to the right; its cell is known to the
     relative rms ``cell_error``; "amorphous" is a film. ``spherical``: C30 of the lens in angstrom, 0 for a corrected one (None: as the file claims).
+    ``thorough``: averaged patterns are fitted by multislice, too, which takes up to a minute each.
     ``false_alarms``: the rate of correct recordings in which anything is said to disagree, over all fields together.
     ``further``: evidence from outside of the recording (sensors, other files).
 
@@ -91,7 +93,7 @@ def validate(
     if not parts:
         raise BadInput("data", "is an empty list", "Give the signals of a file, or an array with coordinates.")
     signals = [signal_of(part, "data" if len(parts) == 1 else f"data[{number}]") for number, part in enumerate(parts)]
-    known = Known(specimen, zone, x, cell_error, spherical)
+    known = Known(specimen, zone, x, cell_error, spherical, thorough)
     tell = progress or _quiet
     name = signals[0].path or "data"
     with double_precision():

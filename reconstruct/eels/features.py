@@ -77,13 +77,13 @@ def plasmon(counts: np.ndarray, zero: Peak) -> Peak | None:
 def onsets(counts: np.ndarray) -> list[Rise]:
     """Steep rises above a background that falls off evenly, most significant first."""
     values = np.asarray(counts, np.float64)
-    found: list[Rise] = []
+    measured: list[Rise] = []
     for width in WIDTHS:
         if len(values) < 8 * width:
             break
-        found += _rises(values, width)
+        measured += _rises(values, width)
     chosen: list[Rise] = []
-    for rise in sorted(found, key=lambda rise: -rise.significance):
+    for rise in sorted(measured, key=lambda rise: -rise.significance):
         if all(abs(rise.channel - other.channel) > WIDTHS[0] for other in chosen):
             chosen.append(rise)
     return chosen[:MAX_ONSETS]
@@ -124,13 +124,13 @@ def _rises(values: np.ndarray, width: int) -> list[Rise]:
         & (significance > THRESHOLD)
         & (rise > LEAST_RISE)
     )
-    found = []
+    measured = []
     for index in np.flatnonzero(peak):
         channel = int(channels[index])
         if usable[channel - width : channel + width].all():
-            place, error = _steepest(logs, channel, width)
-            found.append(Rise(place, error, float(significance[index]), float(rise[index])))
-    return found
+            position, error = _steepest(logs, channel, width)
+            measured.append(Rise(position, error, float(significance[index]), float(rise[index])))
+    return measured
 
 
 def _variance(logs: np.ndarray, width: int) -> np.ndarray:

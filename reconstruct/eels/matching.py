@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import logsumexp
+from scipy.special import softmax
 
 from reconstruct.eels.features import Rise
 from reconstruct.eels.references import ONSETS, Onset
@@ -55,7 +55,7 @@ def match_edges(
                 if edges not in best or score > best[edges][0]:
                     best[edges] = score, *fitted
     logs = np.array([score for score, _, _ in best.values()])
-    shares = np.exp(logs - float(logsumexp(logs)))
+    shares = softmax(logs)
     readings = [
         Match(edges, fitted[0], fitted[1], float(share))
         for (edges, (_, *fitted)), share in zip(best.items(), shares, strict=True)

@@ -49,8 +49,8 @@ def pattern_of(drawn: Drawn, seed: int) -> np.ndarray:
     for h in range(-9, 10):
         for k in range(-9, 10):
             frequency = np.array([h, k]) @ reciprocal
-            place = turn @ frequency / np.array(drawn.pixel)
-            place = centre + place * (1.0 + drawn.distortion * np.array([1.0, -1.0]))
+            position = turn @ frequency / np.array(drawn.pixel)
+            position = centre + position * (1.0 + drawn.distortion * np.array([1.0, -1.0]))
             amplitude = float(drawn.crystal.amplitudes(np.array([[h, k]], float))[0])
             power = amplitude**2 * np.exp(
                 -(frequency @ frequency) / drawn.damping + drawn.scatter * rng.standard_normal()
@@ -58,9 +58,9 @@ def pattern_of(drawn: Drawn, seed: int) -> np.ndarray:
             power = (
                 drawn.direct if (h, k) == (0, 0) else power + 0.01 * np.exp(-(frequency @ frequency) / drawn.damping)
             )
-            if (np.abs(place - centre) > np.array([nx, ny])).any():
+            if (np.abs(position - centre) > np.array([nx, ny])).any():
                 continue
-            dx, dy = x - place[0], y - place[1]
+            dx, dy = x - position[0], y - position[1]
             if drawn.radius > 0.0:
                 distance = np.hypot(dx, dy)
                 tilt = drawn.uneven * rng.standard_normal(2)
@@ -79,9 +79,9 @@ def signal_of_pattern(
 ) -> Signal:
     """A recording that claims ``pixel`` (x, y) in ``unit``, the high ``tension`` and further ``claims`` in inside units."""
     axes = (Axis("y", counts.shape[-2], pixel[1], 0.0, unit), Axis("x", counts.shape[-1], pixel[0], 0.0, unit))
-    found, _ = collect(axis_claims(axes, "image"))
+    measured, _ = collect(axis_claims(axes, "image"))
     stated = {name: Claim(value, None, name) for name, value in {"high_tension": tension, **claims}.items()}
-    return Signal(counts, axes, "image", "", "", "synthetic", {**found, **stated})
+    return Signal(counts, axes, "image", "", "", "synthetic", {**measured, **stated})
 
 
 def rings_of(
@@ -95,8 +95,8 @@ def rings_of(
     grains: float = 0.3,
     scatter: float = 0.3,
 ) -> np.ndarray:
-    """Counts [ny, nx] of rings with ``intensities`` (scattered by a factor of rms ``scatter``, log) at ``frequencies`` (1/angstrom), ``width`` in pixels, uneven
-    by the share ``grains`` along the ring."""
+    """Counts [ny, nx] of rings with ``intensities`` (times a factor of rms ``scatter``, log) at ``frequencies`` (1/angstrom), ``width`` in pixels, uneven
+    by ``grains`` along the ring."""
     rng = np.random.default_rng(seed)
     ny, nx = shape
     y, x = np.mgrid[:ny, :nx].astype(float)

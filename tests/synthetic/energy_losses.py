@@ -42,8 +42,8 @@ def core_loss(
     total = background.copy()
     for element in elements:
         moved = shift * rng.standard_normal()
-        for place, step, line in EDGES[element]:
-            onset = place + moved
+        for position, step, line in EDGES[element]:
+            onset = position + moved
             local = (onset / energies[0]) ** -3.0
             rise = expit((energies - onset) / 0.5)
             total += local * rise * step * (np.maximum(energies, onset) / onset) ** -3.0

@@ -10,6 +10,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 TILE = 8
 """Rows and columns over which mean and variance are taken."""
@@ -86,8 +87,6 @@ def _variances(values: np.ndarray, kernel: np.ndarray, norm: float) -> np.ndarra
     rows, columns = values.shape[0] // TILE, values.shape[1] // TILE
     blocks = values.reshape(rows, TILE, columns, TILE).swapaxes(1, 2)
     taps = len(kernel)
-    along = [
-        sum(weight * blocks[..., start : TILE - taps + 1 + start] for start, weight in enumerate(kernel)),
-        sum(weight * blocks[..., start : TILE - taps + 1 + start, :] for start, weight in enumerate(kernel)),
-    ]
-    return 0.5 * sum((difference**2).mean(axis=(-2, -1)) for difference in along) / norm
+    across = sliding_window_view(blocks, taps, axis=-1) @ kernel
+    down = sliding_window_view(blocks, taps, axis=-2) @ kernel
+    return 0.5 * ((across**2).mean(axis=(-2, -1)) + (down**2).mean(axis=(-2, -1))) / norm

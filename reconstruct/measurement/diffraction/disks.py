@@ -19,29 +19,29 @@ RADIUS_DISKS = 12
 def place_disks(pattern: np.ndarray, places: np.ndarray, radius: float) -> tuple[np.ndarray, float]:
     """Centres [n, 2] (x, y) and the common radius in pixels of the disks near ``places`` [n, 2] (strongest first) of about that ``radius``."""
     values = np.asarray(pattern, np.float64)
-    first = np.array([_fit(values, place, radius, True) for place in places[:RADIUS_DISKS]])
+    first = np.array([_fit(values, position, radius, True) for position in places[:RADIUS_DISKS]])
     common = float(np.median(first[:, 2]))
-    return np.array([_fit(values, place, common, False)[:2] for place in places]), common
+    return np.array([_fit(values, position, common, False)[:2] for position in places]), common
 
 
-def _fit(values: np.ndarray, place: np.ndarray, radius: float, free: bool) -> np.ndarray:
+def _fit(values: np.ndarray, position: np.ndarray, radius: float, free: bool) -> np.ndarray:
     """(x, y, radius) of the disk near ``place``; the radius is fitted where it is ``free``."""
     reach = int(np.ceil(1.35 * radius + 2.0))
-    column, row = round(float(place[0])), round(float(place[1]))
+    column, row = round(float(position[0])), round(float(position[1]))
     top, left = max(row - reach, 0), max(column - reach, 0)
     patch = values[top : row + reach + 1, left : column + reach + 1]
     rows, columns = np.mgrid[top : top + patch.shape[0], left : left + patch.shape[1]]
-    start = np.array([float(place[0]), float(place[1]), radius])
+    start = np.array([float(position[0]), float(position[1]), radius])
     near = np.hypot(columns - start[0], rows - start[1]) <= 1.35 * radius + 2.0
     x, y, counts = columns[near].astype(float), rows[near].astype(float), patch[near]
     level = float(np.abs(counts).mean())
     if not level > 0.0:
         return start
-    found, number = start.copy(), 3 if free else 2
+    measured, number = start.copy(), 3 if free else 2
     for _ in range(ITERATIONS):
-        dx, dy = (x - found[0]) / radius, (y - found[1]) / radius
+        dx, dy = (x - measured[0]) / radius, (y - measured[1]) / radius
         distance = np.maximum(np.hypot(dx, dy), 1e-9)
-        edge = expit((found[2] - radius * distance) / EDGE)
+        edge = expit((measured[2] - radius * distance) / EDGE)
         inside = np.stack([np.ones_like(dx), dx, dy, dx**2, dx * dy, dy**2], axis=1)
         linear = np.concatenate([inside * edge[:, None], inside[:, :3]], axis=1)
         smooth = _smooth_weights(counts, linear, level)
@@ -53,11 +53,11 @@ def _fit(values: np.ndarray, place: np.ndarray, radius: float, free: bool) -> np
         # of a place that the edge hardly tells nothing is moved
         step = np.linalg.lstsq(full, (counts - linear @ coefficients) * smooth, rcond=1e-8)[0][:number]
         step = np.clip(step, -LARGEST_STEP, LARGEST_STEP)
-        found[:number] += step
+        measured[:number] += step
         if np.abs(step).max() < 1e-3:
             break
-    strayed = np.abs(found - start).max() > max(0.5 * radius, 2.0)
-    return start if strayed else found
+    strayed = np.abs(measured - start).max() > max(0.5 * radius, 2.0)
+    return start if strayed else measured
 
 
 def _smooth_weights(counts: np.ndarray, linear: np.ndarray, level: float) -> np.ndarray:

@@ -8,7 +8,7 @@ import dataclasses
 import math
 
 import numpy as np
-from scipy.special import logsumexp
+from scipy.special import softmax
 
 from reconstruct.measurement.diffraction.intensities import direct_beam, log_likelihood
 from reconstruct.measurement.diffraction.net import Net
@@ -68,7 +68,7 @@ def index_net(net: Net, spots: Spots, pattern: np.ndarray, crystal: Projection, 
 def components(readings: list[Reading], extra: np.ndarray) -> tuple[Component, ...]:
     """Readings as a mixture of (log kx, log ky), with the covariance ``extra`` [2, 2] added to each."""
     logs = np.array([reading.weight for reading in readings])
-    shares = np.exp(logs - float(logsumexp(logs)))
+    shares = softmax(logs)
     kept = [(float(share), reading) for share, reading in zip(shares, readings, strict=True) if share > MIN_WEIGHT]
     total = sum(share for share, _ in kept)
     return tuple(Component(share / total, reading.mean, reading.covariance + extra) for share, reading in kept)

@@ -70,14 +70,14 @@ def direct_beam(net: Net, spots: Spots) -> np.ndarray:
     """The spot (x, y) about which the strengths are most alike on opposite sides: the direct beam."""
     indices, strengths = net.indices, np.sqrt(spots.strengths)
     table = {(int(h), int(k)): float(value) for (h, k), value in zip(indices, strengths, strict=True)}
-    best, found = -1.0, net.origin
+    best, beam = -1.0, net.origin
     for (h, k), value in table.items():
         score = value + sum(
             min(other, table.get((2 * h - i, 2 * k - j), 0.0)) for (i, j), other in table.items() if (i, j) != (h, k)
         )
         if score > best:
-            best, found = score, net.origin + np.array([h, k]) @ net.vectors
-    return found
+            best, beam = score, net.origin + np.array([h, k]) @ net.vectors
+    return beam
 
 
 def _shells(
@@ -96,7 +96,7 @@ def _shells(
     kept = within & (kinematic > 1e-3)
     every, at, kinematic = every[kept], at[kept], np.maximum(kinematic[kept], WEAK)
     if not len(every):
-        return _Shells(*(np.zeros(0) for _ in range(3)), np.zeros(0, bool))
+        return _Shells(np.zeros(0), np.zeros(0), np.zeros(0), np.zeros(0, bool))
     intensity = (
         fitted_intensity(pattern, at, spots.radius, direct) if spots.disks else net_intensity(pattern, at, spots.radius)
     )

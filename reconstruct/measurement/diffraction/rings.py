@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.ndimage import gaussian_filter, gaussian_filter1d, map_coordinates, median_filter
-from scipy.special import logsumexp
+from scipy.special import softmax
 
 from reconstruct.inference.robust_covariance import covariance
 from reconstruct.measurement.diffraction.powder import Lines
@@ -63,14 +63,16 @@ def find_rings(pattern: np.ndarray, lines: Lines) -> list[Rings] | str:
     scales, logs_of = _scales(radii, significances, lines, 0.5 * min(logs.shape))
     readings = []
     for scale, weight in zip(scales, logs_of, strict=True):
-        found = _fitted(polar, centre, radii, scale, lines)
-        if found is not None and _chance(radii, found, lines) < math.log(CHANCE):
-            readings.append((weight, found))
+        measured = _fitted(polar, centre, radii, scale, lines)
+        if measured is not None and _chance(radii, measured, lines) < math.log(CHANCE):
+            readings.append((weight, measured))
     if not readings:
         return "the rings are not those of the specimen"
-    total = float(logsumexp([weight for weight, _ in readings]))
-    result = [found._replace(weight=float(np.exp(weight - total))) for weight, found in readings]
-    return sorted((found for found in result if found.weight > MIN_WEIGHT), key=lambda found: -found.weight)
+    shares = softmax([weight for weight, _ in readings])
+    result = [measured._replace(weight=float(share)) for share, (_, measured) in zip(shares, readings, strict=True)]
+    return sorted(
+        (measured for measured in result if measured.weight > MIN_WEIGHT), key=lambda measured: -measured.weight
+    )
 
 
 def middle_of(logs: np.ndarray) -> np.ndarray:
@@ -155,9 +157,9 @@ def _scales(radii: np.ndarray, significances: np.ndarray, lines: Lines, half: fl
     return [scale for scale, _ in chosen], [weight for _, weight in chosen]
 
 
-def _chance(radii: np.ndarray, found: Rings, lines: Lines) -> float:
+def _chance(radii: np.ndarray, measured: Rings, lines: Lines) -> float:
     """Logarithm of the probability that rings at random would match the lines as well at some scale."""
-    offsets = np.abs(0.5 * found.mean.sum() + np.log(found.radii[:, None] / lines.frequencies[None])).min(axis=1)
+    offsets = np.abs(0.5 * measured.mean.sum() + np.log(measured.radii[:, None] / lines.frequencies[None])).min(axis=1)
     density = len(lines.frequencies) / math.log(lines.frequencies[-1] / lines.frequencies[0])
     # one ring fixes the scale, in as many ways as there are rings and lines
     single = np.sort(np.log(np.minimum(density * 2.0 * np.hypot(offsets, PRECISE), 1.0)))
@@ -191,9 +193,9 @@ def _places(
             angle = 2.0 * np.pi * (sector + 0.5) / SECTORS
             direction = np.array([np.cos(angle), np.sin(angle)])
             expected = frequency / float(np.hypot(*(np.exp(values[:2]) * direction))) + float(values[2:] @ direction)
-            found = _ring_in(polar[sector], expected, width)
-            if found is not None:
-                places.append(found * direction)
+            measured = _ring_in(polar[sector], expected, width)
+            if measured is not None:
+                places.append(measured * direction)
                 targets.append(frequency)
     return np.array(places).reshape(-1, 2), np.array(targets)
 

@@ -73,7 +73,7 @@ def find_spots(pattern: np.ndarray) -> Spots:
         return Spots(np.zeros((0, 2)), np.zeros(0), 0.0)
     if core < SMALL:
         radius = max(RADII[0], CORE * core)
-        positions = np.array([_centre_of_mass(pattern, place, radius) for place in places])
+        positions = np.array([_centre_of_mass(pattern, position, radius) for position in places])
     else:
         positions, radius = place_disks(pattern, places, core)
     strengths = net_intensity(pattern, positions, radius)
@@ -96,10 +96,10 @@ def compressed(pattern: np.ndarray) -> np.ndarray:
 def net_intensity(pattern: np.ndarray, positions: np.ndarray, radius: float) -> np.ndarray:
     """Counts [n] within ``radius`` of ``positions`` [n, 2] over the median of the ring around; 0 where that is brighter or off the pattern."""
     result = np.zeros(len(positions))
-    for index, place in enumerate(positions):
-        patch = _patch(pattern, np.round(place).astype(int), radius)
+    for index, position in enumerate(positions):
+        patch = _patch(pattern, np.round(position).astype(int), radius)
         if patch is not None:
-            values, distance = patch[0], np.hypot(*(patch[1] - place).transpose(2, 0, 1))
+            values, distance = patch[0], np.hypot(*(patch[1] - position).transpose(2, 0, 1))
             inside = distance <= radius + 0.5
             result[index] = max(float((values[inside] - np.median(values[distance > radius + 1.0])).sum()), 0.0)
     return result
@@ -133,10 +133,10 @@ def fitted_intensity(pattern: np.ndarray, positions: np.ndarray, radius: float, 
 def _core(pattern: np.ndarray, places: np.ndarray, radius: float) -> float:
     """Radius of a circle of the area in which the strongest spots are above `CORE_LEVEL` of their maximum: a disk's, or that of a spot's core."""
     radii = []
-    for place in places[:STRONGEST]:
-        patch = _patch(pattern, place, radius)
+    for position in places[:STRONGEST]:
+        patch = _patch(pattern, position, radius)
         if patch is not None:
-            values, distance = patch[0], np.hypot(*(patch[1] - place).transpose(2, 0, 1))
+            values, distance = patch[0], np.hypot(*(patch[1] - position).transpose(2, 0, 1))
             level = float(np.median(values[distance > radius + 1.0]))
             inside = np.sort(values[distance <= radius + 0.5]) - level
             highest = float(inside[-max(1, len(inside) // 20) :].mean())  # noise and gradients make a single pixel high
@@ -175,10 +175,10 @@ def _peaks(response: _Response, radius: float) -> np.ndarray:
     return np.stack([columns[order], rows[order]], axis=1)
 
 
-def _patch(pattern: np.ndarray, place: np.ndarray, radius: float) -> tuple[np.ndarray, np.ndarray] | None:
+def _patch(pattern: np.ndarray, position: np.ndarray, radius: float) -> tuple[np.ndarray, np.ndarray] | None:
     """Values about a pixel with their coordinates (x, y); None off the pattern."""
     reach = int(np.ceil(1.5 * radius + 2.5))
-    column, row = int(place[0]), int(place[1])
+    column, row = int(position[0]), int(position[1])
     top, left = max(row - reach, 0), max(column - reach, 0)
     values = np.asarray(pattern[top : row + reach + 1, left : column + reach + 1], np.float64)
     if row < 0 or column < 0 or min(values.shape, default=0) <= reach:
@@ -187,22 +187,22 @@ def _patch(pattern: np.ndarray, place: np.ndarray, radius: float) -> tuple[np.nd
     return values, np.stack([columns, rows], axis=-1).astype(float)
 
 
-def _centre_of_mass(pattern: np.ndarray, place: np.ndarray, radius: float) -> np.ndarray:
-    found = np.asarray(place, float)
-    patch = _patch(pattern, place, radius)
+def _centre_of_mass(pattern: np.ndarray, position: np.ndarray, radius: float) -> np.ndarray:
+    measured = np.asarray(position, float)
+    patch = _patch(pattern, position, radius)
     if patch is None:
-        return found
+        return measured
     values, at = patch
     for _ in range(4):
-        distance = np.hypot(*(at - found).transpose(2, 0, 1))
+        distance = np.hypot(*(at - measured).transpose(2, 0, 1))
         weight = np.maximum(values - np.median(values[distance > radius + 1.0]), 0.0) * np.clip(
             radius + 1.5 - distance, 0.0, 1.0
         )
         if not weight.sum() > 0.0:
             break
         moved = (weight[..., None] * at).sum(axis=(0, 1)) / weight.sum()
-        found = moved if np.hypot(*(moved - place)) < radius + 1.0 else found
-    return found
+        measured = moved if np.hypot(*(moved - position)) < radius + 1.0 else measured
+    return measured
 
 
 def pairs(count: int) -> np.ndarray:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from reconstruct.validation.data import counting, films, images, patterns, scans, spectra, spots
+from reconstruct.validation.data import averaged, counting, films, images, patterns, scans, spectra, spots
 from reconstruct.validation.data.options import AMORPHOUS, Known, Tell
 from reconstruct.validation.evidence import Evidence, Gap
 from twin.records import Signal
@@ -37,6 +37,8 @@ def _sources(signal: Signal, values: Mapping[str, float], known: Known) -> list[
         sources.append(images.lattice)
     if any(pair[0] in values and pair[1] in values for pair in (patterns.ANGLE, patterns.FREQUENCY)):
         sources += [patterns.disk] if film else [patterns.disk, spots.spots]
+        if averaged.may_be_averaged(signal, values, known) and not film:
+            sources.append(averaged.averaged)
     if scans.FIELD in values:
         sources.append(scans.rotation)
     if signal.data.ndim < 4 and {"gain", "dose"} & set(values):

@@ -27,24 +27,26 @@ def counting(signal: Signal, values: Mapping[str, float], known: Known, tell: Te
     image = _image(signal)
     counted = signal.raw.get("unit") == "electrons"
     statements, means, errors, tolerances, words = [], [], [], [], []
-    found = gain_of(image)
-    if isinstance(found, str) and not counted:
-        return [], [Gap(fields, f"the noise does not tell the counts per electron: {found}", VERIFY)]
-    if not isinstance(found, str) and "gain" in values:
+    measured = gain_of(image)
+    if isinstance(measured, str) and not counted:
+        return [], [Gap(fields, f"the noise does not tell the counts per electron: {measured}", VERIFY)]
+    if not isinstance(measured, str) and "gain" in values:
         statements.append(Statement("gain by the noise", {"gain": 1.0}))
-        means.append(math.log(found.value))
-        errors.append(math.hypot(found.error / found.value, ERROR))
+        means.append(math.log(measured.value))
+        errors.append(math.hypot(measured.error / measured.value, ERROR))
         tolerances.append(0.0)
-        words.append(f"The noise makes {found.value:.3g} counts an electron.")
+        words.append(f"The noise makes {measured.value:.3g} counts an electron.")
     if {"dose", "pixel.x", "pixel.y"} <= set(values) and not _scanned(signal):
-        gain = 1.0 if counted or isinstance(found, str) else found.value
-        offset = 0.0 if counted or isinstance(found, str) else found.offset
+        gain = 1.0 if counted or isinstance(measured, str) else measured.value
+        offset = 0.0 if counted or isinstance(measured, str) else measured.offset
         electrons = (float(image.mean()) - max(offset, 0.0)) / gain
         if electrons > 0.0:
             low, high = (math.log(electrons / share) for share in THROUGH[::-1])
             statements.append(Statement("electrons in a pixel", {"dose": 1.0, "pixel.x": 1.0, "pixel.y": 1.0}))
             means.append(0.5 * (low + high))
-            errors.append(ERROR if counted or isinstance(found, str) else math.hypot(found.error / found.value, ERROR))
+            errors.append(
+                ERROR if counted or isinstance(measured, str) else math.hypot(measured.error / measured.value, ERROR)
+            )
             tolerances.append(0.5 * (high - low))
             words.append(
                 f"A pixel of the image holds {electrons:.3g} electrons: {THROUGH[0]:.0%} to all of those on the specimen."

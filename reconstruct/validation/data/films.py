@@ -51,7 +51,7 @@ def thon(signal: Signal, values: Mapping[str, float], known: Known, tell: Tell) 
     span = min(max(SPAN, BEYOND * abs(values["C10"])), LONGEST)
     tell("looking for Thon rings", None)
     try:
-        found = measure(
+        fit = measure(
             "thon",
             image,
             pixel=math.sqrt(sides[0] * sides[1]),
@@ -61,18 +61,18 @@ def thon(signal: Signal, values: Mapping[str, float], known: Known, tell: Tell) 
         )
     except BadInput as error:
         return [], [Gap(FIELDS, f"no Thon rings were measured: {error.problem}", VERIFY)]
-    scale = _scale(found, values)
-    if found.outcome not in (DETERMINED, SEVERAL) or "C10" in found.undetermined:
-        failed = [check.finding for check in found.checks if not check.passed]
-        reason = (failed or [found.undetermined.get("C10", found.outcome)])[0]
-        rings = all(check.passed for check in found.checks if check.name != SPHERICAL) and bool(failed)
+    scale = _scale(fit, values)
+    if fit.outcome not in (DETERMINED, SEVERAL) or "C10" in fit.undetermined:
+        failed = [check.finding for check in fit.checks if not check.passed]
+        reason = (failed or [fit.undetermined.get("C10", fit.outcome)])[0]
+        rings = all(check.passed for check in fit.checks if check.name != SPHERICAL) and bool(failed)
         return scale if rings else [], [Gap(FIELDS, f"no Thon rings were measured: {reason}", VERIFY)]
-    return [_evidence(found, values, spherical), *scale], []
+    return [_evidence(fit, values, spherical), *scale], []
 
 
-def _scale(found: RecordedMeasurement, values: Mapping[str, float]) -> list[Evidence]:
+def _scale(fit: RecordedMeasurement, values: Mapping[str, float]) -> list[Evidence]:
     """What the distances of the rings from one another say: C30 wavelength^3 / pixel^4, where the file claims C30 and the rings tell it."""
-    check = next((check for check in found.checks if check.name == SPHERICAL and check.measured), None)
+    check = next((check for check in fit.checks if check.name == SPHERICAL and check.measured), None)
     claimed = values.get("spherical_aberration", 0.0)
     if (
         check is None
@@ -91,10 +91,10 @@ def _scale(found: RecordedMeasurement, values: Mapping[str, float]) -> list[Evid
     return [Evidence("distances of Thon rings", "data", (statement,), (part,), words, ("lens settings", "defocus"))]
 
 
-def _evidence(found: RecordedMeasurement, values: Mapping[str, float], spherical: float) -> Evidence:
-    measured = found.measurement
+def _evidence(fit: RecordedMeasurement, values: Mapping[str, float], spherical: float) -> Evidence:
+    measured = fit.measurement
     which = [measured.index(name) for name in ("C10", "C12a", "C12b")]
-    parts = found.readings[:1] if found.outcome == DETERMINED else found.readings
+    parts = fit.readings[:1] if fit.outcome == DETERMINED else fit.readings
     total = sum(part.weight for part in parts)
     defocus = [float(part.mean[which[0]]) for part in parts]
     full = derived(values)

@@ -43,12 +43,12 @@ def ring_evidence(
     return Evidence(f"diffraction rings of {name}", "data", statements, parts, words, independent, pictures=(picture,))
 
 
-def _picture(pattern: np.ndarray, found: Rings) -> FitPlot:
+def _picture(pattern: np.ndarray, measured: Rings) -> FitPlot:
     """The pattern's logarithm, with the rings that were matched as model."""
     logs = compressed(pattern)
     rows, columns = np.mgrid[: logs.shape[0], : logs.shape[1]]
-    ratio = np.exp(0.5 * (found.mean - found.mean.mean()))
-    distance = np.hypot((columns - found.centre[0]) * ratio[0], (rows - found.centre[1]) * ratio[1])
-    model = 1.0 * (np.abs(distance[..., None] - found.radii).min(axis=-1) < 1.0)
+    ratio = np.exp(0.5 * (measured.mean - measured.mean.mean()))
+    distance = np.hypot((columns - measured.centre[0]) * ratio[0], (rows - measured.centre[1]) * ratio[1])
+    model = 1.0 * (np.abs(distance[..., None] - measured.radii).min(axis=-1) < 1.0)
     extent = (-0.5, logs.shape[1] - 0.5, logs.shape[0] - 0.5, -0.5)
     return FitPlot("logarithm of the pattern", logs, model, np.zeros(logs.shape), extent, "pixel")

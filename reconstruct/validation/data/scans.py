@@ -39,19 +39,19 @@ def rotation(signal: Signal, values: Mapping[str, float], known: Known, tell: Te
     tell("looking for the rotation", None)
     dark = _dark_field(reduced.data)
     try:
-        found = measure("rotation", reduced, gain=1.0, pixel=PIXEL, step=1.0, dark_field=dark)
+        measured = measure("rotation", reduced, gain=1.0, pixel=PIXEL, step=1.0, dark_field=dark)
     except BadInput as error:
         return [], [Gap((FIELD,), f"the rotation was not measured: {error.problem}", error.cure or VERIFY)]
-    if found.outcome not in (DETERMINED, SEVERAL) or "rotation" in found.undetermined:
-        return [], [Gap((FIELD,), f"the rotation was not measured: {_reason(found)}", VERIFY)]
-    return _stated(found)
+    if measured.outcome not in (DETERMINED, SEVERAL) or "rotation" in measured.undetermined:
+        return [], [Gap((FIELD,), f"the rotation was not measured: {_reason(measured)}", VERIFY)]
+    return _stated(measured)
 
 
-def _stated(found: RecordedMeasurement) -> tuple[list[Evidence], list[Gap]]:
-    flipped = sum(part.weight for part in found.readings if part.mean[1] > 0.5)
-    if "flip" in found.undetermined:
-        return [], [Gap((FIELD,), f"the rotation was not measured: {found.undetermined['flip']}", VERIFY)]
-    parts = [part for part in found.readings if (part.mean[1] > 0.5) == (flipped > 0.5)]
+def _stated(measured: RecordedMeasurement) -> tuple[list[Evidence], list[Gap]]:
+    flipped = sum(part.weight for part in measured.readings if part.mean[1] > 0.5)
+    if "flip" in measured.undetermined:
+        return [], [Gap((FIELD,), f"the rotation was not measured: {measured.undetermined['flip']}", VERIFY)]
+    parts = [part for part in measured.readings if (part.mean[1] > 0.5) == (flipped > 0.5)]
     total = sum(part.weight for part in parts)
     components = tuple(
         Component(part.weight / total, part.mean[:1], part.covariance[:1, :1] + ERROR**2) for part in parts
@@ -64,7 +64,7 @@ def _stated(found: RecordedMeasurement) -> tuple[list[Evidence], list[Gap]]:
         words += " Nothing in the data tells the two ends apart."
     statement = Statement("rotation of the scan on the camera", {FIELD: 1.0}, "circle", 2.0 * math.pi)
     pictures = tuple(
-        Picture("fit", plot, "Centres of mass and the field without curl") for plot in found.measurement.plots[:1]
+        Picture("fit", plot, "Centres of mass and the field without curl") for plot in measured.measurement.plots[:1]
     )
     independent = ("high tension", "camera length", "scan step")
     return [
@@ -97,6 +97,6 @@ def _dark_field(patterns: np.ndarray) -> float | None:
     return DARK_FIELD * radius * PIXEL if beyond.mean() > LEAST_DARK else None
 
 
-def _reason(found: RecordedMeasurement) -> str:
-    failed = [check.finding for check in found.checks if not check.passed]
-    return (failed or [found.undetermined.get("rotation", found.outcome)])[0]
+def _reason(measured: RecordedMeasurement) -> str:
+    failed = [check.finding for check in measured.checks if not check.passed]
+    return (failed or [measured.undetermined.get("rotation", measured.outcome)])[0]

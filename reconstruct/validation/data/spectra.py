@@ -103,8 +103,8 @@ def _low_loss(
     reference = PLASMONS.get(next(iter(elements), "")) if peak is not None else None
     if peak is not None and reference is not None:
         energy, error = reference
-        place = dispersion * (peak.centre - zero.centre)
-        if 1.0 / DISPERSION_RANGE < place / energy < DISPERSION_RANGE and energy > 2.0 * dispersion * zero.width:
+        position = dispersion * (peak.centre - zero.centre)
+        if 1.0 / DISPERSION_RANGE < position / energy < DISPERSION_RANGE and energy > 2.0 * dispersion * zero.width:
             # between two peaks of one spectrum the offset plays no part
             statements.append(Statement("plasmon from the zero loss", {"dispersion": 1.0}))
             means.append(math.log(energy / (peak.centre - zero.centre)))
@@ -155,11 +155,11 @@ def _edges(counts: np.ndarray, rises: list[Rise], readings: list[Match], values:
         components.append(Component(reading.weight / total, np.array([edge.energy for edge in edges]), covariance))
     named = [edge for edge in readings[0].edges if edge is not None]
     places = [values["energy_offset"] + values["dispersion"] * rises[index].channel for index in used]
-    found = ", ".join(
-        f"{edge.element} {edge.name} ({edge.energy:g} eV) at {place:.1f} eV"
-        for edge, place in zip(named, places, strict=True)
+    measured = ", ".join(
+        f"{edge.element} {edge.name} ({edge.energy:g} eV) at {position:.1f} eV"
+        for edge, position in zip(named, places, strict=True)
     )
-    words = f"Edges on the file's energy axis: {found}."
+    words = f"Edges on the file's energy axis: {measured}."
     picture = _picture(counts, values, "The spectrum with its edges", [rises[index].channel for index in used])
     return Evidence(
         "edges of the specimen", "data", statements, tuple(components), words, ("spectrometer",), pictures=(picture,)

@@ -48,8 +48,8 @@ def spots(signal: Signal, values: Mapping[str, float], known: Known, tell: Tell)
             )
         ]
     tell("looking for diffraction spots", None)
-    found = find_spots(pattern)
-    net = find_net(found)
+    measured = find_spots(pattern)
+    net = find_net(measured)
     if isinstance(net, str):
         rings = _rings(pattern, factor, fields, known)
         if isinstance(rings, Evidence):
@@ -59,7 +59,7 @@ def spots(signal: Signal, values: Mapping[str, float], known: Known, tell: Tell)
         crystal = zone_of(signal, known)
     except (BadInput, ValueError) as error:
         return [], [Gap(fields, f"the specimen cannot be used: {error}", "Give another --specimen or --zone.")]
-    readings = index_net(net, found, pattern, crystal, values[fields[0]] / values[fields[1]])
+    readings = index_net(net, measured, pattern, crystal, values[fields[0]] / values[fields[1]])
     if not readings:
         first, second = np.linalg.norm(net.vectors, axis=1)
         angle = math.degrees(math.acos(abs(float(net.vectors[0] @ net.vectors[1])) / float(first * second)))
@@ -71,11 +71,11 @@ def spots(signal: Signal, values: Mapping[str, float], known: Known, tell: Tell)
     more = {"wavelength": -1.0} if fields[0] in ANGLE else {}
     statements = tuple(Statement(f"{name} by diffraction spots", {name: 1.0, **more}) for name in fields[:2])
     sizes = [f"{x:.5g} x {y:.5g}" for x, y in (np.exp(part.mean) for part in parts if part.weight > SAID)]
-    shape = "disks" if found.disks else "spots"
+    shape = "disks" if measured.disks else "spots"
     words = (
         f"{int(net.used.sum())} {shape} of {name_of(known)} make the pixels of the pattern {' or '.join(sizes)} 1/Å."
     )
-    picture = Picture("fit", _picture(pattern, net, found), f"The lattice of {name_of(known)} in the pattern")
+    picture = Picture("fit", _picture(pattern, net, measured), f"The lattice of {name_of(known)} in the pattern")
     independent = ("magnification", "camera length") if more else ("magnification", "camera length", "high tension")
     return [
         Evidence(
@@ -119,12 +119,12 @@ def zone_of(signal: Signal, known: Known) -> Projection:
     return project(orient_crystal(recording_of(signal.path or "data", signal, inputs))).primitive()
 
 
-def _picture(pattern: np.ndarray, net: Net, found: Spots) -> FitPlot:
+def _picture(pattern: np.ndarray, net: Net, measured: Spots) -> FitPlot:
     """The pattern's logarithm, with the nodes of its lattice as model."""
     logs = compressed(pattern)
     rows, columns = np.mgrid[: logs.shape[0], : logs.shape[1]]
     model = np.zeros(logs.shape)
     for x, y in net.origin + net.indices[net.used] @ net.vectors:
-        model = np.maximum(model, 1.0 * (np.hypot(columns - x, rows - y) <= found.radius + 1.0))
+        model = np.maximum(model, 1.0 * (np.hypot(columns - x, rows - y) <= measured.radius + 1.0))
     extent = (-0.5, logs.shape[1] - 0.5, logs.shape[0] - 0.5, -0.5)
     return FitPlot("logarithm of the pattern", logs, model, np.zeros(logs.shape), extent, "pixel")

@@ -41,9 +41,9 @@ def main(draws: int) -> None:
         count = max(int(draws * FILMS), 8) if source is _film else draws
         deviations, gaps = [], 0
         for seed in range(count):
-            found = list(source(seed))
-            gaps += not found
-            deviations += found
+            measured = list(source(seed))
+            gaps += not measured
+            deviations += measured
         z = np.array(deviations)
         inside, narrow = (float((np.abs(z) < 2.0 * factor).mean()) for factor in (1.0, NARROW))
         print(
@@ -102,9 +102,9 @@ def _film(seed: int) -> Iterator[float]:
 
 
 def _gain(seed: int) -> Iterator[float]:
-    found = gain_of(counted(seed))
-    if not isinstance(found, str):
-        yield (found.value - 7.3) / found.error
+    measured = gain_of(counted(seed))
+    if not isinstance(measured, str):
+        yield (measured.value - 7.3) / measured.error
 
 
 SPOTS = Drawn(shape=(192, 192), pixel=(0.016, 0.016), electrons=3e5)

@@ -15,9 +15,9 @@ CS = 1.2e7
 
 def signal_of_film(image: np.ndarray, pixel: float, **claims: float) -> Signal:
     axes = (Axis("y", image.shape[0], pixel, 0.0, "angstrom"), Axis("x", image.shape[1], pixel, 0.0, "angstrom"))
-    found, _ = collect(axis_claims(axes, "image"))
+    measured, _ = collect(axis_claims(axes, "image"))
     stated = {name: Claim(value, None, name) for name, value in {"high_tension": ENERGY, **claims}.items()}
-    return Signal(image, axes, "image", "", "", "synthetic", {**found, **stated})
+    return Signal(image, axes, "image", "", "", "synthetic", {**measured, **stated})
 
 
 @pytest.fixture(scope="module")

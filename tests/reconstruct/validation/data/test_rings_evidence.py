@@ -57,10 +57,10 @@ def test_the_middle_is_found_without_the_beam():
 
 def test_rings_of_another_crystal_are_none_of_this(gold):
     lines = powder_lines(structure_named("specimen", "SrTiO3").atoms)
-    found = find_rings(
+    measured = find_rings(
         rings_of(lines.frequencies, lines.intensities, 1), powder_lines(structure_named("specimen", gold).atoms)
     )
-    assert isinstance(found, str)
+    assert isinstance(measured, str)
 
 
 @pytest.mark.parametrize("seed", range(3))

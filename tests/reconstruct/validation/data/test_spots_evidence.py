@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from reconstruct.measurement.diffraction.net import find_net
+from reconstruct.measurement.diffraction.net import Net, find_net
 from reconstruct.measurement.diffraction.spots import find_spots
 from reconstruct.validation.data.options import Known
 from reconstruct.validation.data.spots import spots
@@ -42,10 +42,11 @@ def test_a_claim_that_is_wrong_by_any_factor_does_not_pull_the_pixels(factor):
 
 def test_disks_with_gradients_are_placed_by_their_edges():
     drawn = dataclasses.replace(DISKS, uneven=0.8, electrons=3e6, background=0.05)
-    found = find_spots(pattern_of(drawn, 1))
-    net = find_net(found)
-    assert found.disks
-    assert found.radius == pytest.approx(6.0, abs=0.15)
+    measured = find_spots(pattern_of(drawn, 1))
+    net = find_net(measured)
+    assert measured.disks
+    assert isinstance(net, Net)
+    assert measured.radius == pytest.approx(6.0, abs=0.15)
     assert net.scatter < 0.06  # a sixteenth of a pixel; centres of mass scatter by more than one
     # of {100} or, where these are too weak beside disks that nearly touch, of {110}
     lengths = np.linalg.norm(net.vectors, axis=1) * 3.905 * 0.016
@@ -54,7 +55,9 @@ def test_disks_with_gradients_are_placed_by_their_edges():
 
 def test_pixels_that_are_not_square_are_told_apart():
     drawn = dataclasses.replace(SMALL, pixel=(0.016, 0.0168))
-    (item,), _ = evidence_by(spots, signal_of_pattern(pattern_of(drawn, 5), drawn.pixel[::-1]), STRONTIUM_TITANATE)
+    (item,), _ = evidence_by(
+        spots, signal_of_pattern(pattern_of(drawn, 5), (drawn.pixel[1], drawn.pixel[0])), STRONTIUM_TITANATE
+    )
     truth = {"pixel.kx": drawn.pixel[0], "pixel.ky": drawn.pixel[1]}
     assert np.abs(nearest(item, truth)).max() < 3.0
     assert np.abs(nearest(item, {"pixel.kx": drawn.pixel[1], "pixel.ky": drawn.pixel[0]})).max() > 10.0
@@ -99,8 +102,8 @@ def test_a_pattern_without_lattice_is_a_gap(drawn, words):
 
 
 def test_two_crystals_are_no_lattice():
-    one, other = (pattern_of(dataclasses.replace(SMALL, rotation=turn), 9) for turn in (0.1, 0.45))
-    items, (gap,) = evidence_by(spots, signal_of_pattern(one + other, SMALL.pixel), STRONTIUM_TITANATE)
+    first, other = (pattern_of(dataclasses.replace(SMALL, rotation=turn), 9) for turn in (0.1, 0.45))
+    items, (gap,) = evidence_by(spots, signal_of_pattern(first + other, SMALL.pixel), STRONTIUM_TITANATE)
     assert not items
     assert "no single crystal" in gap.why
 
