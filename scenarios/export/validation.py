@@ -115,8 +115,10 @@ def _recording(
         }  # fmt: skip
     else:
         claims = {field: (claim, *signal.repeated.get(field, ())) for field, claim in signal.claims.items()}
-        verdicts = [one for one in verdicts if one.field in claims and claims[one.field][0].value == one.claimed]
-    evidence = {str(one["id"]): _evidence(one) for one in item["evidence"]}
+        verdicts = [
+            single for single in verdicts if single.field in claims and claims[single.field][0].value == single.claimed
+        ]
+    evidence = {str(single["id"]): _evidence(single) for single in item["evidence"]}
     for verdict in verdicts:
         for missing in set(verdict.evidence) - set(evidence):
             # a contradiction within the file: the verdict names its class, and says itself what contradicts what

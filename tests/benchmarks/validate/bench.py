@@ -12,7 +12,7 @@ from tests.benchmarks._form import Form
 from tests.benchmarks._groups import Row, run_groups
 from tests.benchmarks.validate import folder
 from tests.benchmarks.validate.injected import CLASSES, SMALL, Class, Injected
-from tests.benchmarks.validate.kinds import KINDS, make
+from tests.benchmarks.validate.recordings.kinds import KINDS, make
 from tests.benchmarks.validate.score import score
 from tests.benchmarks.validate.trial import run
 

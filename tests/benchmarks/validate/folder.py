@@ -13,10 +13,10 @@ import numpy as np
 
 from tests.benchmarks._case import Case, case
 from tests.benchmarks._form import Form
-from tests.benchmarks.validate.images import image
-from tests.benchmarks.validate.made import AXES, Made
-from tests.benchmarks.validate.others import core
-from tests.benchmarks.validate.patterns import spots
+from tests.benchmarks.validate.recordings.images import image
+from tests.benchmarks.validate.recordings.made import AXES, Made
+from tests.benchmarks.validate.recordings.others import core
+from tests.benchmarks.validate.recordings.patterns import spots
 
 COUNTS: dict[str, tuple[int, int, int]] = {
     "image": (80, 16, 2),

@@ -90,7 +90,7 @@ def test_many_signals_keep_their_order(tmp_path: Path, to: str) -> None:
         item.id: item.signal.title for item in items if item.signal
     }
     for item in again:
-        like = next(one for one in items if one.id == item.id)
+        like = next(single for single in items if single.id == item.id)
         assert item.signal is not None
         assert like.signal is not None
         np.testing.assert_array_equal(item.signal.data, like.signal.data)
