@@ -156,32 +156,20 @@ def _axis_key(experiment: Any, axis: Axis, index: int) -> str:
 
 
 def _correct_places(experiment: Any, recording: Recording) -> Iterator[dict[str, Any]]:
-    """HyperSpy's own metadata of refuted fields: the suggested value, or none where nothing is suggested."""
+    """HyperSpy's own metadata of the fields that a verdict corrects."""
     assert recording.signal is not None
     right = placed(recording, recording.signal)
-    for location, name in places_of(recording).items():
+    for verdict in recording.verdicts:
+        location = place_of(verdict.field, recording.signal)
+        if not (verdict.corrects and location):
+            continue
         *groups, key = location.split(".")
         group = experiment["metadata"]
-        for part in groups:
-            group = group[part] if part in group else group.create_group(part) if location in right else None
-            if group is None:
-                break
-        if group is None:
-            continue
+        for name in groups:
+            group = group[name] if name in group else group.create_group(name)
         before = plain(group.attrs[key]) if key in group.attrs else None
-        if location in right:
-            group.attrs[key] = right[location]
-            yield change(recording, name, f"metadata.{location}", before, right[location])
-
-
-def places_of(recording: Recording) -> dict[str, str]:
-    """HyperSpy's places of the fields that a recording corrects: {place: field}."""
-    assert recording.signal is not None
-    result = {}
-    for verdict in recording.verdicts:
-        if verdict.corrects and (location := place_of(verdict.field, recording.signal)):
-            result[location] = verdict.field
-    return result
+        group.attrs[key] = right[location]
+        yield change(recording, verdict.field, f"metadata.{location}", before, right[location])
 
 
 def _put(group: Any, name: str, tree: Mapping[str, Any]) -> None:

@@ -22,7 +22,7 @@ EXTENSIONS = (*SUFFIXES, store.SUFFIX)
 """Of the files and folders that `read_vendor` reads."""
 FOLDERS = (*(suffix for suffix, form in SUFFIXES.items() if form.folder), store.SUFFIX)
 """Extensions of those that may be folders."""
-AHEAD = 4
+AHEAD = 2
 """Files that are given to each worker before the first of them is asked for; their results wait in memory."""
 
 _PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp")

@@ -6,9 +6,9 @@ from typing import Any
 
 from reconstruct.api.data import signal_of
 from reconstruct.validation.data.options import CELL_ERROR, Known
+from reconstruct.validation.judgement.verdict import Verdict
 from reconstruct.validation.recording import FALSE_ALARMS, Further, Validated, distinct, validate_recording
 from reconstruct.validation.result import html_of, summary, to_dict
-from reconstruct.validation.verdict import Verdict
 from twin.compiled_programs import double_precision
 from twin.errors import BadInput
 

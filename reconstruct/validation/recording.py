@@ -4,12 +4,12 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from reconstruct.validation.arithmetic import repeats, rules, usable
 from reconstruct.validation.data.collect import evidence_of_data
 from reconstruct.validation.data.options import Known, Tell, silent
 from reconstruct.validation.evidence import Contradiction, Evidence, Gap
-from reconstruct.validation.ranges import impossible, out_of_mode, unlike_pixels
-from reconstruct.validation.verdict import Judgement, Verdict, judge, numbers
+from reconstruct.validation.judgement.verdict import Judgement, Verdict, judge, numbers
+from reconstruct.validation.rules.arithmetic import repeats, rules, usable
+from reconstruct.validation.rules.ranges import impossible, out_of_mode, unlike_pixels
 from twin.records import Claim, Signal
 
 FALSE_ALARMS = 0.01

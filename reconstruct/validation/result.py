@@ -4,8 +4,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from reconstruct.validation.judgement.verdict import Verdict
 from reconstruct.validation.recording import Validated
-from reconstruct.validation.verdict import Verdict
 from twin.channels import field
 from twin.notebook import table
 from twin.records import Claim
@@ -142,13 +142,13 @@ def summary(recordings: Sequence[Validated]) -> str:
     if not any(counts.values()):
         return "claims nothing"
     words = []
-    for status, one, many in (
+    for status, singular, plural in (
         ("disagrees", "disagrees", "disagree"),
         ("stale", "is stale", "are stale"),
         ("agrees", "agrees", "agree"),
     ):
         if counts[status]:
-            words.append(f"{counts[status]} {one if counts[status] == 1 else many}")
+            words.append(f"{counts[status]} {singular if counts[status] == 1 else plural}")
     return ", ".join([*words, f"{counts['unverifiable']} unverifiable"])
 
 

@@ -1,10 +1,10 @@
 """Times for exports: as a user writes them, and as claims state them; and who writes the export."""
 
 import importlib.metadata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from instrument.export.record import Agent
+from instrument.export.record import REFUTED, Agent, Verdict
 from scenarios.io.errors import BadInput
 from twin.records import Claim
 
@@ -31,10 +31,18 @@ def moment(text: str, option: str) -> int:
     return round(seconds) * 10**9 + at.microsecond * 1000
 
 
-def times_of(claims: Mapping[str, tuple[Claim, ...]]) -> tuple[int | None, int | None]:
-    """Start and end of a recording as claims state them with their zone; a time of unstated meaning, or of saving, only where no start is stated."""
+def times_of(
+    claims: Mapping[str, tuple[Claim, ...]], verdicts: Iterable[Verdict] = ()
+) -> tuple[int | None, int | None]:
+    """Start and end of a recording as claims state them with their zone; a time of unstated meaning, or of saving, only where no start is stated.
+    A refuted time is none.
+    """
+    refuted = {item.field: item.suggested for item in verdicts if item.status in REFUTED}
 
     def known(name: str) -> int | None:
+        if name in refuted:
+            right = refuted[name]
+            return int(right) if isinstance(right, (int, float)) else None
         return next((int(item.value) for item in claims.get(name, ()) if item.zone == "UTC"), None)
 
     start = next(

@@ -17,6 +17,8 @@ from scenarios.validate.files import checksum
 from scenarios.validate.job import SCHEMA
 from twin.records import Claim, Signal
 
+_SIMULATION = "emtwin.scenario."
+"""Where metadata of a simulated recording begin."""
 _CURE = "Give the output of emtwin validate --json, unchanged."
 
 
@@ -67,6 +69,7 @@ def record_of_report(
         )
         for item in recordings
     ]  # fmt: skip
+    sample = msgspec.structs.replace(sample, simulated=all(item.simulated for item in recordings))
     return Record(
         base.name, source, str(base), recordings, (*instruments, software), (*acquisitions, judged), sample, created
     )
@@ -112,16 +115,19 @@ def _recording(
         }  # fmt: skip
     else:
         claims = {field: (claim, *signal.repeated.get(field, ())) for field, claim in signal.claims.items()}
-        verdicts = [one for one in verdicts if one.field in claims and claims[one.field][0].value == one.claimed]
-    evidence = {str(one["id"]): _evidence(one) for one in item["evidence"]}
+        verdicts = [
+            single for single in verdicts if single.field in claims and claims[single.field][0].value == single.claimed
+        ]
+    evidence = {str(single["id"]): _evidence(single) for single in item["evidence"]}
     for verdict in verdicts:
         for missing in set(verdict.evidence) - set(evidence):
             # a contradiction within the file: the verdict names its class, and says itself what contradicts what
             evidence[missing] = Evidence(missing, missing, missing, verdict.words)
-    start, end = times_of(claims)
+    start, end = times_of(claims, verdicts)
     title = str(item.get("title") or "")
     return Recording(
         name, f"{file}: {title}" if title and title != file else file, where, digest, signal, claims, tuple(verdicts), tuple(evidence.values()), start, end,
+        signal is not None and any(key.startswith(_SIMULATION) for key in signal.raw),
     )  # fmt: skip
 
 

@@ -10,8 +10,8 @@ from reconstruct.api.columns import load_column
 from reconstruct.calibration.ensemble import agreeing_draws
 from reconstruct.calibration.modes.classify import spread_weights
 from reconstruct.calibration.rows import Row
-from reconstruct.validation.lenses import settings_of
-from reconstruct.validation.session import Entry
+from reconstruct.validation.session.entries import Entry
+from reconstruct.validation.session.lenses import settings_of
 from scenarios.io.progress import Progress
 from twin.cache_folder import usable_cache
 from twin.column.column import Column
@@ -64,8 +64,8 @@ def ensemble(name: str, progress: Progress, draws: int = DRAWS) -> Ensemble:
 
     def compute() -> dict[str, np.ndarray]:
         progress.stage(f"columns of class {name} that agree with public references (once, half a minute)")
-        found = agreeing_draws(column, rows, draws, np.random.default_rng(SEED))
-        return {"draws": found, "weights": spread_weights(column, spread, found)}
+        agreeing = agreeing_draws(column, rows, draws, np.random.default_rng(SEED))
+        return {"draws": agreeing, "weights": spread_weights(column, spread, agreeing)}
 
     inputs = {
         "column": name,

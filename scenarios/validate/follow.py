@@ -57,7 +57,7 @@ class Landing:
         return True
 
 
-class Following:
+class FollowedSession:
     """A session while its files land: what was read, what was found, and what is being measured."""
 
     def __init__(self, options: ValidateOptions, validators: Validators, progress: Progress):
@@ -128,11 +128,11 @@ class Following:
         }  # fmt: skip
 
 
-def follow(following: Following, duration: float | None, tell: Callable[[list[str]], None]) -> Iterator[None]:
+def follow(followed: FollowedSession, duration: float | None, tell: Callable[[list[str]], None]) -> Iterator[None]:
     """Look again and again until ``duration`` (s) is over and nothing is being measured; ``tell`` is given the names of new verdicts. Yields after each."""
     begun = time.monotonic()
-    while duration is None or time.monotonic() - begun < duration or following.busy:
-        new = following.look()
+    while duration is None or time.monotonic() - begun < duration or followed.busy:
+        new = followed.look()
         if new:
             tell(new)
         yield

@@ -9,8 +9,8 @@ from typing import Any
 from reconstruct.api.validate import Validation
 from reconstruct.validation.recording import Further, Validated, distinct, joined
 from reconstruct.validation.sensors.tracks import SensorTracks
-from reconstruct.validation.session import Entry, Timeline, contradictions_of_session, time_of
-from reconstruct.validation.timeline import timeline
+from reconstruct.validation.session.entries import Entry, Timeline, contradictions_of_session, time_of
+from reconstruct.validation.session.timeline import timeline
 from scenarios.io.atomic_output import write_whole
 from scenarios.io.errors import BadInput
 from scenarios.io.progress import Progress

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from reconstruct.validation.lenses import evidence_of_lenses
 from reconstruct.validation.recording import Further, joined
 from reconstruct.validation.sensors.tracks import SensorTracks
-from reconstruct.validation.session import Entry
+from reconstruct.validation.session.entries import Entry
+from reconstruct.validation.session.lenses import evidence_of_lenses
 from scenarios.io.progress import Progress
 from scenarios.validate.columns import column_of, ensemble
 from scenarios.validate.sensors import evidence_of_logs
@@ -17,9 +17,9 @@ def evidence_from_outside(
     entries: Sequence[Entry], signals: Sequence[Signal], tracks: Sequence[SensorTracks], progress: Progress
 ) -> dict[str, Further]:
     """By the name of each recording what lens settings, sensor logs and its own clocks say of it."""
-    found: dict[str, list[Further]] = {}
+    collected: dict[str, list[Further]] = {}
     for name, said in evidence_of_logs(tracks, [entry.name for entry in entries], signals, progress).items():
-        found.setdefault(name, []).append(said)
+        collected.setdefault(name, []).append(said)
     groups: dict[str, list[Entry]] = {}
     for entry, signal in zip(entries, signals, strict=True):
         table = column_of(_instrument(entry, signal), [entry])
@@ -29,8 +29,8 @@ def evidence_from_outside(
         with double_precision():
             column = ensemble(table, progress)
             for name, said in evidence_of_lenses(column.column, column.draws, column.weights, members).items():
-                found.setdefault(name, []).append(said)
-    return {name: joined(parts) for name, parts in found.items()}
+                collected.setdefault(name, []).append(said)
+    return {name: joined(parts) for name, parts in collected.items()}
 
 
 def _instrument(entry: Entry, signal: Signal) -> str:

@@ -13,7 +13,7 @@ from rich.markup import escape
 from reconstruct.validation.result import summary
 from scenarios.export.sidecar import write_beside
 from scenarios.io.progress import open_progress
-from scenarios.validate.follow import Following, follow
+from scenarios.validate.follow import FollowedSession, follow
 from scenarios.validate.job import ValidatedSession, to_dict, validate_files, write_page
 from scenarios.validate.options import ValidateOptions
 from scenarios.validate.output.show import print_file, print_validated
@@ -54,10 +54,10 @@ def _follow(options: ValidateOptions, quiet: bool, title: str) -> ValidatedSessi
     ):
         progress.stage("starting")
         validators.warm()
-        following = Following(options, validators, progress)
+        followed = FollowedSession(options, validators, progress)
 
         def tell(names: list[str]) -> None:
-            for item in following.session().files:
+            for item in followed.session().files:
                 recordings = () if item.validation is None else item.validation.recordings
                 if not any(recording.name in names for recording in recordings):
                     continue
@@ -67,13 +67,13 @@ def _follow(options: ValidateOptions, quiet: bool, title: str) -> ValidatedSessi
                     print_file(item, console)
 
         progress.stage("waiting for files")
-        for _ in follow(following, options.duration, tell):
-            if options.page is not None and following.results and time.monotonic() - drawn > PAGE_INTERVAL:
-                write_page(following.session(), options)
+        for _ in follow(followed, options.duration, tell):
+            if options.page is not None and followed.results and time.monotonic() - drawn > PAGE_INTERVAL:
+                write_page(followed.session(), options)
                 drawn = time.monotonic()
             if stop.is_set():
                 break
-        return following.session()
+        return followed.session()
 
 
 @contextmanager

@@ -9,8 +9,8 @@ from instrument.core.journal import Journal
 from instrument.readers import read_log
 from instrument.readers.logs.log import SensorLog
 from reconstruct.api.models import load_table
-from reconstruct.validation.file_times import span_of
 from reconstruct.validation.recording import Further
+from reconstruct.validation.rules.file_times import span_of
 from reconstruct.validation.sensors.records import LoggedSensor, SensorRecord
 from reconstruct.validation.sensors.session import SessionFile, evidence_of_session
 from reconstruct.validation.sensors.tracks import SensorTracks

@@ -85,7 +85,7 @@ def axis_claims(axes: tuple["Axis", ...], kind: str) -> list[tuple[str, Claim]]:
 
     A negative scale is an axis that runs backwards; its size is what is claimed.
     """
-    found: list[tuple[str, Claim]] = []
+    claims: list[tuple[str, Claim]] = []
     plane = axes[:-1][-2:] if kind.startswith("spectrum") else axes[-2:]
     groups = [plane, axes[:-2][-2:]] if len(axes) >= 4 and kind == "image-stack" else [plane]
     for group in groups:
@@ -93,7 +93,7 @@ def axis_claims(axes: tuple["Axis", ...], kind: str) -> list[tuple[str, Claim]]:
             continue
         for axis, (_, name) in zip(group, _AXES[group[0].unit], strict=True):
             if axis.scale != 0.0 and axis.size > 1:
-                found.append(
+                claims.append(
                     (
                         name,
                         Claim(abs(axis.scale), axis.unit, f"axes.{axis.name}.scale", f"{axis.scale:.8g} {axis.unit}"),
@@ -101,13 +101,13 @@ def axis_claims(axes: tuple["Axis", ...], kind: str) -> list[tuple[str, Claim]]:
                 )
     for axis in axes:
         if axis.unit == "electronvolt" and axis.scale != 0.0:
-            found.append(
+            claims.append(
                 ("dispersion", Claim(axis.scale, axis.unit, f"axes.{axis.name}.scale", f"{axis.scale:.8g} eV"))
             )
-            found.append(
+            claims.append(
                 ("energy_offset", Claim(axis.offset, axis.unit, f"axes.{axis.name}.offset", f"{axis.offset:.8g} eV"))
             )
-    return found
+    return claims
 
 
 def own_claims(raw: Mapping[str, Value]) -> list[tuple[str, Claim]]:

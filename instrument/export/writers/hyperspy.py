@@ -138,4 +138,6 @@ def _axis(axis: Axis, navigate: bool) -> dict[str, Any]:
 
 
 def _is_loss(signal: Signal) -> bool:
-    return any(axis.unit == "electronvolt" for axis in signal.axes)
+    """Whether a spectrum is one of energy loss, and not of X-rays: it claims something of a spectrometer."""
+    spectral = any(axis.unit == "electronvolt" for axis in signal.axes)
+    return spectral and any(name in signal.claims for name in ("collection_semiangle", "drift_tube"))

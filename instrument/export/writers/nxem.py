@@ -264,7 +264,9 @@ def _axis(data: Any, name: str, axis: Axis) -> None:
 
 
 def _energy(signal: Signal) -> bool:
-    return bool(signal.axes) and signal.axes[-1].unit == "electronvolt"
+    """Whether the definition's spectra hold it: channels of energy last, positions in lengths. Others are images, whose axes may have any unit or none."""
+    *positions, last = signal.axes
+    return last.unit == "electronvolt" and all(axis.unit == "angstrom" for axis in positions)
 
 
 def _shape(signal: Signal) -> tuple[str, list[str]]:

@@ -46,12 +46,20 @@ def _check(path: str, file: tifffile.TiffFile, max_bytes: int) -> None:
     for series in file.series:
         if series.dataoffset is not None and series.dataoffset + series.nbytes > length:
             check_length(path, series.dataoffset + series.nbytes, length)
-    for page in file.pages:
-        segments = list(zip(page.dataoffsets, page.databytecounts, strict=False))
-        if any(offset + count > length for offset, count in segments):
-            check_length(path, max(offset + count for offset, count in segments), length)
-        if page.compression == tifffile.COMPRESSION.NONE and sum(count for _, count in segments) < page.nbytes:
-            raise VendorError(path, f"declares {page.nbytes} bytes of pixels and holds fewer", COPY_AGAIN)
+        # the pages of a series in one piece have the layout of the first
+        for page in series.pages[:1] if series.dataoffset is not None else series.pages:
+            if page is not None:
+                _check_page(path, page, length)
+
+
+def _check_page(path: str, page: Any, length: int) -> None:
+    """The strips or tiles of a page lie within the file, and are not fewer bytes than its pixels where they are not compressed."""
+    segments = list(zip(page.dataoffsets, page.databytecounts, strict=False))
+    needed = max((offset + count for offset, count in segments), default=0)
+    if needed > length:
+        check_length(path, needed, length)
+    if page.compression == tifffile.COMPRESSION.NONE and sum(count for _, count in segments) < page.nbytes:
+        raise VendorError(path, f"declares {page.nbytes} bytes of pixels and holds fewer", COPY_AGAIN)
 
 
 def _exchange(axes: list[dict[str, Any]]) -> None:

@@ -276,13 +276,17 @@ def seen_places(
     bins = np.array([shape[1], shape[0]])
     places: list[np.ndarray] = []
     chosen, of_place = [], []
+    apart = np.zeros(0)
     for index in np.flatnonzero(lengths <= farthest)[np.argsort(lengths[lengths <= farthest], kind="stable")]:
         k = _folded(frequencies[index])
         if np.hypot(*(k * bins)) <= FOLD_BINS:
             continue
-        apart = [min(np.hypot(*(_folded(k - sign * other) * bins)) for sign in (1.0, -1.0)) for other in places]
-        nearest = int(np.argmin(apart)) if apart else -1
-        if not apart or apart[nearest] > FOLD_BINS:
+        nearest = -1
+        if places:
+            others = np.array(places)
+            apart = np.hypot(*(_folded(k - np.stack([others, -others])) * bins).transpose(2, 0, 1)).min(axis=0)
+            nearest = int(np.argmin(apart))
+        if not places or apart[nearest] > FOLD_BINS:
             places.append(k)
             nearest = len(places) - 1
         chosen.append(index)

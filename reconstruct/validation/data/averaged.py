@@ -13,7 +13,7 @@ from reconstruct.validation.data.options import Known, Tell
 from reconstruct.validation.data.patterns import ANGLE, FREQUENCY
 from reconstruct.validation.data.spots import LARGEST, binned_pattern, name_of
 from reconstruct.validation.evidence import Evidence, Gap, Picture, Statement
-from reconstruct.validation.likelihood import derived
+from reconstruct.validation.judgement.likelihood import derived
 from twin.errors import BadInput
 from twin.records import Signal
 

@@ -13,7 +13,7 @@ from reconstruct.measurement.recorded.result import RecordedMeasurement
 from reconstruct.measurement.thon.checks import SPHERICAL
 from reconstruct.validation.data.options import AMORPHOUS, Known, Tell
 from reconstruct.validation.evidence import Evidence, Gap, Picture, Statement
-from reconstruct.validation.likelihood import derived
+from reconstruct.validation.judgement.likelihood import derived
 from twin.errors import BadInput
 from twin.records import Signal
 

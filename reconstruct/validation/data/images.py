@@ -1,5 +1,6 @@
 """Evidence of an image: the pixel sizes by the lattice of a known crystal."""
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -7,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from reconstruct.api.measure import measure
-from reconstruct.measurement.lattice.attempts import fitting_pixels
 from reconstruct.measurement.measurement import Component
 from reconstruct.measurement.outcome import DETERMINED
 from reconstruct.measurement.recorded.result import RecordedMeasurement
+from reconstruct.validation.data.attempts import fitting_pixels
 from reconstruct.validation.data.options import Known, Tell
 from reconstruct.validation.data.spots import name_of, zone_of
 from reconstruct.validation.evidence import Evidence, Gap, Picture, Statement
-from reconstruct.validation.faults import BINNINGS
+from reconstruct.validation.judgement.faults import BINNINGS
 from twin.errors import BadInput
 from twin.records import Signal
 
@@ -47,13 +48,13 @@ def lattice(signal: Signal, values: Mapping[str, float], known: Known, tell: Tel
         crystal = zone_of(signal, known)
         fitting = fitting_pixels(image.astype(np.float64), crystal, _attempts(claimed), SKEW)
         # as claimed first: the fit says why it does not fit, and finds folded lattices
-        for pixel, spread in ((claimed, SPREAD), *fitting):
-            found = measure(
+        for pixel, spread in itertools.chain([(claimed, SPREAD)], fitting):
+            fitted = measure(
                 "lattice", image, structure=known.specimen, zone=known.zone, x=known.x, pixel=pixel, pixel_error=spread
             )
-            if found.outcome == DETERMINED:
-                return [_evidence(found, known)], []
-            reason = reason or _reason(found)
+            if fitted.outcome == DETERMINED:
+                return [_evidence(fitted, known)], []
+            reason = reason or _reason(fitted)
     except BadInput as error:
         if not reason:
             return [], [Gap(PIXELS, f"the lattice was not measured: {error.problem}", error.cure)]
@@ -77,13 +78,13 @@ def _middle(signal: Signal) -> np.ndarray:
     return np.asarray(data[rows : rows + LARGEST, columns : columns + LARGEST])
 
 
-def _reason(found: RecordedMeasurement) -> str:
-    failed = [check.finding for check in found.checks if not check.passed]
-    return (failed or list(found.undetermined.values()) or [found.outcome])[0]
+def _reason(fitted: RecordedMeasurement) -> str:
+    failed = [check.finding for check in fitted.checks if not check.passed]
+    return (failed or list(fitted.undetermined.values()) or [fitted.outcome])[0]
 
 
-def _evidence(found: RecordedMeasurement, known: Known) -> Evidence:
-    measured = found.measurement
+def _evidence(fitted: RecordedMeasurement, known: Known) -> Evidence:
+    measured = fitted.measurement
     indices = [measured.index(name) for name in ("pixel_x", "pixel_y")]
     components = []
     for part in measured.readings:
@@ -94,7 +95,7 @@ def _evidence(found: RecordedMeasurement, known: Known) -> Evidence:
             components.append(Component(part.weight * share, np.log(mean), widened))
     statements = tuple(Statement(f"{name} by the lattice", {name: 1.0}) for name in PIXELS)
     x, y = (math.exp(value) for value in components[0].mean)
-    shear, shear_error = found["shear"]
+    shear, shear_error = fitted["shear"]
     words = f"The lattice of {name_of(known)} makes the pixels {x * 100:.4g} x {y * 100:.4g} pm."
     if abs(shear) > 5.0 * shear_error and abs(shear) > 5e-3:
         words += f" The image is sheared by {100 * shear:.1f} %: drift, or axes of the scan that are not square."

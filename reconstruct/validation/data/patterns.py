@@ -33,24 +33,24 @@ def disk(signal: Signal, values: Mapping[str, float], known: Known, tell: Tell) 
         ]
     tell("looking for the disk", None)
     try:
-        found = measure("disk", pattern)
+        measured = measure("disk", pattern)
     except BadInput as error:
         return [], [Gap(fields, f"the disk was not measured: {error.problem}", error.cure)]
-    if found.outcome not in (DETERMINED, SEVERAL) or "radius" in found.undetermined:
-        reason = [check.finding for check in found.checks if not check.passed] or [
-            found.undetermined.get("radius", found.outcome)
+    if measured.outcome not in (DETERMINED, SEVERAL) or "radius" in measured.undetermined:
+        reason = [check.finding for check in measured.checks if not check.passed] or [
+            measured.undetermined.get("radius", measured.outcome)
         ]
         return [], [
             Gap(fields, f"the disk was not measured: {reason[0]}", "Record a pattern of the direct beam in vacuum.")
         ]
-    radius, error = found["radius"]
+    radius, error = measured["radius"]
     half = dict.fromkeys(fields[1:], -0.5)
     terms = {"convergence_semiangle": 1.0, **half} | ({} if fields[1] in ANGLE else {"wavelength": -1.0})
     statement = Statement("radius of the disk", terms)
     variance = (error / radius) ** 2 + RADIUS_ERROR**2
     part = Component(1.0, np.array([math.log(radius)]), np.array([[variance]]))
     words = f"The bright-field disk has a radius of {radius:.4g} pixels."
-    pictures = tuple(Picture("fit", plot, "The bright-field disk") for plot in found.measurement.plots[:1])
+    pictures = tuple(Picture("fit", plot, "The bright-field disk") for plot in measured.measurement.plots[:1])
     return [
         Evidence("bright-field disk", "data", (statement,), (part,), words, ("lens settings",), pictures=pictures)
     ], []

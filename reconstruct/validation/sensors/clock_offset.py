@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 from reconstruct.validation.evidence import Contradiction
-from reconstruct.validation.file_times import SECOND, STALE, Span
+from reconstruct.validation.rules.file_times import SECOND, STALE, Span
 from reconstruct.validation.sensors.tracks import SensorTracks, Track
 from twin.records import Claim
 from twin.units import age, utc

@@ -21,7 +21,7 @@ import numpy as np
 
 from reconstruct.measurement.measurement import Component
 from reconstruct.validation.evidence import Contradiction, Evidence, Gap, Picture, Statement
-from reconstruct.validation.file_times import SECOND, Span
+from reconstruct.validation.rules.file_times import SECOND, Span
 from reconstruct.validation.sensors.clock_offset import FileClaims, stale_timestamp
 from reconstruct.validation.sensors.since import Since, stale_since
 from reconstruct.validation.sensors.tracks import SensorTracks, Track

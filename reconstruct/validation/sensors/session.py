@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from reconstruct.validation.evidence import Contradiction
-from reconstruct.validation.file_times import SECOND, STALE, Span
+from reconstruct.validation.rules.file_times import SECOND, STALE, Span
 from reconstruct.validation.sensors.clock_offset import ClockOffset, FileClaims, estimate_clock_offset, time_field
 from reconstruct.validation.sensors.evidence import Found, evidence_of_sensors, prepare_files
 from reconstruct.validation.sensors.tracks import SensorTracks

@@ -4,10 +4,10 @@ import math
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from reconstruct.validation.faults import PAIRS, Change
+from reconstruct.validation.judgement.faults import PAIRS, Change
+from reconstruct.validation.judgement.verdict import Verdict, relative
 from reconstruct.validation.recording import Validated
 from reconstruct.validation.result import claimed_text, size_text
-from reconstruct.validation.verdict import Verdict, relative
 from scenarios.validate.job import ValidatedFile
 from scenarios.validate.output.reasons import without_side
 from twin.channels import field

@@ -3,8 +3,8 @@
 import re
 from typing import NamedTuple
 
+from reconstruct.validation.judgement.verdict import Verdict
 from reconstruct.validation.recording import Validated
-from reconstruct.validation.verdict import Verdict
 
 _SIDE = re.compile(r",? along [xy]\b")
 _WITHIN = re.compile(r"^consistent within the file \((.*)\); (.*)$")

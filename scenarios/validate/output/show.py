@@ -6,9 +6,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from reconstruct.validation.judgement.verdict import Verdict
 from reconstruct.validation.recording import Validated
 from reconstruct.validation.result import claimed_text, quantity_text, size_text, summary
-from reconstruct.validation.verdict import Verdict
 from scenarios.validate.job import ValidatedFile, ValidatedSession
 from scenarios.validate.output.findings import findings_in, title, words_of
 from scenarios.validate.output.reasons import reasons, short_names

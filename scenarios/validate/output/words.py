@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from reconstruct.validation.verdict import Verdict
+from reconstruct.validation.judgement.verdict import Verdict
 from twin.channels import field
 from twin.units import scale
 

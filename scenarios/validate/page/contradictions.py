@@ -11,11 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from reconstruct.validation.faults import PAIRS
+from reconstruct.validation.judgement.faults import PAIRS
+from reconstruct.validation.judgement.verdict import Verdict
 from reconstruct.validation.recording import Validated
 from reconstruct.validation.result import claimed_text, quantity_text
-from reconstruct.validation.session import time_of
-from reconstruct.validation.verdict import Verdict
+from reconstruct.validation.session.entries import time_of
 from scenarios.style.figure import FAINT, INK, LINE, draw
 from scenarios.validate.job import ValidatedFile
 from scenarios.validate.page.strip import LIMIT, RIGHT, STALE, WIDTH, WRONG, lay_axis, time_unit

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 from reconstruct.measurement.measurement import FitPlot
 from reconstruct.validation.evidence import Picture
+from reconstruct.validation.judgement.verdict import Verdict
 from reconstruct.validation.sensors.evidence import TrackPicture
-from reconstruct.validation.verdict import Verdict
 from scenarios.validate.job import ValidatedFile
 from scenarios.validate.output.findings import Finding, joined
 from scenarios.validate.page import contradictions, recordings

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from reconstruct.validation.evidence import Evidence, Statement
-from reconstruct.validation.faults import PAIRS, Change
-from reconstruct.validation.likelihood import Values, corrected, derived, residual, slope
+from reconstruct.validation.judgement.faults import PAIRS, Change
+from reconstruct.validation.judgement.likelihood import Values, corrected, derived, residual, slope
+from reconstruct.validation.judgement.verdict import numbers
 from reconstruct.validation.recording import Validated
-from reconstruct.validation.verdict import numbers
 from twin.channels import field
 
 STEPS, CLOSE = 12, 1e-6

@@ -10,9 +10,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from reconstruct.validation.judgement.verdict import Verdict
 from reconstruct.validation.recording import Validated
 from reconstruct.validation.result import claimed_text, quantity_text
-from reconstruct.validation.verdict import Verdict
 from scenarios.style.figure import FAINT, INK, LINE, ORANGE, draw
 from scenarios.validate.output.findings import joined
 from scenarios.validate.page.points import Point, points_on

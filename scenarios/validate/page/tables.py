@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
+from reconstruct.validation.judgement.verdict import Verdict
 from reconstruct.validation.recording import Validated
 from reconstruct.validation.result import claimed_text, quantity_text, since_text, size_text
-from reconstruct.validation.session import time_of
-from reconstruct.validation.verdict import Verdict
+from reconstruct.validation.session.entries import time_of
 from scenarios.validate.job import ValidatedFile
 from scenarios.validate.output.reasons import reasons
 from scenarios.validate.output.words import detectable_text, share_text, sigma_text

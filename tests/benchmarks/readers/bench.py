@@ -50,7 +50,7 @@ def _seconds(originals: list[Path]) -> float:
     files = (originals * FILES)[:FILES]
     refused = [path for path, read in read_vendor_many(files) if isinstance(read, VendorError)]
     if refused:
-        raise RuntimeError(f"{refused[0].name} was not read")
+        raise RuntimeError(f"{refused[0]} was not read")
     return time.monotonic() - start
 
 

@@ -10,8 +10,9 @@ import numpy as np
 from tests.benchmarks._case import Case
 from tests.benchmarks._form import Form
 from tests.benchmarks._groups import Row, run_groups
+from tests.benchmarks.validate import folder
 from tests.benchmarks.validate.injected import CLASSES, SMALL, Class, Injected
-from tests.benchmarks.validate.kinds import KINDS, make
+from tests.benchmarks.validate.recordings.kinds import KINDS, make
 from tests.benchmarks.validate.score import score
 from tests.benchmarks.validate.trial import run
 
@@ -72,4 +73,8 @@ def cases(
         for seed in range(first_seed, first_seed + weak)
     ]
     groups += [(kind, seed, "clean") for kind in kinds for seed in range(first_seed + 1000, first_seed + 1000 + clean)]
-    return score(run_groups(run_recording, groups, progress, jobs, work), kinds)
+    rows = score(run_groups(run_recording, groups, progress, jobs, work), kinds)
+    if tuple(kinds) != KINDS:
+        return rows
+    progress("a folder of files")
+    return [*rows, *folder.cases(short)]

@@ -17,7 +17,7 @@ from reconstruct.validation.data.options import AMORPHOUS, Known
 from reconstruct.validation.data.scans import rotation
 from reconstruct.validation.data.spectra import spectrum
 from reconstruct.validation.data.spots import spots
-from reconstruct.validation.verdict import numbers
+from reconstruct.validation.judgement.verdict import numbers
 from tests.reconstruct.validation.data.deviations import evidence_by, nearest
 from tests.reconstruct.validation.data.test_counting_evidence import counted
 from tests.reconstruct.validation.data.test_films_evidence import signal_of_film

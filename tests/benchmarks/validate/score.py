@@ -55,9 +55,9 @@ def _by_class(rows: Sequence[Row]) -> list[Case]:
         weak = sum(row["fault"] == item.name for row in rows) - len(chosen)
         if not chosen:
             continue
-        found, named = (float(np.mean([row[key] for row in chosen])) for key in ("found", "named"))
+        share_found, named = (float(np.mean([row[key] for row in chosen])) for key in ("found", "named"))
         label = f"{item.name} ({len(chosen)}{f', {weak} without the power' if weak else ''})"
-        result.append(case(f"{label}: found", found, "1", ">= 0.98", found >= 0.98))
+        result.append(case(f"{label}: found", share_found, "1", ">= 0.98", share_found >= 0.98))
         result.append(case(f"{label}: named", named, "1", ">= 0.90", named >= 0.90))
     return result
 
@@ -67,8 +67,8 @@ def _together(rows: Sequence[Row]) -> list[Case]:
     chosen = [row for row in rows if row["predicted"] > POWERFUL]
     if not chosen:
         return []
-    found = float(np.mean([row["found"] for row in chosen]))
-    result = [case(f"all classes ({len(chosen)}): found", found, "1", ">= 0.98", found >= 0.98)]
+    share_found = float(np.mean([row["found"] for row in chosen]))
+    result = [case(f"all classes ({len(chosen)}): found", share_found, "1", ">= 0.98", share_found >= 0.98)]
     if len(scores):
         share = float(np.mean(np.abs(scores) < 2.0))
         result.append(

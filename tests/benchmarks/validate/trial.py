@@ -4,12 +4,12 @@ import math
 import time
 from typing import Any
 
-from reconstruct.validation.estimates import power
+from reconstruct.validation.judgement.estimates import power
+from reconstruct.validation.judgement.verdict import numbers
 from reconstruct.validation.recording import FALSE_ALARMS, Further, Validated, validate_recording
-from reconstruct.validation.verdict import numbers
 from tests.benchmarks._groups import Row
 from tests.benchmarks.validate.injected import Class, Injected
-from tests.benchmarks.validate.made import Made, signal_of
+from tests.benchmarks.validate.recordings.made import Made, signal_of
 from twin.channels import field
 from twin.compiled_programs import double_precision
 
@@ -24,11 +24,13 @@ def run(made: Made, kind: str, seed: int, fault: Class | None, injected: Injecte
         result = validate_recording(kind, signal, made.known, further)
     seconds = time.process_time() - begun
     wrong = () if injected is None else injected.fields
-    found = [item.field for item in result.findings]
+    right = made.written or made.values
+    changed = tuple(name for name in wrong if claimed[name] != right.get(name))
+    blamed = [item.field for item in result.findings]
     row: Row = {
-        "kind": kind, "seed": seed, "fault": None if fault is None else fault.name, "seconds": seconds, "findings": found,
-        "found": bool(set(found) & set(wrong)), "false": bool(set(found) - set(wrong)) if injected is None else False,
-        "predicted": None, "named": None, "scores": _scores(result, made, tuple(name for name in wrong if claimed[name] != (made.written or made.values)[name])), "cause": None,
+        "kind": kind, "seed": seed, "fault": None if fault is None else fault.name, "seconds": seconds, "findings": blamed,
+        "found": bool(set(blamed) & set(wrong)), "false": bool(set(blamed) - set(wrong)) if injected is None else False,
+        "predicted": None, "named": None, "scores": _scores(result, made, changed), "cause": None,
     }  # fmt: skip
     if fault is not None and injected is not None:
         certain = fault.logical or any(_impossible(name, claimed[name]) for name in wrong)

@@ -43,6 +43,7 @@ def signals() -> dict[str, Signal]:
         "spectrum": (random.poisson(9.0, 5).astype(np.int64), (energy,), "spectrum"),
         "spectrum image": (random.random((3, 4, 5)).astype(np.float32), (*scan, energy), "spectrum-image"),
         "line scan": (random.random((4, 5)).astype(np.float32), (scan[1], energy), "spectrum-image"),
+        "spectra without lengths": (random.random((2, 3, 5)), (Axis("y", 2, 1.0, 0.0, None), Axis("x", 3, 1.0, 0.0, None), energy), "spectrum-image"),
         "wave": ((random.random((3, 4)) + 1j * random.random((3, 4))).astype(np.complex64), scan, "image"),
         "waves": ((random.random((2, 3, 4)) + 1j).astype(np.complex128), frames, "image-stack"),
         "mask": (random.random((3, 4)) > 0.5, scan, "image"),

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from instrument.export import Recording, read_exported, write
-from instrument.export.formats import ExportError
+from instrument.export.record import ExportError
+from instrument.export.writers.hyperspy import metadata_of
 from instrument.readers import VendorError, read_vendor
 from tests.instrument.export import made
 from tests.instrument.export.made import opened
@@ -89,7 +90,7 @@ def test_many_signals_keep_their_order(tmp_path: Path, to: str) -> None:
         item.id: item.signal.title for item in items if item.signal
     }
     for item in again:
-        like = next(one for one in items if one.id == item.id)
+        like = next(single for single in items if single.id == item.id)
         assert item.signal is not None
         assert like.signal is not None
         np.testing.assert_array_equal(item.signal.data, like.signal.data)
@@ -102,6 +103,16 @@ def test_many_signals_are_a_folder_of_hyperspy_files(tmp_path: Path) -> None:
     assert [item.id for item in again] == [item.id for item in items]
     with pytest.raises(ExportError, match="name a folder"):
         write(made.record(*items), "hspy", tmp_path / "one.hspy")
+
+
+def test_hyperspy_is_told_of_energy_loss_only_where_there_is_a_spectrometer() -> None:
+    signal = made.signals()["spectrum"]
+    claims = {**signal.claims, "collection_semiangle": made.CLAIMS["convergence_semiangle"]}
+    loss = msgspec.structs.replace(signal, claims=claims)
+    assert metadata_of(made.recording(signal), signal)["Signal"]["signal_type"] == ""
+    told = metadata_of(made.recording(loss), loss)
+    assert told["Signal"]["signal_type"] == "EELS"
+    assert told["Acquisition_instrument"]["TEM"]["Detector"]["EELS"]["dwell_time"] == 1e-5
 
 
 def test_files_of_others_are_none_of_ours(tmp_path: Path) -> None:

@@ -92,16 +92,16 @@ def test_units_and_claims(data: Path) -> None:
     assert eels.axis("y").unit is None  # the recording was not calibrated
 
 
-def test_sizes_of_a_scan_are_claimed_where_it_was_of_the_whole_frame(data: Path) -> None:
-    """Velox states those of the whole frame also with a spectrum image of 20 x 16 of its 128 x 128 places, and with a camera's image."""
+def test_sizes_of_a_scan_are_those_of_the_part_that_was_recorded(data: Path) -> None:
+    """Velox states those of the whole frame also with a spectrum image of 20 x 16 of its 128 x 128 places, and keeps X-ray spectra on the whole frame."""
     signals = read_vendor(data / "spectra/velox-eels-eds.emd")
-    sizes = {"field_of_view.x", "field_of_view.y", "columns", "rows"}
-    part, whole = signals[14], signals[13]
-    assert part.data.shape == (16, 20, 2048)
-    assert not sizes & set(part.claims)
-    assert whole.claims["field_of_view.x"].value == pytest.approx(128 * whole.axis("x").scale)
+    part, whole, stream = signals[14], signals[13], signals[17]
+    assert (part.data.shape, stream.data.shape) == ((16, 20, 2048), (128, 128, 4096))
+    for signal, columns in ((part, 20), (whole, 128)):
+        assert signal.claims["field_of_view.x"].value == pytest.approx(columns * signal.axis("x").scale)
+    assert not {"field_of_view.x", "columns"} & set(stream.claims)
     (camera,) = read_vendor(data / "images/themis-ceta-imaging.emd")
-    assert not sizes & set(camera.claims)
+    assert not {"field_of_view.x", "columns"} & set(camera.claims)
 
 
 def test_missing_library_is_named(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from instrument.readers import close_reader
-from reconstruct.validation.file_times import SECOND, Span
+from reconstruct.validation.rules.file_times import SECOND, Span
 from reconstruct.validation.sensors.clock_offset import ClockOffset, FileClaims, estimate_clock_offset, stale_timestamp
 from reconstruct.validation.sensors.evidence import evidence_of_sensors
 from reconstruct.validation.sensors.records import LoggedSensor, SensorRecord

@@ -3,7 +3,7 @@
 import pytest
 
 from instrument.readers import close_reader, read_vendor
-from reconstruct.validation.file_times import SECOND, span_of
+from reconstruct.validation.rules.file_times import SECOND, span_of
 from twin.records import Claim
 
 T = 1_700_000_000 * SECOND

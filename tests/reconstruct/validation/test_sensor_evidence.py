@@ -9,7 +9,7 @@ import pytest
 from instrument.readers import close_reader, read_vendor
 from reconstruct.api.models import load_model
 from reconstruct.validation.evidence import Evidence
-from reconstruct.validation.file_times import SECOND, Span, span_of
+from reconstruct.validation.rules.file_times import SECOND, Span, span_of
 from reconstruct.validation.sensors.evidence import evidence_of_sensors, prepare_files
 from reconstruct.validation.sensors.records import LoggedSensor, SensorRecord
 from reconstruct.validation.sensors.tracks import SensorTracks

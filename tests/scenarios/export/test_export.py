@@ -16,7 +16,7 @@ from scenarios.cli.main import run
 from scenarios.export.job import record_of
 from scenarios.export.session import record_of_session
 from scenarios.export.sidecar import write_corrected_copy, write_sidecars
-from scenarios.export.times import moment
+from scenarios.export.times import moment, times_of
 from scenarios.export.validation import record_of_report
 from scenarios.io.errors import BadInput
 from tests.instrument.export import made as records
@@ -240,6 +240,19 @@ def test_several_files_are_not_corrected_into_one(tmp_path: Path) -> None:
     write_signal(second, records.Recording("a", "a"), records.signals()["image"])
     with pytest.raises(BadInput, match="one copy for 2 files"):
         write_corrected_copy(made.report(first, second), tmp_path / "right.hspy", 17)
+
+
+def test_a_refuted_time_is_no_start() -> None:
+    claims = {"time.start": (records.CLAIMS["time.start"],)}
+    assert times_of(claims) == (records.START, None)
+    stale = records.Verdict("time.start", "stale")
+    assert times_of(claims, [stale]) == (None, None)
+    assert times_of(claims, [records.Verdict("time.start", "disagrees", suggested=records.START + 10**9)]) == (
+        records.START + 10**9,
+        None,
+    )
+    local = {"time.start": (records.Claim(records.START, "nanosecond", "Date", zone="local"),)}
+    assert times_of(local) == (None, None)
 
 
 def test_times_of_users() -> None:

@@ -9,7 +9,7 @@ from reconstruct.api.validate import Validation
 from reconstruct.measurement.measurement import FitPlot
 from reconstruct.validation.evidence import Contradiction, Evidence, Picture, Statement, gaussian
 from reconstruct.validation.recording import Further, Validated, validate_recording
-from reconstruct.validation.timeline import timeline
+from reconstruct.validation.session.timeline import timeline
 from scenarios.validate.files import ReadFile
 from scenarios.validate.job import ValidatedFile, ValidatedSession
 from twin.channels import field

@@ -34,6 +34,8 @@ RULES = (
 )
 _PIXELS = {"m": "pixel.{}", "1/m": "pixel.k{}", "rad": "pixel.angle.{}"}
 _SCANNING = "ScanningDetector"
+_OTHER_FRAMES = ("ImagingDetector", "AnalyticalDetector")
+"""Detectors whose recordings are not of the part of the scan that the metadata state."""
 TIMES = {
     "time.start": ("Acquisition.AcquisitionStartDatetime.DateTime: seconds since 1970",),
     "time.unstated": ("Acquisition.AcquisitionDatetime.DateTime", "CustomProperties.Detectors[...].TimeStamp"),
@@ -73,11 +75,15 @@ def _of_detector(raw: Mapping[str, Value]) -> Found:
         key = f"{prefix}{part}"
         if key in raw and (claim := number_claim(name, key, raw[key], unit)) is not None:
             yield name, claim
-    yield from _of_scan(raw, kind == _SCANNING)
+    yield from _of_scan(raw, str(kind))
 
 
-def _of_scan(raw: Mapping[str, Value], scanned: bool) -> Found:
-    """Rows, columns, frame time and field of view: of the part of the full scan that was recorded ("ScanArea", shares of the full one)."""
+def _of_scan(raw: Mapping[str, Value], kind: str) -> Found:
+    """Rows, columns, frame time and field of view: of the part of the full scan that was recorded ("ScanArea", shares of the full one).
+
+    A camera's image has no field of view of a scan; a stream of X-ray spectra is kept on the full scan whatever part was recorded.
+    """
+    scanned = kind == _SCANNING
     if scanned and (finite_number(raw.get("Scan.FrameTime")) or 0.0) > 0:
         claim = number_claim("frame_time", "Scan.FrameTime", raw["Scan.FrameTime"], "s")
         if claim is not None:
@@ -87,7 +93,7 @@ def _of_scan(raw: Mapping[str, Value], scanned: bool) -> Found:
         part = last - first if first is not None and last is not None and 0.0 <= first < last <= 1.0 else 1.0
         shown = "" if part == 1.0 else f", of which {part:.6g} was recorded"
         name, key = f"field_of_view.{side}", f"Optics.FullScanFieldOfView.{side}"
-        if key in raw and (claim := number_claim(name, key, raw[key], "m")) is not None:
+        if kind not in _OTHER_FRAMES and key in raw and (claim := number_claim(name, key, raw[key], "m")) is not None:
             yield name, _scaled(claim, part, shown)
         name, key = ("columns" if side == "x" else "rows"), f"Scan.ScanSize.{extent}"
         if scanned and (finite_number(raw.get(key)) or 0.0) > 0 and (claim := number_claim(name, key, raw[key], "")):

@@ -7,8 +7,8 @@ import numpy as np
 
 from reconstruct.validation.data.options import Known, silent
 from reconstruct.validation.evidence import Evidence, Gap
-from reconstruct.validation.likelihood import derived, residual
-from reconstruct.validation.verdict import numbers
+from reconstruct.validation.judgement.likelihood import derived, residual
+from reconstruct.validation.judgement.verdict import numbers
 
 
 def evidence_by(source, signal, known: Known = Known()) -> tuple[list[Evidence], list[Gap]]:

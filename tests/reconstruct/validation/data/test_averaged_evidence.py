@@ -12,7 +12,7 @@ from reconstruct.measurement.recorded.result import RecordedMeasurement
 from reconstruct.validation.data import averaged as module
 from reconstruct.validation.data.averaged import averaged, may_be_averaged
 from reconstruct.validation.data.options import Known
-from reconstruct.validation.verdict import numbers
+from reconstruct.validation.judgement.verdict import numbers
 from tests.reconstruct.validation.data.deviations import evidence_by, nearest
 from tests.synthetic.diffraction_patterns import signal_of_pattern
 

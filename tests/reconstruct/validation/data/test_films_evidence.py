@@ -5,7 +5,7 @@ import pytest
 
 from reconstruct.validation.data.films import may_be_film, thon
 from reconstruct.validation.data.options import AMORPHOUS, Known
-from reconstruct.validation.verdict import numbers
+from reconstruct.validation.judgement.verdict import numbers
 from tests.reconstruct.validation.data.deviations import evidence_by, nearest
 from tests.synthetic.films import ENERGY, film
 from twin.records import Axis, Claim, Signal, axis_claims, collect

@@ -9,8 +9,8 @@ import pytest
 from reconstruct.eels.features import onsets, zero_loss
 from reconstruct.validation.data.options import Known
 from reconstruct.validation.data.spectra import is_energy_loss, spectrum
+from reconstruct.validation.judgement.verdict import numbers
 from reconstruct.validation.recording import validate_recording
-from reconstruct.validation.verdict import numbers
 from tests.reconstruct.validation.data.deviations import evidence_by, nearest
 from tests.synthetic.energy_losses import Axes, core_loss, low_loss, signal_of_spectrum
 

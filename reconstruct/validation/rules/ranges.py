@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Mapping
 
 from reconstruct.validation.evidence import Contradiction
-from reconstruct.validation.faults import PAIRS
+from reconstruct.validation.judgement.faults import PAIRS
 from twin.channels import field
 from twin.records import Claim
 from twin.units import value_text

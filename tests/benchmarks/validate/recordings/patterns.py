@@ -6,7 +6,7 @@ from reconstruct.validation.data.options import CELL_ERROR, Known
 from reconstruct.validation.data.patterns import RADIUS_ERROR
 from reconstruct.validation.data.spots import DISTORTION
 from tests.benchmarks.spoiled.lattice import crystals
-from tests.benchmarks.validate.made import Made
+from tests.benchmarks.validate.recordings.made import Made
 from tests.synthetic.diffraction_patterns import Drawn, pattern_of
 from tests.synthetic.disks import pattern
 from twin.optics.electrons import wavelength

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.special import log_ndtr, ndtri_exp
 
 from reconstruct.validation.evidence import Evidence
-from reconstruct.validation.likelihood import Values, derived, residual
+from reconstruct.validation.judgement.likelihood import Values, derived, residual
 
 NEAR = 3.0
 """Components whose means differ by less than so many of the larger standard deviation are one reading."""

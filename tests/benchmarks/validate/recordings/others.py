@@ -3,7 +3,7 @@
 import numpy as np
 
 from reconstruct.validation.data.options import AMORPHOUS, Known
-from tests.benchmarks.validate.made import Made
+from tests.benchmarks.validate.recordings.made import Made
 from tests.synthetic.energy_losses import Axes, core_loss, low_loss
 from tests.synthetic.films import ENERGY, film
 from tests.synthetic.scans4d import scanned

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 
 from reconstruct.validation.evidence import Contradiction
-from reconstruct.validation.ranges import projection
+from reconstruct.validation.rules.ranges import projection
 from twin.channels import field
 from twin.records import Claim
 from twin.units import utc, value_text
@@ -72,12 +72,12 @@ def in_order(entries: Sequence[Entry]) -> list[list[Entry]]:
 
 def contradictions_of_session(entries: Sequence[Entry]) -> dict[str, list[Contradiction]]:
     """What the files of a session say against each other, by the name of the file that it is said of."""
-    found: dict[str, list[Contradiction]] = {}
+    said: dict[str, list[Contradiction]] = {}
     for group in in_order(entries):
         for source in (_same_digits, _moved_zero, _tension_without_lenses):
             for name, item in source(group):
-                found.setdefault(name, []).append(item)
-    return found
+                said.setdefault(name, []).append(item)
+    return said
 
 
 Said = Iterator[tuple[str, Contradiction]]

@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from reconstruct.validation.causes import BROKEN_RULE, critical
 from reconstruct.validation.evidence import Evidence
-from reconstruct.validation.likelihood import Stack, Values, derived, magnitudes, residual, stacks
-from reconstruct.validation.significance import deviation, log_significance, readings, statement_mixture
+from reconstruct.validation.judgement.causes import BROKEN_RULE, critical
+from reconstruct.validation.judgement.likelihood import Stack, Values, derived, magnitudes, residual, stacks
+from reconstruct.validation.judgement.significance import deviation, log_significance, readings, statement_mixture
 from twin.channels import field
 
 DRAWS = 4000

@@ -1,11 +1,11 @@
 """The kinds of recordings of the benchmark."""
 
-from tests.benchmarks.validate.images import image
-from tests.benchmarks.validate.logs import logged
-from tests.benchmarks.validate.made import Made
-from tests.benchmarks.validate.others import core, low, rings, scan
-from tests.benchmarks.validate.patterns import disk, spots
-from tests.benchmarks.validate.sessions import session
+from tests.benchmarks.validate.recordings.images import image
+from tests.benchmarks.validate.recordings.logs import logged
+from tests.benchmarks.validate.recordings.made import Made
+from tests.benchmarks.validate.recordings.others import core, low, rings, scan
+from tests.benchmarks.validate.recordings.patterns import disk, spots
+from tests.benchmarks.validate.recordings.sessions import session
 
 MAKERS = {
     "image": image,

@@ -4,7 +4,7 @@ import numpy as np
 
 from reconstruct.validation.data.options import CELL_ERROR, Known
 from tests.benchmarks.spoiled.lattice import crystals
-from tests.benchmarks.validate.made import Made
+from tests.benchmarks.validate.recordings.made import Made
 from tests.synthetic.lattices import columns_at, memory_path
 
 PIXELS = 128

@@ -8,9 +8,9 @@ import numpy as np
 from scipy.special import logsumexp, ndtri
 
 from reconstruct.validation.evidence import Evidence
-from reconstruct.validation.faults import Change, changes
-from reconstruct.validation.likelihood import Stack, Values, corrected, log_evidence, magnitudes, stacks
-from reconstruct.validation.significance import deviation, log_significance, readings, statement_mixture
+from reconstruct.validation.judgement.faults import Change, changes
+from reconstruct.validation.judgement.likelihood import Stack, Values, corrected, log_evidence, magnitudes, stacks
+from reconstruct.validation.judgement.significance import deviation, log_significance, readings, statement_mixture
 
 MAX_CAUSES = 4
 """Faults of one file that are looked for at most."""
@@ -48,28 +48,28 @@ def rejections(evidence: Sequence[Evidence], values: Values, false_alarms: float
     Source: S. Holm, Scand. J. Statist. 6, 65 (1979).
     """
     everything = deviations(evidence, values)
-    found = [
+    rejected = [
         item for item in everything if evidence[item.evidence].source == "arithmetic" and abs(item.z) > BROKEN_RULE
     ]
     tested = [item for item in everything if evidence[item.evidence].source != "arithmetic"]
     for rank, item in enumerate(sorted(tested, key=lambda item: -abs(item.z))):
         if abs(item.z) <= critical(len(tested) - rank, false_alarms):
             break
-        found.append(item)
-    return found
+        rejected.append(item)
+    return rejected
 
 
 def deviations(evidence: Sequence[Evidence], values: Values) -> list[Rejection]:
     """Every usable statement with its deviation in standard deviations, of the reading that is nearest; its sign is that of evidence minus claim."""
-    found = []
+    rejected = []
     for index, item in enumerate(evidence):
         for number in range(len(item.statements)):
             offsets, stds, weights = statement_mixture(item, number, values)
             if len(offsets):
                 size = float(deviation(log_significance(offsets, stds, weights, readings(offsets, stds))))
                 nearest = offsets[np.argmin(np.abs(offsets) / stds)]
-                found.append(Rejection(index, number, math.copysign(size, nearest)))
-    return found
+                rejected.append(Rejection(index, number, math.copysign(size, nearest)))
+    return rejected
 
 
 def explain(evidence: Sequence[Evidence], values: Values, false_alarms: float) -> list[Explanation]:

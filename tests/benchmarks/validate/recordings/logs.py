@@ -4,12 +4,12 @@ import functools
 
 import numpy as np
 
-from reconstruct.validation.file_times import SECOND, span_of
 from reconstruct.validation.recording import Further
+from reconstruct.validation.rules.file_times import SECOND, span_of
 from reconstruct.validation.sensors.evidence import evidence_of_sensors
 from reconstruct.validation.sensors.records import LoggedSensor, SensorRecord
 from reconstruct.validation.sensors.tracks import SensorTracks
-from tests.benchmarks.validate.made import Made
+from tests.benchmarks.validate.recordings.made import Made
 from twin.records import Signal
 
 START = 1_700_000_000 * SECOND

@@ -3,8 +3,8 @@
 import numpy as np
 
 from reconstruct.validation.recording import Further
-from reconstruct.validation.session import Entry, contradictions_of_session, time_of
-from tests.benchmarks.validate.made import Made, signal_of
+from reconstruct.validation.session.entries import Entry, contradictions_of_session, time_of
+from tests.benchmarks.validate.recordings.made import Made, signal_of
 from twin.records import Signal
 
 START = 1_700_000_000 * 10**9

@@ -12,7 +12,7 @@ import numpy as np
 
 from reconstruct.measurement.measurement import Component
 from reconstruct.validation.evidence import Evidence, Statement
-from reconstruct.validation.faults import Change
+from reconstruct.validation.judgement.faults import Change
 from twin.channels import field
 from twin.optics.electrons import wavelength
 

@@ -5,10 +5,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from reconstruct.validation.causes import Explanation, best, critical, deviations, explain, rejections
-from reconstruct.validation.estimates import estimates
 from reconstruct.validation.evidence import Contradiction, Evidence, Gap
-from reconstruct.validation.faults import CAUSES
+from reconstruct.validation.judgement.causes import Explanation, best, critical, deviations, explain, rejections
+from reconstruct.validation.judgement.estimates import estimates
+from reconstruct.validation.judgement.faults import CAUSES
 from twin.channels import field
 from twin.records import Claim
 
@@ -139,20 +139,20 @@ def _disagreeing(name: str, claim: Claim, context: _Context) -> Verdict:
         after = best(context.evidence, context.values, blaming[0].changes)
     together = [other for change in (blaming[0].changes if blaming else ()) for other in change.fields]
     names = list(dict.fromkeys([name, *(other for other in together if other in context.values)]))
-    found = estimates(context.evidence, after, names).get(name)
+    estimate = estimates(context.evidence, after, names).get(name)
     about = context.about(name)
     cure = CAUSES[causes[0][0]].cure if causes else CAUSES["other"].cure
-    if found is None or not about:
+    if estimate is None or not about:
         words = "follows from the same cause; no evidence on it alone"
         return Verdict(
             name, "unverifiable", claim, words, causes=causes, evidence=tuple(item.name for item in about), cure=cure
         )
     claimed = context.values[name]
-    z = (claimed - found.value) / found.error
+    z = (claimed - estimate.value) / estimate.error
     words = " ".join(item.words for item in about if item.words)
     return Verdict(
-        name, "disagrees", claim, words, z, relative(name, claimed, found.value), found.value, found.error,
-        _detectable(name, claimed, found.error, context.limit), causes, tuple(item.name for item in about), cure,
+        name, "disagrees", claim, words, z, relative(name, claimed, estimate.value), estimate.value, estimate.error,
+        _detectable(name, claimed, estimate.error, context.limit), causes, tuple(item.name for item in about), cure,
     )  # fmt: skip
 
 
@@ -161,9 +161,9 @@ def _other(name: str, claim: Claim, context: _Context, gaps: Sequence[Gap]) -> V
     independent = [item for item in about if item.source != "arithmetic"]
     # what the same evidence says of other fields is open too: with these as claimed, an error that they share would be none
     together = [name, *(other for item in independent for other in item.fields if other != name)]
-    found = estimates(independent, context.after, list(dict.fromkeys(together))).get(name) if independent else None
+    estimate = estimates(independent, context.after, list(dict.fromkeys(together))).get(name) if independent else None
     reasons = [gap for gap in gaps if name in gap.fields]
-    if found is None:
+    if estimate is None:
         silent = name not in context.values and not isinstance(claim.value, str) and field(name).form == "scale"
         words = "0 means that it was not reported" if silent else reasons[0].why if reasons else "no evidence on it"
         if about and not silent:
@@ -173,14 +173,14 @@ def _other(name: str, claim: Claim, context: _Context, gaps: Sequence[Gap]) -> V
     claimed = context.values[name]
     words = " ".join(item.words for item in independent if item.words)
     return Verdict(
-        name, "agrees", claim, words, (claimed - found.value) / found.error, relative(name, claimed, found.value), found.value, found.error,
-        _detectable(name, claimed, found.error, context.limit), (), tuple(item.name for item in independent),
+        name, "agrees", claim, words, (claimed - estimate.value) / estimate.error, relative(name, claimed, estimate.value), estimate.value, estimate.error,
+        _detectable(name, claimed, estimate.error, context.limit), (), tuple(item.name for item in independent),
     )  # fmt: skip
 
 
-def relative(name: str, claimed: float, found: float) -> float:
+def relative(name: str, claimed: float, estimate: float) -> float:
     """How far off a claim is: relative to the evidence for scales, else in inside units."""
-    return claimed / found - 1.0 if field(name).form == "scale" else claimed - found
+    return claimed / estimate - 1.0 if field(name).form == "scale" else claimed - estimate
 
 
 def _detectable(name: str, claimed: float, error: float, limit: float) -> float:

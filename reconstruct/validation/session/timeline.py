@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from reconstruct.validation.recording import Validated
-from reconstruct.validation.session import Fault, Lane, Timeline, is_shown, time_of
+from reconstruct.validation.session.entries import Fault, Lane, Timeline, is_shown, time_of
 
 
 def timeline(recordings: Sequence[Validated]) -> Timeline:

@@ -11,7 +11,7 @@ import numpy as np
 from reconstruct.calibration.modes.claims import Judgement, Record, judge
 from reconstruct.validation.evidence import Contradiction, Evidence, Gap, Statement, gaussian
 from reconstruct.validation.recording import Further
-from reconstruct.validation.session import Entry, in_order
+from reconstruct.validation.session.entries import Entry, in_order
 from twin.column.column import Column
 from twin.column.settings import Settings
 

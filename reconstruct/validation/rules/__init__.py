@@ -1,0 +1,1 @@
+"""Rules that need no measurement: ranges of fields, modes, arithmetic within a file, times."""
