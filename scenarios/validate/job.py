@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from reconstruct.api.validate import Validation
+from reconstruct.validation.data.specimen import check_specimen
 from reconstruct.validation.recording import Further, Validated, distinct, joined
 from reconstruct.validation.sensors.tracks import SensorTracks
 from reconstruct.validation.session.entries import Entry, Timeline, contradictions_of_session, time_of
@@ -54,6 +55,7 @@ class ValidatedSession:
 def validate_files(options: ValidateOptions, progress: Progress) -> ValidatedSession:
     """Every file with its verdicts or what is wrong with it; BadInput where there is no file, or none could be read."""
     options.check()
+    check_specimen(options.known, "--specimen")
     files = listed(options.paths)
     if not files:
         raise BadInput(

@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
+from reconstruct.validation.data.specimen import check_specimen
 from reconstruct.validation.result import summary
 from scenarios.export.sidecar import write_beside
 from scenarios.io.progress import open_progress
@@ -45,6 +46,7 @@ def run_validate(options: ValidateOptions, quiet: bool) -> tuple[ValidatedSessio
 
 def _follow(options: ValidateOptions, quiet: bool, title: str) -> ValidatedSession:
     """Validate files as they land until the time is over or Ctrl-C; a line or a table for each as it is done."""
+    check_specimen(options.known, "--specimen")
     console = Console(stderr=quiet, highlight=False)
     drawn = 0.0
     with (

@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from reconstruct.validation.data import averaged, counting, films, images, patterns, scans, spectra, spots
+from reconstruct.validation.data import counting, films, images, scans, spectra
+from reconstruct.validation.data.diffraction import averaged, patterns, spots
 from reconstruct.validation.data.options import AMORPHOUS, Known, Tell
 from reconstruct.validation.evidence import Evidence, Gap
 from twin.records import Signal

@@ -13,7 +13,7 @@ from reconstruct.measurement.outcome import DETERMINED
 from reconstruct.measurement.recorded.result import RecordedMeasurement
 from reconstruct.validation.data.attempts import fitting_pixels
 from reconstruct.validation.data.options import Known, Tell
-from reconstruct.validation.data.spots import name_of, zone_of
+from reconstruct.validation.data.specimen import name_of, zone_of
 from reconstruct.validation.evidence import Evidence, Gap, Picture, Statement
 from reconstruct.validation.judgement.faults import BINNINGS
 from twin.errors import BadInput

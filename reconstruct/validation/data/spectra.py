@@ -13,7 +13,7 @@ from reconstruct.eels.matching import Match, match_edges
 from reconstruct.eels.references import PLASMONS
 from reconstruct.measurement.measurement import Component, FitPlot
 from reconstruct.validation.data.options import AMORPHOUS, Known, Tell
-from reconstruct.validation.data.spots import name_of
+from reconstruct.validation.data.specimen import name_of
 from reconstruct.validation.evidence import Evidence, Gap, Picture, Statement
 from twin.errors import BadInput
 from twin.records import Signal

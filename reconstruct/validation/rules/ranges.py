@@ -15,13 +15,9 @@ _PATTERN_MODES = {"1", "diffraction", "diff", "diffraction 1", "saed"}
 MAX_RATIO = 1.25
 """Largest ratio of an image's pixels along x and y; scan calibrations that differ by more than a tenth are not used."""
 FACTORS = (
-    (1e-3, "in thousandths"),
-    (1e3, "in thousands"),
-    (math.pi / 180.0, "in degrees"),
-    (1e-10, "in metres"),
-    (1e-6, "in millionths"),
-    (1e10, "in angstrom"),
-)
+    (1e-3, "thousandths"), (1e3, "thousands"), (math.pi / 180.0, "degrees"), (1e10, "metres"), (1e-10, "angstrom"), (1e-6, "millionths"),
+)  # fmt: skip
+"""What brings a number into its range that was taken to be in the inside unit, and what it then is given in."""
 
 
 def impossible(claims: Mapping[str, Claim]) -> Iterator[Contradiction]:
@@ -39,7 +35,7 @@ def impossible(claims: Mapping[str, Claim]) -> Iterator[Contradiction]:
             words = f"{value_text(value, item.unit)} is outside of what microscopes have, {low} to {high}"
             inside = [hint for factor, hint in FACTORS if item.low <= value * factor <= item.high]
             if inside:
-                words += f"; it may be given {inside[0]}"
+                words += f"; it may be given in {' or '.join(inside)}"
             yield Contradiction(name, "disagrees", words, "unit or prefix" if inside else "", weighed=True)
 
 

@@ -95,8 +95,8 @@ def _same_digits(group: list[Entry]) -> Said:
                 for other in group[:index]
                 if _alike(other.number(name), value, DIGITS) and _comparable(name, other, entry)
             ]
-            if not earlier or not all(_changed(other, entry, drivers) for other in earlier):
-                continue
+            if not earlier or not all(set(_changed(other, entry, drivers)) - {"high_tension"} for other in earlier):
+                continue  # a high tension that changed alone is a fault of its own
             last = earlier[-1]
             moved = ", ".join(
                 f"{driver} {last.number(driver):.4g} to {entry.number(driver):.4g}"

@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from reconstruct.measurement.counting.gain import gain_of
+from reconstruct.validation.data.diffraction.spots import spots
 from reconstruct.validation.data.films import thon
 from reconstruct.validation.data.options import AMORPHOUS, Known
 from reconstruct.validation.data.scans import rotation
 from reconstruct.validation.data.spectra import spectrum
-from reconstruct.validation.data.spots import spots
 from reconstruct.validation.judgement.verdict import numbers
 from tests.reconstruct.validation.data.deviations import evidence_by, nearest
 from tests.reconstruct.validation.data.test_counting_evidence import counted

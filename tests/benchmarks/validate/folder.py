@@ -64,7 +64,7 @@ def _make(folder: Path, short: Form) -> int:
     number = 0
     for sort, make in makers.items():
         for seed in range(COUNTS[sort][short]):
-            _write(make(2000 + seed), folder / f"{number:03d}-{sort}.hspy")
+            write_recording(make(2000 + seed), folder / f"{number:03d}-{sort}.hspy")
             number += 1
     whole = sorted(folder.glob("*.hspy"))
     generator = np.random.default_rng(0)
@@ -75,7 +75,7 @@ def _make(folder: Path, short: Form) -> int:
     return number
 
 
-def _write(made: Made, path: Path) -> None:
+def write_recording(made: Made, path: Path) -> None:
     from rsciio.hspy import file_writer
 
     if made.form == "spectrum":

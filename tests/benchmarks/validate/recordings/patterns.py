@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from reconstruct.validation.data.diffraction.patterns import RADIUS_ERROR
+from reconstruct.validation.data.diffraction.spots import DISTORTION
 from reconstruct.validation.data.options import CELL_ERROR, Known
-from reconstruct.validation.data.patterns import RADIUS_ERROR
-from reconstruct.validation.data.spots import DISTORTION
 from tests.benchmarks.spoiled.lattice import crystals
 from tests.benchmarks.validate.recordings.made import Made
 from tests.synthetic.diffraction_patterns import Drawn, pattern_of

@@ -9,8 +9,8 @@ from reconstruct.measurement.recorded.inputs import Inputs, Wording
 from reconstruct.measurement.recorded.known import Pacbed
 from reconstruct.measurement.recorded.recording import recording_of
 from reconstruct.measurement.recorded.result import RecordedMeasurement
-from reconstruct.validation.data import averaged as module
-from reconstruct.validation.data.averaged import averaged, may_be_averaged
+from reconstruct.validation.data.diffraction import averaged as module
+from reconstruct.validation.data.diffraction.averaged import averaged, may_be_averaged
 from reconstruct.validation.data.options import Known
 from reconstruct.validation.judgement.verdict import numbers
 from tests.reconstruct.validation.data.deviations import evidence_by, nearest

@@ -5,8 +5,8 @@ import pytest
 
 from reconstruct.measurement.diffraction.powder import powder_lines
 from reconstruct.measurement.diffraction.rings import find_rings, middle_of
+from reconstruct.validation.data.diffraction.spots import spots
 from reconstruct.validation.data.options import Known
-from reconstruct.validation.data.spots import spots
 from tests.reconstruct.validation.data.deviations import evidence_by, nearest
 from tests.synthetic.diffraction_patterns import rings_of, signal_of_pattern
 from twin.simulation.specimen import structure_named

@@ -8,8 +8,8 @@ import pytest
 
 from reconstruct.measurement.diffraction.net import Net, find_net
 from reconstruct.measurement.diffraction.spots import find_spots
+from reconstruct.validation.data.diffraction.spots import spots
 from reconstruct.validation.data.options import Known
-from reconstruct.validation.data.spots import spots
 from reconstruct.validation.recording import validate_recording
 from tests.reconstruct.validation.data.deviations import evidence_by, likeliest, nearest
 from tests.synthetic.diffraction_patterns import Drawn, pattern_of, signal_of_pattern

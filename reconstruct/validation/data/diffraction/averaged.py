@@ -9,9 +9,10 @@ from reconstruct.api.measure import measure
 from reconstruct.measurement.measurement import Component
 from reconstruct.measurement.outcome import DETERMINED
 from reconstruct.measurement.recorded.result import RecordedMeasurement
+from reconstruct.validation.data.diffraction.patterns import ANGLE, FREQUENCY
+from reconstruct.validation.data.diffraction.spots import LARGEST, binned_pattern
 from reconstruct.validation.data.options import Known, Tell
-from reconstruct.validation.data.patterns import ANGLE, FREQUENCY
-from reconstruct.validation.data.spots import LARGEST, binned_pattern, name_of
+from reconstruct.validation.data.specimen import name_of
 from reconstruct.validation.evidence import Evidence, Gap, Picture, Statement
 from reconstruct.validation.judgement.likelihood import derived
 from twin.errors import BadInput

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,15 +9,11 @@ import numpy as np
 from reconstruct.measurement.diffraction.indexing import components, index_net
 from reconstruct.measurement.diffraction.net import Net, find_net
 from reconstruct.measurement.diffraction.spots import Spots, compressed, find_spots
-from reconstruct.measurement.kinds.crystals import orient_crystal
 from reconstruct.measurement.measurement import FitPlot
-from reconstruct.measurement.projection import Projection, project
-from reconstruct.measurement.recorded.inputs import Inputs, Wording
-from reconstruct.measurement.recorded.known import Lattice
-from reconstruct.measurement.recorded.recording import recording_of
+from reconstruct.validation.data.diffraction.patterns import ANGLE, FREQUENCY
+from reconstruct.validation.data.diffraction.rings import ring_evidence
 from reconstruct.validation.data.options import Known, Tell
-from reconstruct.validation.data.patterns import ANGLE, FREQUENCY
-from reconstruct.validation.data.rings import ring_evidence
+from reconstruct.validation.data.specimen import name_of, zone_of
 from reconstruct.validation.evidence import Evidence, Gap, Picture, Statement
 from twin.errors import BadInput
 from twin.records import Signal
@@ -106,17 +101,6 @@ def binned_pattern(signal: Signal) -> tuple[np.ndarray, int]:
     factor = max(1, math.ceil(max(data.shape) / LARGEST))
     rows, columns = (size // factor * factor for size in data.shape)
     return data[:rows, :columns].reshape(rows // factor, factor, columns // factor, factor).sum(axis=(1, 3)), factor
-
-
-def name_of(known: Known) -> str:
-    """The specimen for messages: of a path the name of the file, of a sample its source."""
-    return Path(str(getattr(known.specimen, "source", known.specimen))).name
-
-
-def zone_of(signal: Signal, known: Known) -> Projection:
-    """The specimen seen along its zone axis, by its shortest periods; BadInput for what is no crystal."""
-    inputs = Inputs(Lattice(structure=known.specimen, zone=known.zone, x=known.x), Wording(Lattice))
-    return project(orient_crystal(recording_of(signal.path or "data", signal, inputs))).primitive()
 
 
 def _picture(pattern: np.ndarray, net: Net, measured: Spots) -> FitPlot:

@@ -1,0 +1,1 @@
+"""Evidence of diffraction patterns: bright-field disks, spots and rings."""
