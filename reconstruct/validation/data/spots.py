@@ -25,8 +25,8 @@ from twin.records import Signal
 from twin.simulation.specimen import structure_named
 
 LEAST_PIXELS = 48
-LARGEST = 512
-"""Rows and columns above which a pattern is binned."""
+LARGEST, MOST_COUNTED = 512, 1 << 26
+"""Rows and columns above which a pattern is binned, and pixels of a scan above which not all of its patterns are summed."""
 DISTORTION = 2e-3
 """Relative rms by which a projector distorts a pattern, along x and y."""
 SAID = 0.05
@@ -95,13 +95,11 @@ def _rings(pattern: np.ndarray, factor: int, fields: tuple[str, ...], known: Kno
 
 
 def binned_pattern(signal: Signal) -> tuple[np.ndarray, int]:
-    """The sum of all patterns of a signal, binned by a whole number to at most `LARGEST` pixels each way, and that number."""
+    """The sum of the patterns of a signal (of very many every second, third, ...), binned by a whole number to at most `LARGEST` pixels each way, and that
+    number."""
     data: Any = np.asarray(signal.data)
-    data = (
-        data.reshape(-1, *data.shape[-2:]).sum(axis=0, dtype=np.float64)
-        if data.ndim > 2
-        else np.asarray(data, np.float64)
-    )
+    patterns = data.reshape(-1, *data.shape[-2:])
+    data = patterns[:: max(1, math.ceil(patterns.size / MOST_COUNTED))].sum(axis=0, dtype=np.float64)
     data = np.where(np.isfinite(data), data, float(np.nanmedian(data)))
     factor = max(1, math.ceil(max(data.shape) / LARGEST))
     rows, columns = (size // factor * factor for size in data.shape)
