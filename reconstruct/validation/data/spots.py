@@ -1,4 +1,5 @@
-"""Evidence of diffraction patterns of a known crystal: the pixels of the pattern, and with angles the high tension, by the reciprocal lattice."""
+"""Evidence of diffraction patterns of a known crystal: the pixels of the pattern, and with angles the high tension, by spots, disks or
+rings."""
 
 import math
 from collections.abc import Mapping
@@ -9,19 +10,21 @@ import numpy as np
 
 from reconstruct.measurement.diffraction.indexing import components, index_net
 from reconstruct.measurement.diffraction.net import Net, find_net
+from reconstruct.measurement.diffraction.powder import powder_lines
+from reconstruct.measurement.diffraction.rings import Rings, find_rings
 from reconstruct.measurement.diffraction.spots import Spots, compressed, find_spots
 from reconstruct.measurement.kinds.crystals import orient_crystal
-from reconstruct.measurement.measurement import FitPlot
+from reconstruct.measurement.measurement import Component, FitPlot
 from reconstruct.measurement.projection import Projection, project
 from reconstruct.measurement.recorded.inputs import Inputs, Wording
 from reconstruct.measurement.recorded.known import Lattice
 from reconstruct.measurement.recorded.recording import recording_of
 from reconstruct.validation.data.options import Known, Tell
 from reconstruct.validation.data.patterns import ANGLE, FREQUENCY
-from reconstruct.validation.data.rings import ring_evidence
 from reconstruct.validation.evidence import Evidence, Gap, Picture, Statement
 from twin.errors import BadInput
 from twin.records import Signal
+from twin.sample.structures import Structure
 from twin.simulation.specimen import structure_named
 
 LEAST_PIXELS = 48
@@ -91,7 +94,7 @@ def _rings(pattern: np.ndarray, factor: int, fields: tuple[str, ...], known: Kno
         structure = given.structure if hasattr(given, "structure") else structure_named("specimen", str(given))
     except BadInput as error:
         return f"the specimen cannot be used: {error.problem}"
-    return ring_evidence(pattern, factor, structure, name_of(known), fields[:2], fields[0] in ANGLE, known.cell_error)
+    return _ring_evidence(pattern, factor, structure, name_of(known), fields[:2], fields[0] in ANGLE, known.cell_error)
 
 
 def binned_pattern(signal: Signal) -> tuple[np.ndarray, int]:
@@ -124,5 +127,44 @@ def _picture(pattern: np.ndarray, net: Net, measured: Spots) -> FitPlot:
     model = np.zeros(logs.shape)
     for x, y in net.origin + net.indices[net.used] @ net.vectors:
         model = np.maximum(model, 1.0 * (np.hypot(columns - x, rows - y) <= measured.radius + 1.0))
+    extent = (-0.5, logs.shape[1] - 0.5, logs.shape[0] - 0.5, -0.5)
+    return FitPlot("logarithm of the pattern", logs, model, np.zeros(logs.shape), extent, "pixel")
+
+
+def _ring_evidence(
+    pattern: np.ndarray,
+    factor: int,
+    structure: Structure,
+    name: str,
+    fields: tuple[str, ...],
+    angles: bool,
+    cell_error: float,
+) -> Evidence | str:
+    """The pixels of ``pattern`` [ny, nx] (binned by ``factor``) by rings of ``structure``, or why there are none; ``fields``: those of the pixels (x, y)."""
+    readings = find_rings(pattern, powder_lines(structure.atoms))
+    if isinstance(readings, str):
+        return readings
+    extra = DISTORTION**2 * np.eye(2) + cell_error**2
+    total = sum(reading.weight for reading in readings)
+    parts = tuple(
+        Component(reading.weight / total, reading.mean - math.log(factor), reading.covariance + extra)
+        for reading in readings
+    )
+    more = {"wavelength": -1.0} if angles else {}
+    statements = tuple(Statement(f"{field} by diffraction rings", {field: 1.0, **more}) for field in fields)
+    sizes = np.exp(parts[0].mean)
+    words = f"{readings[0].matched} rings of {name} make the pixels of the pattern {sizes[0]:.5g} x {sizes[1]:.5g} 1/Å."
+    independent = ("magnification", "camera length") if angles else ("magnification", "camera length", "high tension")
+    picture = Picture("fit", _picture_of_rings(pattern, readings[0]), f"The rings of {name} in the pattern")
+    return Evidence(f"diffraction rings of {name}", "data", statements, parts, words, independent, pictures=(picture,))
+
+
+def _picture_of_rings(pattern: np.ndarray, measured: Rings) -> FitPlot:
+    """The pattern's logarithm, with the rings that were matched as model."""
+    logs = compressed(pattern)
+    rows, columns = np.mgrid[: logs.shape[0], : logs.shape[1]]
+    ratio = np.exp(0.5 * (measured.mean - measured.mean.mean()))
+    distance = np.hypot((columns - measured.centre[0]) * ratio[0], (rows - measured.centre[1]) * ratio[1])
+    model = 1.0 * (np.abs(distance[..., None] - measured.radii).min(axis=-1) < 1.0)
     extent = (-0.5, logs.shape[1] - 0.5, logs.shape[0] - 0.5, -0.5)
     return FitPlot("logarithm of the pattern", logs, model, np.zeros(logs.shape), extent, "pixel")
