@@ -28,8 +28,9 @@ FLOOR = 50.0
 SQUARE = 0.01
 LEAST_ASTIGMATISM = 4.0
 """Standard deviations from which a size of astigmatism is told."""
-RESOLVED, LENS_ERROR = 5.0, 0.05
-"""Standard deviations from which the rings tell C30, and the relative rms by which lenses differ from what is stated of them."""
+RESOLVED, LENS_ERROR = 5.0, 0.1
+"""Standard deviations from which the rings tell C30, and the relative rms by which it differs from what is stated: lenses
+do by 5 %, and fits to the few rings of a small overfocus by 10 % (drawn films, 26 of them)."""
 VERIFY = "Record an amorphous film at this defocus, with its rings resolved (--specimen amorphous)."
 
 
