@@ -104,6 +104,7 @@ def merged(contradictions: Sequence[Contradiction]) -> list[Contradiction]:
         words = before.words if item.words in before.words else f"{before.words}; {item.words}"
         first[item.field] = dataclasses.replace(
             before, words=words, cause=before.cause or item.cause, since=before.since if before.since is not None else item.since,
+            since_zone=before.since_zone if before.since is not None else item.since_zone,
             suggested=before.suggested if before.suggested is not None else item.suggested, error=before.error if before.error is not None else item.error,
         )  # fmt: skip
     return list(first.values())

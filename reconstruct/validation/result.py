@@ -9,7 +9,7 @@ from reconstruct.validation.recording import Validated
 from twin.channels import field
 from twin.notebook import table
 from twin.records import Claim
-from twin.units import age, scale, utc
+from twin.units import age, moment, scale
 
 MARKS = {"agrees": "agrees", "disagrees": "DISAGREES", "stale": "STALE", "unverifiable": "unverifiable"}
 
@@ -52,7 +52,8 @@ def _verdict(item: Verdict) -> dict[str, Any]:
         "zone": item.claim.zone, "value": item.suggested, "error": item.error, "z": _finite(item.z), "size": _finite(item.size),
         "suggested": item.suggested if item.status in ("disagrees", "stale") else None, "detectable": _finite(item.detectable),
         "cause": item.causes[0][0] if item.causes else None, "causes": [{"cause": cause, "probability": share} for cause, share in item.causes],
-        "words": item.words, "cure": item.cure, "evidence": list(item.evidence), "since": item.since, "glossary": about.glossary, "nxem": about.nxem,
+        "words": item.words, "cure": item.cure, "evidence": list(item.evidence), "since": item.since,
+        "since_zone": None if item.since is None else item.since_zone, "glossary": about.glossary, "nxem": about.nxem,
     }  # fmt: skip
 
 
@@ -60,8 +61,7 @@ def claimed_text(name: str, claim: Claim) -> str:
     """A claim for people, in the unit of the field."""
     about = field(name)
     if about.form == "time":
-        zone = "UTC" if claim.zone == "UTC" else "local time"
-        return f"{utc(int(claim.value)).replace('T', ' ')} {zone}"
+        return moment(int(claim.value), claim.zone)
     if isinstance(claim.value, str):
         return claim.value
     return quantity_text(name, float(claim.value))
@@ -99,7 +99,7 @@ def since_text(item: Verdict, now: int | None) -> str:
     if item.since is None:
         return ""
     ago = "" if now is None else f", {age((now - item.since) * 1e-9)} before"
-    return f"since {utc(item.since).replace('T', ' ')}{ago}"
+    return f"since {moment(item.since, item.since_zone)}{ago}"
 
 
 def html_of(name: str, recordings: Sequence[Validated]) -> str:

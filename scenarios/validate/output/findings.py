@@ -191,6 +191,8 @@ def title(finding: Finding) -> str:
     }  # fmt: skip
     if finding.kind in words:
         return f"{names}: {words[finding.kind]}"
+    if finding.status == "stale":
+        return f"{names}: stale, now {joined([off_text(item) for item in finding.verdicts])}"
     sizes = [off_text(item) for item in finding.verdicts]
     if len(set(sizes)) == 1:
         every = {1: "", 2: "both "}.get(len(sizes), "all ")
