@@ -88,7 +88,8 @@ class FollowedSession:
 
     def session(self, interrupted: bool = False) -> ValidatedSession:
         """All files so far."""
-        return session_of(list(self.reads.values()), self.results, interrupted)
+        logs = [tracks for _, tracks in self._tracks.values()]
+        return session_of(list(self.reads.values()), self.results, logs, interrupted)
 
     def _read(self, path: Path) -> None:
         try:

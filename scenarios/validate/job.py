@@ -10,8 +10,8 @@ from reconstruct.api.validate import Validation
 from reconstruct.validation.data.specimen import check_specimen
 from reconstruct.validation.recording import Further, Validated, distinct, joined
 from reconstruct.validation.sensors.tracks import SensorTracks
-from reconstruct.validation.session.entries import Entry, Timeline, contradictions_of_session, time_of
-from reconstruct.validation.session.timeline import timeline
+from reconstruct.validation.session.entries import Entry, contradictions_of_session, time_of
+from reconstruct.validation.session.timeline import Timeline, timeline
 from scenarios.io.atomic_output import write_whole
 from scenarios.io.errors import BadInput
 from scenarios.io.progress import Progress
@@ -82,7 +82,7 @@ def validate_files(options: ValidateOptions, progress: Progress) -> ValidatedSes
         if not done:
             raise
         interrupted = True
-    return session_of(reads, done, interrupted)
+    return session_of(reads, done, tracks, interrupted)
 
 
 def tasks_of(reads: Sequence[ReadFile], tracks: Sequence[SensorTracks], progress: Progress) -> list[Task]:
@@ -106,9 +106,12 @@ def labelled(read: ReadFile) -> list[tuple[str, Any]]:
 
 
 def session_of(
-    reads: Sequence[ReadFile], done: dict[str, Validated | BadInput], interrupted: bool = False
+    reads: Sequence[ReadFile],
+    done: dict[str, Validated | BadInput],
+    logs: Sequence[SensorTracks] = (),
+    interrupted: bool = False,
 ) -> ValidatedSession:
-    """The results by file; files of which nothing is done yet are left out."""
+    """The results by file, and the timeline of them beside the ``logs``; files of which nothing is done yet are left out."""
     files = []
     for read in reads:
         if read.error is not None:
@@ -127,7 +130,7 @@ def session_of(
     recordings = [
         recording for item in files if item.validation is not None for recording in item.validation.recordings
     ]
-    times = timeline(recordings) if len(recordings) > 1 else None
+    times = timeline(recordings, logs) if len(recordings) > 1 or (recordings and logs) else None
     return ValidatedSession(tuple(files), times, interrupted)
 
 
@@ -146,6 +149,11 @@ def to_dict(session: ValidatedSession, options: ValidateOptions) -> dict[str, An
         result["session"] = {
             "faults": [{**dataclasses.asdict(fault), "words": fault.words} for fault in session.timeline.faults],
             "untimed": list(session.timeline.untimed),
+            "logs": [dataclasses.asdict(log) for log in session.timeline.logs],
+            "drifts": [
+                {**dataclasses.asdict(drift), "words": drift.words, "files": list(files)}
+                for drift, files in session.timeline.drifts
+            ],
         }
     return result
 

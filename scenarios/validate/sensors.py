@@ -82,7 +82,8 @@ def evidence_of_logs(
     said = evidence_of_session(tracks, files)
     result = {}
     for file in files:
-        evidence, contradictions, gaps = said[file.name]
+        item = said[file.name]
         own = () if file.span is None else file.span.contradictions
-        result[file.name] = Further(tuple(evidence), (*own, *contradictions), tuple(gaps))
+        contradictions = (*own, *item.contradictions)
+        result[file.name] = Further(tuple(item.evidence), contradictions, tuple(item.gaps), placed=tuple(item.placed))
     return result

@@ -30,7 +30,8 @@ class Verdict:
 
     ``z``: claim minus evidence in standard deviations; ``suggested`` with its rms ``error`` in inside units; ``detectable``: the smallest error (relative for
     scales) that would have been found with a probability of 99 %. ``causes``: (class of fault, probability), likeliest first. ``evidence``: names of what the
-    verdict rests on. ``words`` says why, ``cure`` what to do, for unverifiable fields what would verify them. ``since``: int64 ns, from when on it was stale, of a clock in ``since_zone``.
+    verdict rests on. ``words`` says why, ``cure`` what to do, for unverifiable fields what would verify them. ``since``: int64 ns, from when on it was stale,
+    of a clock in ``since_zone``.
     """
 
     field: str

@@ -27,7 +27,7 @@ from reconstruct.validation.sensors.clock_offset import FileClaims, stale_timest
 from reconstruct.validation.sensors.since import stale_since
 from reconstruct.validation.sensors.tracks import SensorTracks, Track
 from twin.records import Claim
-from twin.units import age, moment, value_text
+from twin.units import age, moment, period, value_text
 
 SPAN_POINTS = 9
 """Times at which a track is looked at within a file's span."""
@@ -139,6 +139,13 @@ def _covers(log: SensorTracks, first: int, last: int) -> bool:
     return first <= log.record.end and last >= log.record.start
 
 
+def placement(log: SensorTracks, span: Span) -> tuple[int | None, bool]:
+    """What is added (ns) to the times of a file to be on the log's clock (None: not known), and whether the log covers it at any place that is possible."""
+    shifts = span.shifts(log.record.zone)
+    covered = any(_covers(log, *window) for window in _places(log, span))
+    return (shifts[0] if len(shifts) == 1 else None), covered
+
+
 def _placed(log: SensorTracks, span: Span) -> list[tuple[int, int]] | Gap:
     """Where the file lies in the log, or why it does not."""
     record = log.record
@@ -161,9 +168,7 @@ def _placed(log: SensorTracks, span: Span) -> list[tuple[int, int]] | Gap:
 
 
 def _period(first: int, last: int, zone: str) -> str:
-    begin, end = moment(first), moment(last, zone)
-    end = end.partition(" ")[2] if end[:10] == begin[:10] else end
-    return f"{begin.removesuffix(' UTC')} to {end}{'' if zone == 'UTC' else ' of a zone that is not stated'}"
+    return f"{period(first, last, zone)}{'' if zone == 'UTC' else ' of a zone that is not stated'}"
 
 
 def _points(first: int, last: int) -> list[int]:

@@ -7,12 +7,12 @@ computed anew: stale since the last file whose settings it fits.
 import dataclasses
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal
 
 from reconstruct.validation.evidence import Contradiction
 from reconstruct.validation.rules.ranges import projection
-from twin.channels import field
 from twin.records import Claim
-from twin.units import utc, value_text
+from twin.units import value_text
 
 UNCHANGED = 1e-7
 """Relative difference of lens settings below which they are unchanged: consoles write them with more digits."""
@@ -26,6 +26,8 @@ TENSION = 0.01
 """Relative change of high tension that no column makes without other lens currents."""
 _CONDENSERS = ("lens.condenser1", "lens.condenser2", "lens.condenser3", "lens.minicondenser")
 _PROJECTORS = ("lens.diffraction", "lens.intermediate", "lens.projector1", "lens.projector2")
+TIMES = ("time.start", "time.unstated", "time.end", "time.saved")
+"""Fields of the time of a recording, from the most telling."""
 DRIVERS: dict[str, tuple[str, ...]] = {
     "convergence_semiangle": (*_CONDENSERS[1:], "high_tension"),
     "camera_length": (*_PROJECTORS, "high_tension"),
@@ -55,7 +57,7 @@ class Entry:
 
 def time_of(claims: Mapping[str, Claim]) -> int | None:
     """The time (ns) by which a recording is put in order: its start, else what it has."""
-    for name in ("time.start", "time.unstated", "time.end", "time.saved"):
+    for name in TIMES:
         if name in claims:
             return int(claims[name].value)
     return None
@@ -68,6 +70,12 @@ def in_order(entries: Sequence[Entry]) -> list[list[Entry]]:
         if entry.time is not None:
             groups.setdefault(entry.instrument, []).append(entry)
     return [sorted(group, key=lambda entry: entry.time or 0) for group in groups.values()]
+
+
+def zone_of(claims: Mapping[str, Claim]) -> Literal["UTC", "local"]:
+    """The zone of the clock of `time_of`."""
+    named = next((name for name in TIMES if name in claims), "")
+    return "UTC" if named and claims[named].zone == "UTC" else "local"
 
 
 def contradictions_of_session(entries: Sequence[Entry]) -> dict[str, list[Contradiction]]:
@@ -103,7 +111,18 @@ def _same_digits(group: list[Entry]) -> Said:
                 for driver in _changed(last, entry, drivers)[:3]
             )
             words = f"the same digits as in {last.name}, though since then {moved} changed: it was not computed anew"
-            yield entry.name, Contradiction(name, "stale", words, "stale value", source="session", since=last.time)
+            yield (
+                entry.name,
+                Contradiction(
+                    name,
+                    "stale",
+                    words,
+                    "stale value",
+                    source="session",
+                    since=last.time,
+                    since_zone=zone_of(last.claims),
+                ),
+            )
 
 
 def _moved_zero(group: list[Entry]) -> Said:
@@ -187,50 +206,3 @@ def _alike(first: float, second: float, tolerance: float) -> bool:
 def _plain(value: float) -> bool:
     """Whether a number has few significant digits, so that two files may well share it."""
     return float(f"{value:.{PLAIN - 1}e}") == value
-
-
-@dataclasses.dataclass(frozen=True)
-class Fault:
-    """A fault in time: ``field``, its ``cause`` and ``status``, from the ``first`` to the ``last`` time (ns) of the ``files`` that it touches; ``since``: when
-    it began at the earliest."""
-
-    field: str
-    cause: str
-    status: str
-    first: int
-    last: int
-    files: tuple[str, ...]
-    since: int | None = None
-
-    @property
-    def words(self) -> str:
-        """In a sentence."""
-        span = f"at {utc(self.first)}" if self.first == self.last else f"{utc(self.first)} to {utc(self.last)}"
-        begun = "" if self.since is None else f", true until {utc(self.since)}"
-        return f"{self.field} {self.status} ({self.cause or 'cause not known'}), {span}{begun}: {', '.join(self.files)}"
-
-
-@dataclasses.dataclass(frozen=True)
-class Lane:
-    """A field along a session: at ``times`` [n] (ns) what the ``files`` claimed, and the ``status`` of each."""
-
-    field: str
-    times: tuple[int, ...]
-    claimed: tuple[float, ...]
-    status: tuple[str, ...]
-    files: tuple[str, ...]
-    evidence: tuple[tuple[float, float] | None, ...]
-
-
-@dataclasses.dataclass(frozen=True)
-class Timeline:
-    """A session in time: ``lanes`` of the fields that changed or have findings, and ``faults`` with their windows; ``untimed`` files have no time."""
-
-    lanes: tuple[Lane, ...]
-    faults: tuple[Fault, ...]
-    untimed: tuple[str, ...]
-
-
-def is_shown(name: str) -> bool:
-    """Whether a field is drawn along a session: numbers but those of the recording's own size."""
-    return field(name).form in ("scale", "signed", "angle") and not name.startswith(("pixel.", "field_of_view."))

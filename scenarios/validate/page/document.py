@@ -9,7 +9,7 @@ from typing import Any
 
 from reconstruct.validation.recording import Validated
 from reconstruct.validation.result import summary
-from reconstruct.validation.session.entries import Fault, Timeline
+from reconstruct.validation.session.timeline import Fault, Timeline
 from scenarios.style.page import render
 from scenarios.validate.job import ValidatedFile, ValidatedSession
 from scenarios.validate.options import ValidateOptions

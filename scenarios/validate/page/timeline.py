@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reconstruct.validation.result import quantity_text
-from reconstruct.validation.session.entries import Fault, Lane, Timeline
+from reconstruct.validation.session.timeline import Fault, Lane, Timeline
 from scenarios.style.figure import FAINT, INK, LINE, draw
 from scenarios.validate.page.contradictions import COLOURS, MARKERS
 from scenarios.validate.page.strip import LIMIT, LOG_FROM, ends_of, time_unit

@@ -166,13 +166,13 @@ def test_a_session_that_a_log_does_not_cover_or_covers_in_part() -> None:
         return SessionFile(name, claims, Span(time, time + SECOND, "UTC", ""))
 
     other_year = [file(str(at), 5, T0 - 90 * 86_400 * SECOND + at * SECOND) for at in (400, 900, 2000)]
-    for evidence, contradictions, gaps in evidence_of_session([session.tracks], other_year).values():
+    for evidence, contradictions, gaps, _ in evidence_of_session([session.tracks], other_year).values():
         assert (evidence, contradictions) == ([], [])
         assert "not covered" in gaps[0].why
     # half of the files are of before the log: no clock is off for that
     early = [file(f"before {at}", 5, T0 - at * SECOND) for at in (100, 300, 500, 700)]
     within = [file(f"in {at}", at, T0 + at * SECOND) for at in (300, 900, 1500)]
-    for name, (evidence, contradictions, _) in evidence_of_session([session.tracks], [*early, *within]).items():
+    for name, (evidence, contradictions, _, _) in evidence_of_session([session.tracks], [*early, *within]).items():
         assert contradictions == []
         assert len(evidence) == (2 if name.startswith("in") else 0)
 
