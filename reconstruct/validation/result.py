@@ -67,17 +67,29 @@ def claimed_text(name: str, claim: Claim) -> str:
     return quantity_text(name, float(claim.value))
 
 
-def quantity_text(name: str, value: float, error: float | None = None) -> str:
-    """A number in inside units for people: "10.013 pm", "9.731 ± 0.023 pm"."""
+NEGLIGIBLE = 1e-4
+"""Relative deviation within its error that is shown as none."""
+BROAD = 0.3
+"""Relative error from which a positive quantity is known to within a factor."""
+
+
+def quantity_text(name: str, value: float, error: float | None = None, signed: bool = False) -> str:
+    """A number in inside units for people: "10.013 pm", "9.731 ± 0.023 pm"; with a plus where it is ``signed`` (a change).
+
+    Errors of positive quantities multiply: one that is not small is a factor, "142 mm ×/÷ 2.6".
+    """
     about = field(name)
     if about.form == "count":
         return f"{value:g}"
     if error is None or not math.isfinite(error) or error <= 0.0:
         factor, word = scale(abs(value), about.unit, name)
         return f"{value * factor:.5g} {word}".rstrip()
+    if about.form == "scale" and not signed and error > BROAD * value > 0.0:
+        ratio = math.exp(min(error / value, 50.0))
+        return f"{quantity_text(name, value)} ×/÷ {ratio:.{2 if ratio < 10.0 else 3}g}"
     factor, word = scale(max(abs(value), error), about.unit, name)
     digits = min(max(0, 1 - math.floor(math.log10(error * factor))), 9)
-    return f"{value * factor:.{digits}f} ± {error * factor:.{digits}f} {word}".rstrip()
+    return f"{value * factor:{'+' if signed else ''}.{digits}f} ± {error * factor:.{digits}f} {word}".rstrip()
 
 
 def size_text(item: Verdict) -> str:
@@ -91,6 +103,8 @@ def size_text(item: Verdict) -> str:
     ratio = 1.0 + item.size
     if ratio > 2.0 or 0.0 < ratio < 0.5:
         return f"x {ratio:.3g}" if ratio > 1.0 else f"/ {1.0 / ratio:.3g}"
+    if abs(item.size) < NEGLIGIBLE and abs(item.z) < 1.0:
+        return "0 %"
     return f"{100.0 * item.size:+.2g} %" if abs(item.size) < 0.1 else f"{100.0 * item.size:+.0f} %"
 
 
@@ -98,7 +112,7 @@ def since_text(item: Verdict, now: int | None) -> str:
     """Since when a claim was stale, for people; empty where that is not known."""
     if item.since is None:
         return ""
-    ago = "" if now is None else f", {age((now - item.since) * 1e-9)} before"
+    ago = "" if now is None else f", {age((now - item.since) * 1e-9)} before the recording"
     return f"since {moment(item.since, item.since_zone)}{ago}"
 
 

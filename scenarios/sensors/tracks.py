@@ -12,6 +12,10 @@ _TABLES = {"health": "thermo-healthmonitor", "protochips": "protochips", "dens":
 """Sensor tables by a word in the kind of a log."""
 
 
+COLUMNS = "columns"
+"""Kind of a log in columns, which says nothing of its maker."""
+
+
 def table_of_log(kind: str) -> str | None:
     """The name of the sensor table for a log of that kind (`SensorLog.kind`); None where there is none."""
     return next((table for word, table in _TABLES.items() if word in kind.lower()), None)
@@ -38,5 +42,6 @@ def record_of(log: SensorLog) -> SensorRecord:
     sensors = tuple(
         LoggedSensor(item.name, item.unit, item.times, item.values, item.kind, item.bias) for item in log.channels
     )
-    title = ", ".join(filter(None, (log.kind, log.name))) or Path(log.path).name
+    kind = "" if log.kind == COLUMNS else log.kind
+    title = ", ".join(filter(None, (kind, log.name))) or Path(log.path).name
     return SensorRecord(title, sensors, log.start, log.end, log.zone)

@@ -9,7 +9,7 @@ import numpy as np
 from reconstruct.validation.sensors.assumed import assumed
 from reconstruct.validation.sensors.local_level import scatter
 from reconstruct.validation.sensors.tracks import SensorTracks, Track
-from twin.units import period, value_text
+from twin.units import period, shown
 
 SIGNIFICANT = 5.0
 """Standard deviations of a difference of two times of a track from which it moved: any of some hundred times of a log may be compared."""
@@ -47,9 +47,9 @@ class Drift:
     @property
     def words(self) -> str:
         """In a sentence."""
-        size, error = value_text(self.change, self.unit, self.error), value_text(self.error, self.unit, self.error)
+        size = f"{'+' if self.change > 0.0 else ''}{shown(self.change, self.error, self.unit)}"
         command = "without a command" if self.told else "commands are not logged"
-        return f"{self.field} moved by {size} ± {error} from {period(self.first, self.last, self.zone)} ({command})"
+        return f"{self.field} moved by {size} from {period(self.first, self.last, self.zone)} ({command})"
 
 
 def drifts_of(log: SensorTracks, names: Collection[str]) -> list[Drift]:

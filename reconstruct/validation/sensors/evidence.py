@@ -27,7 +27,7 @@ from reconstruct.validation.sensors.clock_offset import FileClaims, stale_timest
 from reconstruct.validation.sensors.since import stale_since
 from reconstruct.validation.sensors.tracks import SensorTracks, Track
 from twin.records import Claim
-from twin.units import age, moment, period, value_text
+from twin.units import age, moment, period, shown, value_text
 
 SPAN_POINTS = 9
 """Times at which a track is looked at within a file's span."""
@@ -228,7 +228,7 @@ def _words(track: Track, said: tuple[float, float], gap: float, times: list[int]
     elif track.local(times):
         how = "random walk through its readings, which the sensor table's model does not follow there"
     middle = moment((times[0] + times[-1]) // 2, zone)
-    words = f"{track.channel} was {value_text(value, unit, error)} ± {value_text(error, unit, error)} at {middle} ({how}; nearest reading {age(gap)} away"
+    words = f"By {track.channel} it was {shown(value, error, unit)} at {middle} ({how}; nearest reading {age(gap)} away"
     if track.shift:
         words += f"; less a constant error of {value_text(track.shift, unit)} that its table expects"
     if track.bias > 0:
@@ -236,7 +236,7 @@ def _words(track: Track, said: tuple[float, float], gap: float, times: list[int]
     words += ")"
     if span.zone == "local" and zone == "local":
         words += "; file and log have local times of zones that they do not state, taken as one"
-    return words
+    return f"{words}."
 
 
 def _picture(

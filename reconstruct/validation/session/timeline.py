@@ -32,13 +32,31 @@ class Fault:
     @property
     def words(self) -> str:
         """In a sentence."""
-        span = (
-            f"at {moment(self.first, self.zone)}"
-            if self.first == self.last
-            else period(self.first, self.last, self.zone)
-        )
-        begun = "" if self.since is None else f", true until {moment(self.since, self.since_zone)}"
-        return f"{self.field} {self.status} ({self.cause or 'cause not known'}), {span}{begun}: {', '.join(self.files)}"
+        return together([self])
+
+
+def together(faults: Sequence[Fault]) -> str:
+    """Faults that differ in their fields alone, in a sentence: "pixel.x and pixel.y disagree (pixel size), at 2026-03-01 12:00:00 UTC: a.emd"."""
+    first, names = faults[0], [fault.field for fault in faults]
+    span = (
+        f"at {moment(first.first, first.zone)}"
+        if first.first == first.last
+        else period(first.first, first.last, first.zone)
+    )
+    begun = "" if first.since is None else f", true until {moment(first.since, first.since_zone)}"
+    subject = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    status = {"stale": "is stale", "disagrees": "disagrees"}[first.status]
+    if len(names) > 1:
+        status = {"stale": "are stale", "disagrees": "disagree"}[first.status]
+    return f"{subject} {status} ({first.cause or 'cause not known'}), {span}{begun}: {', '.join(first.files)}"
+
+
+def alike(faults: Sequence[Fault]) -> list[list[Fault]]:
+    """Faults that differ in their fields alone, together."""
+    groups: dict[Fault, list[Fault]] = {}
+    for fault in faults:
+        groups.setdefault(dataclasses.replace(fault, field=""), []).append(fault)
+    return list(groups.values())
 
 
 @dataclasses.dataclass(frozen=True)

@@ -143,7 +143,7 @@ def test_a_session_with_one_clock_and_one_stale_parameter() -> None:
     files[7] = SessionFile(files[7].name, dict(files[7].claims) | {"temperature": old}, files[7].span)
     by_file = evidence_of_session([session.tracks], files)
     for file, at in zip(files, moments, strict=True):
-        evidence, contradictions, gaps = by_file[file.name]
+        evidence, contradictions, gaps, _ = by_file[file.name]
         assert gaps == []
         (contradiction,) = contradictions
         assert contradiction.suggested is not None
