@@ -86,7 +86,8 @@ def quantity_text(name: str, value: float, error: float | None = None, signed: b
         return f"{value * factor:.5g} {word}".rstrip()
     if about.form == "scale" and not signed and error > BROAD * value > 0.0:
         ratio = math.exp(min(error / value, 50.0))
-        return f"{quantity_text(name, value)} ×/÷ {ratio:.{2 if ratio < 10.0 else 3}g}"
+        factor, word = scale(value, about.unit, name)
+        return f"{value * factor:.3g} {word}".rstrip() + f" ×/÷ {ratio:.1f}"
     factor, word = scale(max(abs(value), error), about.unit, name)
     digits = min(max(0, 1 - math.floor(math.log10(error * factor))), 9)
     return f"{value * factor:{'+' if signed else ''}.{digits}f} ± {error * factor:.{digits}f} {word}".rstrip()

@@ -106,11 +106,11 @@ def _same_digits(group: list[Entry]) -> Said:
             if not earlier or not all(set(_changed(other, entry, drivers)) - {"high_tension"} for other in earlier):
                 continue  # a high tension that changed alone is a fault of its own
             last = earlier[-1]
-            moved = ", ".join(
-                f"{driver} {last.number(driver):.4g} to {entry.number(driver):.4g}"
+            moved = " and ".join(
+                f"{driver} went from {last.number(driver):.4g} to {entry.number(driver):.4g}"
                 for driver in _changed(last, entry, drivers)[:3]
             )
-            words = f"the same digits as in {last.name}, though since then {moved} changed: it was not computed anew"
+            words = f"the same digits as in {last.name}, though since then {moved}: it was not computed anew"
             yield (
                 entry.name,
                 Contradiction(

@@ -121,7 +121,8 @@ Timed = Sequence[tuple[int, Validated]]
 def timeline(recordings: Sequence[Validated], logs: Sequence[SensorTracks] = ()) -> Timeline:
     """What the ``recordings`` of a session claim in time beside its ``logs``.
 
-    The window of a fault ends where a file says that the field agrees, or claims another value. Drifts are of fields that files claim.
+    The window of a fault ends where a file says that the field agrees, or claims another value. Drifts are of fields that files claim,
+    in logs that cover a file.
     """
     timed = [(when, item) for item in recordings if (when := time_of(item.claims)) is not None]
     timed.sort(key=lambda pair: pair[0])
@@ -132,7 +133,8 @@ def timeline(recordings: Sequence[Validated], logs: Sequence[SensorTracks] = ())
     groups = [[pair for pair in timed if _instrument(pair[1]) == instrument] for instrument in instruments]
     faults = [fault for name in names for group in groups for fault in _faults(name, group)]
     untimed = tuple(item.name for item in recordings if time_of(item.claims) is None)
-    drifts = [(drift, _files(drift, timed)) for log in logs for drift in drifts_of(log, names)]
+    near = [log for log, item in zip(logs, along, strict=True) if len(item.outside) < len(timed)]
+    drifts = [(drift, _files(drift, timed)) for log in near for drift in drifts_of(log, names)]
     return Timeline(
         tuple(lane for lane in lanes if lane is not None), tuple(sorted(faults, key=lambda fault: fault.first)), untimed, tuple(along),
         tuple(sorted(drifts, key=lambda pair: pair[0].first)), "UTC" if all(zone_of(item.claims) == "UTC" for _, item in timed) else "local",

@@ -74,18 +74,20 @@ def write_file(path: Path, counts: np.ndarray, pixel: float, second: int, kelvin
         microscope, sample = file.create_group("microscope"), file.create_group("sample")
         microscope.attrs.update({"name": "made", "voltage": 200.0, "voltage_units": "kV", "exposure": 1.0, "exposure_units": "s",
                                  "date": f"{when:%Y-%m-%d}", "time": f"{when:%H:%M:%S}+00:00"})  # fmt: skip
-        sample.attrs.update({"temperature": round(kelvin, 1), "temperature_units": "K"})
+        sample.attrs.update({"temperature": round(kelvin, 2), "temperature_units": "K"})
     return path
 
 
-def write_session(folder: Path, minutes: tuple[int, ...] = MINUTES) -> Path:
-    """The files of the session, of a crystal of SrTiO3, and its log; the log's path."""
-    from tests.benchmarks.validate.recordings.images import image
-
+def write_session(folder: Path, minutes: tuple[int, ...] = MINUTES, crystal: bool = False) -> Path:
+    """The files of the session, named by their minutes, and its log; the log's path. Images are of noise alone, or of a crystal of SrTiO3."""
     for number, minute in enumerate(minutes, 1):
-        made = image(3 * number)
-        wrong = 1.05 if minute == WRONG_PIXEL else 1.0
-        pixel = float(np.sqrt(made.values["pixel.x"] * made.values["pixel.y"])) * wrong
         kelvin = 300.0 if minute == STALE else float(temperature(60 * minute))
-        write_file(folder / f"{number:02d}.emd", made.data, pixel, 60 * minute, kelvin)
+        counts, pixel = np.random.default_rng(number).poisson(5.0, (16, 16)).astype(np.float64), 0.5
+        if crystal:
+            from tests.benchmarks.validate.recordings.images import image
+
+            made = image(3 * number)
+            wrong = 1.05 if minute == WRONG_PIXEL else 1.0
+            counts, pixel = made.data, float(np.sqrt(made.values["pixel.x"] * made.values["pixel.y"])) * wrong
+        write_file(folder / f"minute-{minute:03d}.emd", counts, pixel, 60 * minute, kelvin)
     return write_log(folder)
