@@ -54,8 +54,8 @@ class Drift:
 
 def drifts_of(log: SensorTracks, names: Collection[str]) -> list[Drift]:
     """The drifts of the fields ``names`` that a log follows, in time."""
-    found = [drift for name in names for track in log.tracks.get(name, ()) for drift in _of_track(log, track)]
-    return sorted(found, key=lambda drift: drift.first)
+    moved = [drift for name in names for track in log.tracks.get(name, ()) for drift in _of_track(log, track)]
+    return sorted(moved, key=lambda drift: drift.first)
 
 
 def _of_track(log: SensorTracks, track: Track) -> Iterator[Drift]:

@@ -154,9 +154,9 @@ def _instrument(item: Validated) -> str:
 def _log(log: SensorTracks, timed: Timed) -> LogAlong:
     """A log beside the files: the shift is that of most of them."""
     record = log.record
-    places = [(item.name, place) for _, item in timed for place in item.placed if place.log == record.title]
-    shifts = Counter(place.shift for _, place in places if place.shift is not None)
-    outside = tuple(name for name, place in places if not place.covered)
+    places = [(item.name, where) for _, item in timed for where in item.placed if where.log == record.title]
+    shifts = Counter(where.shift for _, where in places if where.shift is not None)
+    outside = tuple(name for name, where in places if not where.covered)
     shift = shifts.most_common(1)[0][0] if shifts else None
     return LogAlong(record.title, record.start, record.end, record.zone, shift, outside)
 
@@ -167,8 +167,8 @@ def _files(drift: Drift, timed: Timed) -> tuple[str, ...]:
         item.name
         for when, item in timed
         if any(
-            place.log == drift.log and place.shift is not None and drift.first <= when + place.shift <= drift.last
-            for place in item.placed
+            where.log == drift.log and where.shift is not None and drift.first <= when + where.shift <= drift.last
+            for where in item.placed
         )
     )
 

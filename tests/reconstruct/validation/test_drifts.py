@@ -61,9 +61,9 @@ def test_a_drift_is_found_with_its_size_and_time():
 def test_steps_of_a_ramp_are_apart_and_turns_end_a_drift():
     stairs = np.interp(HOUR, [300.0, 400.0, 1500.0, 1600.0, 2500.0, 2600.0], [0.0, 50.0, 50.0, 100.0, 100.0, 30.0])
     log = log_of(logged("holder.temperature", "kelvin", 300.0 + stairs + noise(2, 0.2)))
-    found = drifts_of(log, ["temperature"])
-    assert [round(drift.change, -1) for drift in found] == [50.0, 50.0, -70.0]
-    assert [round(seconds(drift.first), -2) for drift in found] == [300.0, 1500.0, 2500.0]
+    moved = drifts_of(log, ["temperature"])
+    assert [round(drift.change, -1) for drift in moved] == [50.0, 50.0, -70.0]
+    assert [round(seconds(drift.first), -2) for drift in moved] == [300.0, 1500.0, 2500.0]
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ unit = "kV"
 
 def temperature(second: float | np.ndarray) -> np.ndarray:
     """Kelvin."""
-    return np.interp(second, [*RAMP, *DRIFT], [300.0, 600.0, 600.0, 585.0])
+    return np.asarray(np.interp(second, [*RAMP, *DRIFT], [300.0, 600.0, 600.0, 585.0]))
 
 
 def write_log(folder: Path, hours: float = 1.0) -> Path:
