@@ -11,7 +11,7 @@ from reconstruct.api.measure import measure
 from reconstruct.measurement.measurement import Component
 from reconstruct.measurement.outcome import DETERMINED
 from reconstruct.measurement.recorded.result import RecordedMeasurement
-from reconstruct.validation.data.attempts import fitting_pixels
+from reconstruct.validation.data.attempts import fitting_pixels, resolves
 from reconstruct.validation.data.options import Known, Tell
 from reconstruct.validation.data.specimen import name_of, zone_of
 from reconstruct.validation.evidence import Evidence, Gap, Picture, Statement
@@ -25,7 +25,9 @@ LARGEST = 1024
 """Rows and columns of the part that is measured: more adds little and costs time."""
 FACTORS = (10.0, 0.1, *BINNINGS, 100.0, 0.01, 1e3, 1e-3)
 """Factors on the claimed pixel that are tried in turn, each with an error of `SPREAD`, until the lattice fits: other units, other binnings."""
-SPREAD, WIDE, SKEW = 0.1, 0.3, 0.03
+SPREAD, WIDE = 0.1, 0.3
+SKEW, SKEWS = 0.03, 2.5
+"""Rms by which pixels are not square; and how many times that pixels that are claimed to differ may differ at least."""
 SLOW_AXIS = ((0.75, 1.05), (0.2, 2.0), (0.05, 4.5))
 """Shares, and factors on the lattice's error along the slow axis: one image shows a few periods of a slow drift at most, so that its size is known badly
 and the error has tails (360 scans, wander of 0.02 to 0.15 angstrom, memories of 0.1 to 1.5 frames: 5 % of deviations beyond 3.2, 1 % beyond 5.8 errors)."""
@@ -46,13 +48,15 @@ def lattice(signal: Signal, values: Mapping[str, float], known: Known, tell: Tel
     tell("looking for the lattice", None)
     try:
         crystal = zone_of(signal, known)
-        fitting = fitting_pixels(image.astype(np.float64), crystal, _attempts(claimed), SKEW)
+        skew = max(SKEW, abs(math.log(values["pixel.x"] / values["pixel.y"])) / SKEWS)
+        fitting = fitting_pixels(image.astype(np.float64), crystal, _attempts(claimed), skew)
         # as claimed first: the fit says why it does not fit, and finds folded lattices
         for pixel, spread in itertools.chain([(claimed, SPREAD)], fitting):
             fitted = measure(
-                "lattice", image, structure=known.specimen, zone=known.zone, x=known.x, pixel=pixel, pixel_error=spread
-            )
-            if fitted.outcome == DETERMINED:
+                "lattice", image, structure=known.specimen, zone=known.zone, x=known.x, pixel=pixel, pixel_error=spread, skew=skew
+            )  # fmt: skip
+            sizes = [fitted[name][0] for name in ("pixel_x", "pixel_y")]
+            if fitted.outcome == DETERMINED and (pixel == claimed or resolves(crystal, max(sizes))):
                 return [_evidence(fitted, known)], []
             reason = reason or _reason(fitted)
     except BadInput as error:

@@ -7,10 +7,12 @@ from tests.benchmarks.validate.recordings.others import core, low, rings, scan
 from tests.benchmarks.validate.recordings.patterns import disk, spots
 from tests.benchmarks.validate.recordings.sessions import session
 
+OTHER = 300_000
+"""Added to seeds of kinds that have a maker in common: none is the same recording twice."""
 MAKERS = {
     "image": image,
     "spots": spots,
-    "spots in angles": lambda seed: spots(seed, angles=True),
+    "spots in angles": lambda seed: spots(seed + OTHER, angles=True),
     "disk": disk,
     "rings": rings,
     "scan": scan,
@@ -18,8 +20,8 @@ MAKERS = {
     "low loss": low,
     "log": logged,
     "session": session,
-    "repeated": lambda seed: session(seed, repeated=True),
-    "stretched": lambda seed: image(seed, stretched=True),
+    "repeated": lambda seed: session(seed + OTHER, repeated=True),
+    "stretched": lambda seed: image(seed + OTHER, stretched=True),
 }
 KINDS = tuple(MAKERS)
 
