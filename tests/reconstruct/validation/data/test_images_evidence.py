@@ -9,8 +9,8 @@ from reconstruct.validation.data.attempts import resolves
 from reconstruct.validation.data.images import lattice
 from reconstruct.validation.data.options import Known
 from reconstruct.validation.data.specimen import zone_of
-from tests.synthetic.lattices import columns_at
 from tests.reconstruct.validation.made import claims_of
+from tests.synthetic.lattices import columns_at
 from twin.records import Axis, Signal
 
 STRONTIUM = Known("SrTiO3", (0, 0, 1))
