@@ -10,7 +10,7 @@ import numpy as np
 from tests.benchmarks._case import Case
 from tests.benchmarks._form import Form
 from tests.benchmarks._groups import Row, run_groups
-from tests.benchmarks.validate import folder
+from tests.benchmarks.validate import folder, landing
 from tests.benchmarks.validate.injected import CLASSES, SMALL, Class, Injected
 from tests.benchmarks.validate.recordings.kinds import KINDS, make
 from tests.benchmarks.validate.score import score
@@ -77,4 +77,6 @@ def cases(
     if tuple(kinds) != KINDS:
         return rows
     progress("a folder of files")
-    return [*rows, *folder.cases(short)]
+    rows += folder.cases(short)
+    progress("files that land")
+    return [*rows, *landing.cases(short)]

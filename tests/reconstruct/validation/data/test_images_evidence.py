@@ -18,15 +18,15 @@ ALONG = zone_of(Signal(np.zeros((2, 2)), (), "image", "", "", ""), STRONTIUM)
 SIDE = 128
 
 
-def drawn(pixel_x: float, pixel_y: float, claimed_x: float, claimed_y: float, turn: float = 0.3) -> Signal:
+def drawn(pixel_x: float, pixel_y: float, claimed_x: float, claimed_y: float, turn: float = 0.3, side: int = SIDE) -> Signal:
     """Strontium titanate along [001] in pixels of ``pixel_x`` by ``pixel_y`` angstrom, in a file that claims others."""
-    x, y = np.meshgrid(np.arange(SIDE) * pixel_x, np.arange(SIDE) * pixel_y)
+    x, y = np.meshgrid(np.arange(side) * pixel_x, np.arange(side) * pixel_y)
     cosine, sine = math.cos(turn), math.sin(turn)
     positions = np.stack([cosine * x - sine * y, sine * x + cosine * y], axis=-1)
     image = np.random.default_rng(4).poisson(60.0 * columns_at(positions, ALONG)).astype(np.float64)
     axes = (
-        Axis("pixel.y", SIDE, claimed_y, 0.0, "angstrom", "Å"),
-        Axis("pixel.x", SIDE, claimed_x, 0.0, "angstrom", "Å"),
+        Axis("pixel.y", side, claimed_y, 0.0, "angstrom", "Å"),
+        Axis("pixel.x", side, claimed_x, 0.0, "angstrom", "Å"),
     )
     return Signal(image, axes, "image", "drawn", "", "drawn", claims_of(pixel__x=claimed_x, pixel__y=claimed_y))
 
@@ -44,6 +44,12 @@ def test_pixels_by_the_lattice_whatever_is_claimed(factors):
     x, y = measured(drawn(0.45, 0.45, 0.45 * factors[0], 0.45 * factors[1]))
     assert x == pytest.approx(0.45, rel=5e-3)
     assert y == pytest.approx(0.45, rel=5e-3)
+
+
+def test_an_image_that_is_sampled_finely_is_binned_first():
+    x, y = measured(drawn(0.11, 0.11, 0.12, 0.12, side=700))
+    assert x == pytest.approx(0.11, rel=5e-3)
+    assert y == pytest.approx(0.11, rel=5e-3)
 
 
 @pytest.mark.parametrize("swapped", [False, True])
