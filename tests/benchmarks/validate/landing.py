@@ -45,7 +45,12 @@ def cases(short: Form) -> list[Case]:
 
 
 def _make(folder: Path, count: int) -> list[str]:
-    makers = (lambda seed: image(3 * seed), lambda seed: spots(3 * seed), core, lambda seed: image(3 * seed, pixels=LARGE))
+    makers = (
+        lambda seed: image(3 * seed),
+        lambda seed: spots(3 * seed),
+        core,
+        lambda seed: image(3 * seed, pixels=LARGE),
+    )
     names = []
     for number in range(count):
         name = f"{number:03d}.hspy"

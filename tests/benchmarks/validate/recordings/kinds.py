@@ -5,6 +5,7 @@ from tests.benchmarks.validate.recordings.logs import logged
 from tests.benchmarks.validate.recordings.made import Made
 from tests.benchmarks.validate.recordings.others import core, low, rings, scan
 from tests.benchmarks.validate.recordings.patterns import disk, spots
+from tests.benchmarks.validate.recordings.real import real, real_kinds
 from tests.benchmarks.validate.recordings.sessions import session
 
 OTHER = 300_000
@@ -23,9 +24,9 @@ MAKERS = {
     "repeated": lambda seed: session(seed + OTHER, repeated=True),
     "stretched": lambda seed: image(seed + OTHER, stretched=True),
 }
-KINDS = tuple(MAKERS)
+KINDS = (*MAKERS, *real_kinds())
 
 
 def make(kind: str, seed: int) -> Made:
-    """The recording of a kind and seed."""
-    return MAKERS[kind](seed)
+    """The recording of a kind and seed; a real one is always the same."""
+    return MAKERS[kind](seed) if kind in MAKERS else real(kind)

@@ -18,7 +18,9 @@ ALONG = zone_of(Signal(np.zeros((2, 2)), (), "image", "", "", ""), STRONTIUM)
 SIDE = 128
 
 
-def drawn(pixel_x: float, pixel_y: float, claimed_x: float, claimed_y: float, turn: float = 0.3, side: int = SIDE) -> Signal:
+def drawn(
+    pixel_x: float, pixel_y: float, claimed_x: float, claimed_y: float, turn: float = 0.3, side: int = SIDE
+) -> Signal:
     """Strontium titanate along [001] in pixels of ``pixel_x`` by ``pixel_y`` angstrom, in a file that claims others."""
     x, y = np.meshgrid(np.arange(side) * pixel_x, np.arange(side) * pixel_y)
     cosine, sine = math.cos(turn), math.sin(turn)
