@@ -123,6 +123,8 @@ def _camera_length_in_image(values: Values, generator: np.random.Generator) -> I
     return Injected({**values, "camera_length": 3.78e9}, ("camera_length",))
 
 
+LOSSES = ("core loss", "low loss", "real core loss", "real low loss")
+
 CLASSES = (
     Class("pixel size, 5 to 25 %", ("image", "real image"), _pixels(0.05, 0.25), ("pixel size",)),
     Class("non-square pixels, 5 to 20 %", ("image", "spots", "real image"), _one_axis, ("non-square pixels",)),
@@ -134,7 +136,7 @@ CLASSES = (
     Class("half a turn", ("scan",), _replaced("pattern_rotation", lambda value, _: value + math.pi), ("half turn",)),
     Class("scan rotation, 10 to 60 degrees", ("scan",), _moved("pattern_rotation", 0.17, 1.05), ("scan rotation",)),
     Class("rotation in degrees for radians", ("scan",), _replaced("pattern_rotation", lambda value, _: math.degrees(value)), ("degrees for radians",)),
-    Class("energy offset, 10 eV and more", ("core loss", "low loss", "real core loss", "real low loss"), _moved("energy_offset", 10.0, 40.0), ("energy offset",)),
+    Class("energy offset, 10 eV and more", LOSSES, _moved("energy_offset", 10.0, 40.0), ("energy offset",)),
     Class("dispersion, 5 to 20 %", ("core loss", "real core loss", "real low loss"), _dispersion, ("dispersion", "energy offset", "binning")),
     Class("stale timestamp", ("log",), _shifted_time, ("stale timestamp",)),
     Class("temperature in another unit", ("log",), _replaced("temperature", lambda value, _: value - 273.15), ("Celsius for kelvin",)),

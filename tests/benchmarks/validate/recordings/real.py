@@ -1,7 +1,8 @@
 """Real recordings whose metadata are known from other sources, to inject faults into.
 
-Titanate of a Titan: its lattice measures 4.02 and 4.07 angstrom with the pixels that the file claims (a count of its columns), SrTiO3 has 3.905. Spectrum image of a
-titanate: Ti L and O K lie where they should. Low loss of aluminium: the plasmon is 15.0 eV above a zero loss at -0.135 eV. Scan of a Titan: its times and sizes follow from one another.
+Titanate of a Titan: its lattice measures 4.02 and 4.07 angstrom with the pixels that the file claims (a count of its columns), SrTiO3 has 3.905. Spectrum
+image of a titanate: Ti L and O K lie where they should. Low loss of aluminium: the plasmon is 15.0 eV above a zero loss at -0.135 eV. Scan of a Titan: its
+times and sizes follow from one another.
 """
 
 import functools
