@@ -17,7 +17,7 @@ from scenarios.validate.options import ValidateOptions
 from scenarios.validate.pool import Task, Validators
 from scenarios.validate.sensors import open_tracks
 
-POLL = 0.2
+POLL = 0.1
 """Seconds between two looks at the folder."""
 SETTLED = 0.4
 """Seconds for which a file's size and time must not change before it is read: its writer may not be done."""

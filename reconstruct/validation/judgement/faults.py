@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator, Mapping
 
 from twin.channels import field
+from twin.units import CELSIUS
 
 Values = Mapping[str, float]
 
@@ -214,7 +215,7 @@ def _of_scales(values: Values) -> Iterator[Change]:
             {"convergence_semiangle": 2.0 * semiangle},
         )
     if values.get("temperature", 0.0) > 0:
-        for shift in (273.15, -273.15):
+        for shift in (CELSIUS.offset, -CELSIUS.offset):
             if values["temperature"] + shift > 0:
                 yield Change("Celsius for kelvin", CAUSES["Celsius for kelvin"].rate / 2.0, "degrees Celsius and kelvin are exchanged",
                              {"temperature": values["temperature"] + shift})  # fmt: skip

@@ -8,7 +8,7 @@ also has the same moment in UTC.
     span.earliest, span.latest                          # int64 ns; UTC, or as if UTC where span.zone is "local"
     span.contradictions                                 # what its clocks say against one another
 
-Times are given in ``Claim``s of the fields time.start, time.end, time.saved and time.unstated.
+Times are given as claims (`Claim`) of the fields time.start, time.end, time.saved and time.unstated.
 """
 
 import dataclasses
