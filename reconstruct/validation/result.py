@@ -83,7 +83,7 @@ def quantity_text(name: str, value: float, error: float | None = None, signed: b
         return f"{value:g}"
     if error is None or not math.isfinite(error) or error <= 0.0:
         factor, word = scale(abs(value), about.unit, name)
-        return f"{value * factor:.5g} {word}".rstrip()
+        return f"{value * factor:{'+' if signed else ''}.5g} {word}".rstrip()
     if about.form == "scale" and not signed and error > BROAD * value > 0.0:
         ratio = math.exp(min(error / value, 50.0))
         factor, word = scale(value, about.unit, name)

@@ -3,13 +3,14 @@
 import dataclasses
 import math
 from collections.abc import Collection, Iterator
+from typing import Literal
 
 import numpy as np
 
 from reconstruct.validation.sensors.assumed import assumed
 from reconstruct.validation.sensors.local_level import scatter
 from reconstruct.validation.sensors.tracks import SensorTracks, Track
-from twin.units import period, shown
+from twin.units import period, shown, value_text
 
 SIGNIFICANT = 5.0
 """Standard deviations of a difference of two times of a track from which it moved: any of some hundred times of a log may be compared."""
@@ -23,14 +24,20 @@ FOLLOWS_NOISE = 1.5
 """Ratio of the scatter of readings to the noise that their walk was fitted with from which the walk follows the noise: its error is the scatter then."""
 LAG = 60.0
 """Seconds between a command and the beginning of what it moves: assumed."""
+Command = Literal["none", "not logged", "lenses stayed"]
+COMMANDS: dict[Command, str] = {
+    "none": "without a command",
+    "not logged": "commands are not logged",
+    "lenses stayed": "the lenses that move it stayed",
+}
 
 
 @dataclasses.dataclass(frozen=True)
 class Drift:
-    """A ``field`` moved by ``change`` +- ``error`` (rms, inside unit) from ``first`` to ``last`` (ns, of the log's clock in ``zone``) by a
-    ``channel`` of ``log``.
+    """A ``field`` moved by ``change`` +- ``error`` (rms, inside unit) from ``first`` to ``last`` (ns, of a clock in ``zone``) by a ``channel`` of ``log``; both
+    are empty, and the error is 0, where it is claims of files that moved.
 
-    ``told``: whether the log has the commands for it, of which none moved it; else it may have been commanded.
+    ``command``: the log has commands for it, and none moved it; or it has not, and it may have been commanded; or the lens settings in the files stayed.
     """
 
     field: str
@@ -41,15 +48,17 @@ class Drift:
     last: int
     change: float
     error: float
-    told: bool
+    command: Command
     zone: str = "UTC"
 
     @property
     def words(self) -> str:
         """In a sentence."""
-        size = f"{'+' if self.change > 0.0 else ''}{shown(self.change, self.error, self.unit)}"
-        command = "without a command" if self.told else "commands are not logged"
-        return f"{self.field} moved by {size} from {period(self.first, self.last, self.zone)} ({command})"
+        size = shown(self.change, self.error, self.unit) if self.error > 0.0 else value_text(self.change, self.unit)
+        size = f"{'+' if self.change > 0.0 else ''}{size}"
+        return (
+            f"{self.field} moved by {size} from {period(self.first, self.last, self.zone)} ({COMMANDS[self.command]})"
+        )
 
 
 def drifts_of(log: SensorTracks, names: Collection[str]) -> list[Drift]:
@@ -74,9 +83,19 @@ def _of_track(log: SensorTracks, track: Track) -> Iterator[Drift]:
         change, error = float(mean[end] - mean[begin]), math.hypot(std[begin], std[end])
         commanded = any(_changed(item.times, item.values, grid[begin], grid[end], change) for item in commands)
         if not commanded and track.fault(grid[begin], grid[end]) is None:
+            told: Command = "none" if commands else "not logged"
+            times, record = (grid[begin], grid[end]), log.record
             yield Drift(
-                track.field.name, track.field.unit, track.channel, log.record.title, grid[begin], grid[end], change, error, bool(commands), log.record.zone
-            )  # fmt: skip
+                track.field.name,
+                track.field.unit,
+                track.channel,
+                record.title,
+                *times,
+                change,
+                error,
+                told,
+                record.zone,
+            )
 
 
 def _changed(times: np.ndarray, values: np.ndarray, first: int, last: int, change: float) -> bool:

@@ -5,12 +5,15 @@ computed anew: stale since the last file whose settings it fits.
 """
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 from reconstruct.validation.evidence import Contradiction
 from reconstruct.validation.rules.ranges import projection
+from reconstruct.validation.sensors.drifts import Drift
+from twin.channels import field
 from twin.records import Claim
 from twin.units import value_text
 
@@ -34,6 +37,13 @@ DRIVERS: dict[str, tuple[str, ...]] = {
     "magnification": (*_PROJECTORS, "high_tension"),
 }
 """Fields that an instrument derives from others of its settings."""
+MOVED_BY: dict[str, tuple[str, ...]] = {
+    "C10": ("lens.objective", "high_tension"),
+    "camera_length": (*_PROJECTORS, "high_tension"),
+}
+"""Fields that cannot move while these settings stay; apertures move a semi-angle, and the scan a magnification."""
+LEAST_MOVE = 1.0
+"""Angstrom of defocus from which it moved."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,12 +144,12 @@ def _moved_zero(group: list[Entry]) -> Said:
         reported = [entry for entry in reported if entry not in same]
         values = [entry.number("C10") for entry in same]
         reference = max(
-            values, key=lambda value: (sum(abs(other - value) < 1.0 for other in values), -values.index(value))
+            values, key=lambda value: (sum(abs(other - value) < LEAST_MOVE for other in values), -values.index(value))
         )
         before = next(entry for entry in same if entry.number("C10") == reference)
         for entry in same:
             moved = entry.number("C10") - reference
-            if abs(moved) >= 1.0:
+            if abs(moved) >= LEAST_MOVE:
                 words = (
                     f"differs by {value_text(moved, 'angstrom')} from {before.name}, though neither the objective lens nor the high tension changed "
                     "between them: the zero of defocus was moved"
@@ -178,9 +188,32 @@ def _tension_without_lenses(group: list[Entry]) -> Said:
             )
 
 
+def moved_between_files(entries: Sequence[Entry]) -> list[tuple[Drift, str]]:
+    """Claims that differ between successive files of an instrument though the lenses that move them do not, with the name of the later file."""
+    moved = []
+    for group in in_order(entries):
+        for name, drivers in MOVED_BY.items():
+            stated = [entry for entry in group if all(math.isfinite(entry.number(item)) for item in (name, *drivers))]
+            for before, entry in itertools.pairwise(stated):
+                change = entry.number(name) - before.number(name)
+                least = CHANGED * abs(entry.number(name)) if field(name).form == "scale" else LEAST_MOVE
+                if (
+                    abs(change) < least
+                    or not _unchanged(before, entry, drivers)
+                    or not _comparable(name, before, entry)
+                ):
+                    continue
+                first, last = before.time or 0, entry.time or 0
+                drift = Drift(
+                    name, field(name).unit, "", "", first, last, change, 0.0, "lenses stayed", zone_of(entry.claims)
+                )
+                moved.append((drift, entry.name))
+    return moved
+
+
 def _comparable(name: str, first: Entry, second: Entry) -> bool:
     """Whether two files should derive a field in the same way: lengths of the projection system in the same mode."""
-    if name == "convergence_semiangle":
+    if name in ("convergence_semiangle", "C10"):
         return True
     return projection(first.claims) == projection(second.claims)
 

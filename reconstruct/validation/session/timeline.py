@@ -9,7 +9,7 @@ import numpy as np
 from reconstruct.validation.recording import Validated
 from reconstruct.validation.sensors.drifts import Drift, drifts_of
 from reconstruct.validation.sensors.tracks import SensorTracks
-from reconstruct.validation.session.entries import time_of, zone_of
+from reconstruct.validation.session.entries import Entry, moved_between_files, time_of, zone_of
 from twin.channels import field
 from twin.units import moment, period
 
@@ -122,7 +122,7 @@ def timeline(recordings: Sequence[Validated], logs: Sequence[SensorTracks] = ())
     """What the ``recordings`` of a session claim in time beside its ``logs``.
 
     The window of a fault ends where a file says that the field agrees, or claims another value. Drifts are of fields that files claim,
-    in logs that cover a file.
+    in logs that cover a file, or of claims between files.
     """
     timed = [(when, item) for item in recordings if (when := time_of(item.claims)) is not None]
     timed.sort(key=lambda pair: pair[0])
@@ -135,6 +135,8 @@ def timeline(recordings: Sequence[Validated], logs: Sequence[SensorTracks] = ())
     untimed = tuple(item.name for item in recordings if time_of(item.claims) is None)
     near = [log for log, item in zip(logs, along, strict=True) if len(item.outside) < len(timed)]
     drifts = [(drift, _files(drift, timed)) for log in near for drift in drifts_of(log, names)]
+    entries = [Entry(item.name, item.claims, when) for when, item in timed]
+    drifts += [(drift, (name,)) for drift, name in moved_between_files(entries)]
     return Timeline(
         tuple(lane for lane in lanes if lane is not None), tuple(sorted(faults, key=lambda fault: fault.first)), untimed, tuple(along),
         tuple(sorted(drifts, key=lambda pair: pair[0].first)), "UTC" if all(zone_of(item.claims) == "UTC" for _, item in timed) else "local",

@@ -120,9 +120,9 @@ def _fault(group: Sequence[Fault], short: Callable[[str], str]) -> dict[str, str
 
 def _drift(drift: Drift, files: Sequence[str], short: Callable[[str], str]) -> dict[str, str]:
     return {
-        "field": drift.field, "channel": drift.channel, "change": quantity_text(drift.field, drift.change, drift.error, signed=True),
+        "field": drift.field, "channel": drift.channel or "as the files claim", "change": quantity_text(drift.field, drift.change, drift.error, signed=True),
         "from": moment(drift.first, drift.zone), "to": moment(drift.last, drift.zone),
-        "command": "none" if drift.told else "not logged", "files": files_text(files, short),
+        "command": drift.command, "files": files_text(files, short),
     }  # fmt: skip
 
 

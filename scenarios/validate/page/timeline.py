@@ -95,7 +95,7 @@ def _paint(figure: Figure, lanes: Sequence[Lane], times: Timeline, axis: _Axis) 
                     begin - SHADE * end, stop + SHADE * end, color=COLOURS[fault.status], alpha=0.14, linewidth=0
                 )
         for drift, _ in times.drifts:
-            shift = shifts.get(drift.log)
+            shift = shifts.get(drift.log) if drift.log else 0
             if drift.field == lane.field and shift is not None:
                 axes.axvspan(*axis([drift.first - shift, drift.last - shift]), color=TRACK, alpha=0.13, linewidth=0)
         _lane(axes, lane, axis)

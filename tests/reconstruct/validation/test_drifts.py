@@ -50,7 +50,7 @@ def test_a_drift_is_found_with_its_size_and_time():
     assert abs(seconds(drift.last) - 1600.0) < 60.0
     assert drift.change == pytest.approx(-25.0, abs=3.0)
     assert 0.0 < drift.error < 0.5
-    assert not drift.told
+    assert drift.command == "not logged"
     assert "temperature moved by -2" in drift.words
     assert "2025-06-15 15:2" in drift.words and drift.words.count("2025-06-15") == 1  # noqa: PT018
     assert drifts_of(log, ["stage.x"]) == [], "no file claims a temperature"
@@ -79,7 +79,7 @@ def test_what_is_commanded_is_no_drift(channel: str, field: str, unit: str):
         logged(channel, unit, size * (obeying + slipping)), logged(f"{channel}.commanded", unit, size * command, "echo")
     )
     (drift,) = drifts_of(log, [field])
-    assert drift.told
+    assert drift.command == "none"
     assert "without a command" in drift.words
     assert abs(seconds(drift.first) - 2000.0) < 60.0
     alone = log_of(logged(channel, unit, size * (obeying + slipping)))

@@ -63,7 +63,7 @@ def test_the_timeline_tells_drifts_and_what_is_covered(heated) -> None:
     times = done.timeline
     ((drift, files),) = times.drifts
     assert drift.field == "temperature"
-    assert drift.told, "the log has the set temperature: the ramp is none, and the drift has no command"
+    assert drift.command == "none", "the log has the set temperature: the ramp is none, and the drift has no command"
     assert abs((drift.first - START) / SECOND - DRIFT[0]) < 60.0
     assert abs((drift.last - START) / SECOND - DRIFT[1]) < 60.0
     assert drift.change == pytest.approx(-15.0, abs=1.0)
