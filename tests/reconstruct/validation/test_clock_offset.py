@@ -6,15 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from instrument.readers import close_reader
+from instrument.readers import close_reader, read_log
 from reconstruct.validation.rules.file_times import SECOND, Span
 from reconstruct.validation.sensors.clock_offset import ClockOffset, FileClaims, estimate_clock_offset, stale_timestamp
 from reconstruct.validation.sensors.evidence import evidence_of_sensors
+from reconstruct.validation.sensors.logs import tracks_of
 from reconstruct.validation.sensors.records import LoggedSensor, SensorRecord
 from reconstruct.validation.sensors.session import SessionFile, evidence_of_session
 from reconstruct.validation.sensors.since import stale_since
 from reconstruct.validation.sensors.tracks import SensorTracks
-from scenarios.sensors.tracks import read_tracks
 from twin.records import Claim
 
 T0 = 1_750_000_000 * SECOND
@@ -178,7 +178,7 @@ def test_a_session_that_a_log_does_not_cover_or_covers_in_part() -> None:
 
 
 def test_an_image_series_stamped_on_a_holder_log(data: Path) -> None:
-    tracks = read_tracks(data / "holders/protochips_thermal.csv")
+    tracks = tracks_of(read_log(data / "holders/protochips_thermal.csv"))
     (track,) = tracks.tracks["temperature"]
     times, values = track.logged.times, track.logged.values
     clock = 21 * SECOND

@@ -28,13 +28,13 @@ def test_every_operation_of_the_space_group_maps_the_cell_onto_itself(name):
     if name in ("Si", "Ge", "C"):  # the tables' first origin, as the prototype has it
         group = gemmi.SpaceGroup("F d -3 m:1")
     places = {
-        (number, *place) for number, place in zip(atoms.numbers, rounded(atoms.get_scaled_positions()), strict=True)
+        (number, *site) for number, site in zip(atoms.numbers, rounded(atoms.get_scaled_positions()), strict=True)
     }
     for operation in group.operations():
-        moved = np.array([operation.apply_to_xyz(list(place)) for place in atoms.get_scaled_positions()])
-        assert {(number, *place) for number, place in zip(atoms.numbers, rounded(moved), strict=True)} == places
+        moved = np.array([operation.apply_to_xyz(list(site)) for site in atoms.get_scaled_positions()])
+        assert {(number, *site) for number, site in zip(atoms.numbers, rounded(moved), strict=True)} == places
 
 
 def rounded(fractions: np.ndarray) -> list[tuple[int, ...]]:
     """Fractions of the cell in twenty-fourths, modulo the cell."""
-    return [tuple(place) for place in (np.rint(24 * np.asarray(fractions)).astype(int) % 24).tolist()]
+    return [tuple(site) for site in (np.rint(24 * np.asarray(fractions)).astype(int) % 24).tolist()]

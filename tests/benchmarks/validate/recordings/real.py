@@ -9,7 +9,7 @@ import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from instrument.readers import read_vendor
+from instrument.readers import close_reader, read_vendor
 from reconstruct.validation.data.options import Known
 from tests.benchmarks.validate.recordings.made import Made
 from tests.recorded import data_folder
@@ -55,4 +55,7 @@ def real(kind: str) -> Made:
 
 @functools.lru_cache(maxsize=4)
 def _read(path: Path) -> Signal:
-    return read_vendor(path)[0]
+    try:
+        return read_vendor(path)[0]
+    finally:
+        close_reader()  # the process of a trial could not end beside it
