@@ -8,8 +8,6 @@ import json
 import sys
 from pathlib import Path
 
-from rdflib.plugins.shared.jsonld import context, util  # type: ignore[import-not-found]
-
 ONLINE = ("ro-crate-1.1_3.1", "ro-crate-1.1_3.2")
 CONTEXT = "https://w3id.org/ro/crate/"
 TERMS = {
@@ -21,6 +19,9 @@ TERMS = {
 
 def main(crate: Path) -> int:
     """0 where the crate is valid."""
+    # here, as the module is imported for its examples where there is no roc-validator, too
+    from rdflib.plugins.shared.jsonld import context, util  # type: ignore[import-not-found]
+
     fetch = util.source_to_json
 
     def offline(source, *arguments, **options):
