@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from reconstruct.validation.data import counting, films, images, scans, spectra
+from reconstruct.validation.data import counting, films, images, ronchigram, scans, spectra
 from reconstruct.validation.data.diffraction import averaged, patterns, spots
 from reconstruct.validation.data.options import AMORPHOUS, Known, Tell
 from reconstruct.validation.evidence import Evidence, Gap
@@ -46,4 +46,6 @@ def _sources(signal: Signal, values: Mapping[str, float], known: Known) -> list[
         sources.append(counting.counting)
     if films.may_be_film(signal, values, known):
         sources.append(films.thon)
+    if ronchigram.may_be_shadow(signal, values, known):
+        sources.append(ronchigram.shadow_image)
     return sources

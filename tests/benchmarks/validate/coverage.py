@@ -13,8 +13,9 @@ import numpy as np
 
 from reconstruct.measurement.counting.gain import gain_of
 from reconstruct.validation.data.diffraction.spots import spots
-from reconstruct.validation.data.films import thon
+from reconstruct.validation.data.films import FLOOR, thon
 from reconstruct.validation.data.options import AMORPHOUS, Known
+from reconstruct.validation.data.ronchigram import shadow_image
 from reconstruct.validation.data.scans import rotation
 from reconstruct.validation.data.spectra import spectrum
 from reconstruct.validation.judgement.verdict import numbers
@@ -25,6 +26,7 @@ from tests.reconstruct.validation.data.test_scans_evidence import signal_of_scan
 from tests.synthetic.diffraction_patterns import Drawn, pattern_of, signal_of_pattern
 from tests.synthetic.energy_losses import Axes, core_loss, low_loss, signal_of_spectrum
 from tests.synthetic.films import film
+from tests.synthetic.ronchigrams import Shadow, shadow_of, signal_of_shadow
 from tests.synthetic.scans4d import scanned
 from twin.compiled_programs import double_precision
 
@@ -101,6 +103,25 @@ def _film(seed: int) -> Iterator[float]:
             yield from nearest(item, truth)
 
 
+def _shadow(seed: int) -> Iterator[float]:
+    """Films beside the specimen's plane, projectors that distort, lenses with and without a corrector, images of few and of many electrons."""
+    rng = np.random.default_rng(seed)
+    corrected = rng.uniform() < 0.6
+    semiangle = rng.uniform(0.012, 0.025) if corrected else rng.uniform(0.008, 0.012)
+    c10 = math.exp(rng.uniform(math.log(6e3), math.log(2e4))) * (1.0 if corrected else 2.0) * rng.choice([-1.0, 1.0])
+    c12 = 0.05 * abs(c10) * rng.standard_normal(2)
+    drawn = Shadow(
+        c10, semiangle, semiangle / 96.0, 10.0 ** rng.uniform(1.3, 2.5), (c12[0], c12[1]), 0.0 if corrected else 1.2e7,
+        rng.uniform(0.1, 0.3), rng.uniform(0.3, 1.0), rng.uniform(20.0, 100.0),
+    )  # fmt: skip
+    claimed = drawn.pixel * math.exp(0.002 * rng.standard_normal())
+    signal = signal_of_shadow(shadow_of(drawn, seed), drawn, pixel=claimed)
+    items, _ = evidence_by(shadow_image, signal, Known(AMORPHOUS, spherical=drawn.c30))
+    truth = {**numbers(signal.claims), "C10": c10 + FLOOR * rng.standard_normal()}
+    for item in items:
+        yield from nearest(item, truth)
+
+
 def _gain(seed: int) -> Iterator[float]:
     measured = gain_of(counted(seed))
     if not isinstance(measured, str):
@@ -118,6 +139,7 @@ SOURCES: dict[str, Callable[[int], Iterator[float]]] = {
     "plasmon of Al (0.15 eV)": _zero_loss,
     "rotation": _rotation,
     "Thon rings (C30 to 5 %)": _film,
+    "shadow images": _shadow,
     "gain": _gain,
 }
 
