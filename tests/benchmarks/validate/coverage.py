@@ -26,6 +26,7 @@ from tests.reconstruct.validation.data.test_scans_evidence import signal_of_scan
 from tests.synthetic.diffraction_patterns import Drawn, pattern_of, signal_of_pattern
 from tests.synthetic.energy_losses import Axes, core_loss, low_loss, signal_of_spectrum
 from tests.synthetic.films import film
+from tests.synthetic.laue_zones import Zone, zone_pattern
 from tests.synthetic.ronchigrams import Shadow, shadow_of, signal_of_shadow
 from tests.synthetic.scans4d import scanned
 from twin.compiled_programs import double_precision
@@ -122,6 +123,21 @@ def _shadow(seed: int) -> Iterator[float]:
         yield from nearest(item, truth)
 
 
+def _laue_zone(seed: int) -> Iterator[float]:
+    """Crystals of 8 to 25 nm, tilted by up to 3 mrad, through a projector that shows sines or tangents and distorts the ring."""
+    rng = np.random.default_rng(seed)
+    tension = float(rng.choice([100e3, 120e3, 150e3, 200e3, 250e3, 300e3]))
+    drawn = Zone(
+        tension, int(rng.integers(20, 65)), 0.021, rng.uniform(0.02, 0.08), tuple(0.08 * rng.uniform(-1.0, 1.0, 2)), 10.0 ** rng.uniform(8.3, 9.3), rng.uniform(0.1, 0.4),
+        rotation=rng.uniform(0.0, 1.5), flat=bool(rng.uniform() < 0.5), stretched=1.0 + 0.003 * rng.standard_normal(),
+    )  # fmt: skip
+    counts = zone_pattern(drawn, seed)
+    items, _ = evidence_by(spots, signal_of_pattern(counts, (0.021, 0.021), tension=tension), Known("SrTiO3"))
+    for item in items:
+        if item.name == "high-order Laue zone":
+            yield from nearest(item, {"high_tension": tension})
+
+
 def _gain(seed: int) -> Iterator[float]:
     measured = gain_of(counted(seed))
     if not isinstance(measured, str):
@@ -140,6 +156,7 @@ SOURCES: dict[str, Callable[[int], Iterator[float]]] = {
     "rotation": _rotation,
     "Thon rings (C30 to 5 %)": _film,
     "shadow images": _shadow,
+    "first-order Laue zone": _laue_zone,
     "gain": _gain,
 }
 
