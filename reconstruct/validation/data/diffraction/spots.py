@@ -26,6 +26,8 @@ LARGEST = 512
 """Rows and columns above which a pattern is binned."""
 DISTORTION = 2e-3
 """Relative rms by which a projector distorts a pattern, along x and y."""
+INNER = 0.5
+"""Share of the farthest spot's distance within which a lattice is looked for where all spots show none."""
 SAID = 0.05
 """Weight from which a reading is mentioned."""
 VERIFY = "Record a diffraction pattern of a known crystal along a zone axis at this camera length."
@@ -47,6 +49,11 @@ def spots(signal: Signal, values: Mapping[str, float], known: Known, tell: Tell)
     tell("looking for diffraction spots", None)
     measured = find_spots(pattern)
     net = find_net(measured)
+    if isinstance(net, str):
+        # reflections of high-order zones far out are bright, and displaced by the projector
+        inner = _inner(measured)
+        nearer = find_net(inner)
+        measured, net = (inner, nearer) if not isinstance(nearer, str) else (measured, net)
     if isinstance(net, str):
         rings = _rings(pattern, factor, fields, known)
         if isinstance(rings, Evidence):
@@ -80,6 +87,15 @@ def spots(signal: Signal, values: Mapping[str, float], known: Known, tell: Tell)
     )
     zone = laue_zone(pattern, net, measured, readings, atoms, known) if "high_tension" in values else None
     return [item, *([zone] if isinstance(zone, Evidence) else [])], [zone] if isinstance(zone, Gap) else []
+
+
+def _inner(spots: Spots) -> Spots:
+    """The spots nearer to the strongest one than half the way to the farthest."""
+    if not len(spots.positions):
+        return spots
+    distances = np.hypot(*(spots.positions - spots.positions[0]).T)
+    near = distances < INNER * distances.max()
+    return spots._replace(positions=spots.positions[near], strengths=spots.strengths[near])
 
 
 def _rings(pattern: np.ndarray, factor: int, fields: tuple[str, ...], known: Known) -> Evidence | str:
