@@ -40,7 +40,8 @@ ORDERS = 0.2
 """Strength of the first zone over that of the second from which the first ring seen is that of the first zone."""
 
 LARGEST_FRACTION, HIGHEST_INDEX, TOLERANCE = 6, 8, 1e-3
-"""Parts of c that are tried as period, indices across the beam over which the strength of a zone is taken, and share of a side by which places are alike."""
+"""Parts of c that are tried as period, indices across the beam over which the strength of a zone is taken, and share of a side by which places may
+differ."""
 
 
 def layer_spacing(atoms: Any) -> float | None:
@@ -64,7 +65,8 @@ BEYOND = "the pattern ends before any ring of the first-order Laue zone"
 
 
 class LaueRing(NamedTuple):
-    """``radius`` G in 1/angstrom with its rms ``error`` by the scatter of the sectors; ``centre`` (x, y) in pixels; ``score``: standard deviations of the ring."""
+    """``radius`` G in 1/angstrom with its rms ``error`` by the scatter of the sectors; ``centre`` (x, y) in pixels; ``score``: standard deviations by which the
+    ring stands out."""
 
     radius: float
     error: float
@@ -109,8 +111,8 @@ def find_laue_ring(pattern: np.ndarray, beam: np.ndarray, sides: np.ndarray, spa
 def wavelengths(ring: LaueRing, spacing: float, disk: float, shift: float) -> tuple[float, float]:
     """Logarithm of the wavelength (angstrom) of a ring of layers ``spacing`` apart, and its rms error but for that of the scale.
 
-    ``disk``: radius of the disks of the beam in 1/angstrom, ``shift`` of the ring's centre from the direct beam: both make the ring larger. Whether a camera shows
-    sines or tangents of angles is not known: the mean is taken, with half the difference as error.
+    ``disk``: radius of the disks of the beam in 1/angstrom, ``shift`` of the ring's centre from the direct beam: both make the ring larger. Whether a camera
+    shows sines or tangents of angles is not known: the mean is taken, with half the difference as error.
     """
     radius = ring.radius / (1.0 - BINDING[0])
     squares = radius**2 - 0.5 * disk**2 - shift**2
@@ -194,7 +196,7 @@ def _placed(
     polar: _Polar, index: int, shift: np.ndarray, beam: np.ndarray, sides: np.ndarray, score: float
 ) -> LaueRing:
     """The circle through the brightest radii of the sectors near the best one, by least squares with a robust weight."""
-    count, sectors = polar.excess.shape
+    sectors = polar.excess.shape[1]
     azimuths = 2.0 * np.pi * (np.arange(sectors) + 0.5) / sectors
     radius = float(polar.radii[index])
     design = np.stack([np.ones(sectors), np.cos(azimuths), np.sin(azimuths)], axis=1)

@@ -1,8 +1,8 @@
 """Defocus by the shadow image of an amorphous film in a convergent beam (a Ronchigram out of focus).
 
 A weak phase object of spatial frequency q makes a contrast of sin(pi wavelength C10 q^2) at the angular frequency nu = C10 q of the image: the power spectrum
-over nu has the rings sin^2(pi wavelength nu^2 / C10), and is that of an image of the film whose defocus is 1 / C10 but for units (J. M. Cowley, J. Electron
-Microsc. Tech. 3, 25, 1986). So the distances of its rings give |C10| = wavelength / (K pixel^2), K being the rings within one cycle a pixel, squared.
+over nu has the rings sin^2(pi wavelength nu^2 / C10), and is that of an image of the film whose defocus is 1 / C10 but for units (J. A. Lin and
+J. M. Cowley, Ultramicroscopy 19, 31, 1986). So the distances of its rings give |C10| = wavelength / (K pixel^2), K being the rings within one cycle a pixel, squared.
 
 Spherical aberration changes the defocus with the angle: C10 + C30 theta^2 across it, C10 + 3 C30 theta^2 along it. In the coordinate
 u = theta sqrt(1 + C30 theta^2 / C10) the rings are those of C10 everywhere, to the third order in theta, so that the image is taken over to u
@@ -32,15 +32,16 @@ WRONG_SIGN = 0.25
 LINE_FOCUS = 0.99
 """Astigmatism over defocus from which the beam has a line focus near the film."""
 LARGEST_CHANGE = 0.6
-"""The same up to which an image is taken over to u: farther out the third order in theta is not enough, and the beam may have a caustic."""
+"""Relative change of the local defocus up to which an image is taken over to u: farther out the third order in theta is not enough, and the beam may have a
+caustic."""
 ROUNDS, SETTLED = 3, 3e-3
-"""Times that C10 and the coordinate u are found from one another, and relative change of C10 at which they agree."""
+"""Times that C10 and the coordinate u are found from one another, and the relative error of C10 by the other's at which they agree."""
 Tell = Callable[[str, float | None], None]
 
 
 @dataclasses.dataclass(frozen=True)
 class Reading:
-    """C10 of one sign: ``value`` in angstrom with its rms ``error`` by counting, and the largest relative ``change`` of the defocus within what was measured."""
+    """C10 of one sign: ``value`` in angstrom with its rms ``error`` by counting, and the largest relative ``change`` of the defocus over the image."""
 
     value: float
     error: float

@@ -16,7 +16,7 @@ from reconstruct.validation.judgement.likelihood import derived
 from twin.records import Signal
 
 FIELDS = ("C10",)
-NEEDED = {"C10", "convergence_semiangle", "high_tension"}
+NEEDED = ("C10", "convergence_semiangle", "high_tension")
 MOST_FRAMES = 32
 """Images of a stack above which it is a scan."""
 MODEL_ERROR = 4e-3
@@ -85,5 +85,5 @@ def _pixels(values: Mapping[str, float]) -> tuple[str, str]:
 def may_be_shadow(signal: Signal, values: Mapping[str, float], known: Known) -> bool:
     """Whether a recording may be the shadow image of a film: one pattern or a few of a convergent beam, of no crystal that is known."""
     few = signal.data.ndim == 2 or (signal.data.ndim == 3 and len(signal.data) <= MOST_FRAMES)
-    pattern = set(_pixels(values)) <= set(values) and NEEDED <= set(values)
+    pattern = {*_pixels(values), *NEEDED} <= set(values)
     return few and pattern and values["C10"] != 0.0 and known.specimen in (None, AMORPHOUS)

@@ -128,8 +128,9 @@ def _laue_zone(seed: int) -> Iterator[float]:
     rng = np.random.default_rng(seed)
     tension = float(rng.choice([100e3, 120e3, 150e3, 200e3, 250e3, 300e3]))
     drawn = Zone(
-        tension, int(rng.integers(20, 65)), 0.021, rng.uniform(0.02, 0.08), tuple(0.08 * rng.uniform(-1.0, 1.0, 2)), 10.0 ** rng.uniform(8.3, 9.3), rng.uniform(0.1, 0.4),
-        rotation=rng.uniform(0.0, 1.5), flat=bool(rng.uniform() < 0.5), stretched=1.0 + 0.003 * rng.standard_normal(),
+        tension=tension, cells=int(rng.integers(20, 65)), disk=rng.uniform(0.02, 0.08), tilt=(rng.uniform(-0.08, 0.08), rng.uniform(-0.08, 0.08)),
+        electrons=10.0 ** rng.uniform(8.3, 9.3), background=rng.uniform(0.1, 0.4), rotation=rng.uniform(0.0, 1.5), flat=bool(rng.uniform() < 0.5),
+        stretched=1.0 + 0.003 * rng.standard_normal(),
     )  # fmt: skip
     counts = zone_pattern(drawn, seed)
     items, _ = evidence_by(spots, signal_of_pattern(counts, (0.021, 0.021), tension=tension), Known("SrTiO3"))

@@ -30,8 +30,10 @@ VERIFY = "Record a pattern of the known crystal at a camera length short enough 
 def laue_zone(
     pattern: np.ndarray, net: Net, spots: Spots, readings: list[Reading], atoms: "Atoms", known: Known
 ) -> Evidence | Gap | None:
-    """The wavelength by the ring in ``pattern`` [ny, nx], whose zero-order ``spots`` have ``readings`` as reflections of ``atoms``; a gap where there is no ring, None where the
-    pattern is too small for one."""
+    """The wavelength by the ring in ``pattern`` [ny, nx], whose zero-order ``spots`` on ``net`` have ``readings`` as reflections of ``atoms``.
+
+    A gap where there is no ring, None where the pattern is too small for one.
+    """
     spacing = layer_spacing(atoms)
     if spacing is None:
         return Gap(FIELDS, f"the first-order Laue zone of {name_of(known)} along this zone axis is weak", VERIFY)
