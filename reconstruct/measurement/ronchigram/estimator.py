@@ -1,8 +1,9 @@
 """Defocus by the shadow image of an amorphous film in a convergent beam (a Ronchigram out of focus).
 
-A weak phase object of spatial frequency q makes a contrast of sin(pi wavelength C10 q^2) at the angular frequency nu = C10 q of the image: the power spectrum
-over nu has the rings sin^2(pi wavelength nu^2 / C10), and is that of an image of the film whose defocus is 1 / C10 but for units (J. A. Lin and
-J. M. Cowley, Ultramicroscopy 19, 31, 1986). So the distances of its rings give |C10| = wavelength / (K pixel^2), K being the rings within one cycle a pixel, squared.
+A weak phase object of spatial frequency q makes a contrast of sin(pi wavelength C10 q^2) at the angular frequency nu = C10 q of the image: the power
+spectrum over nu has the rings sin^2(pi wavelength nu^2 / C10), and is that of an image of the film whose defocus is 1 / C10 but for units (J. A. Lin and
+J. M. Cowley, Ultramicroscopy 19, 31, 1986). So the distances of its rings give |C10| = wavelength / (K pixel^2), where K nu^2 is the number of rings up to
+nu in cycles a pixel.
 
 Spherical aberration changes the defocus with the angle: C10 + C30 theta^2 across it, C10 + 3 C30 theta^2 along it. In the coordinate
 u = theta sqrt(1 + C30 theta^2 / C10) the rings are those of C10 everywhere, to the third order in theta, so that the image is taken over to u

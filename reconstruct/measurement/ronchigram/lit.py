@@ -52,7 +52,7 @@ def lit_part(pattern: np.ndarray) -> Lit | str:
     if number == 0:
         return "nothing is lit"
     lit = parts == 1 + int(np.argmax(np.bincount(parts.ravel())[1:]))
-    lit = binary_fill_holes(lit)
+    lit = np.asarray(binary_fill_holes(lit), bool)
     if not lit.any():
         return "nothing is lit"
     rows, columns = np.nonzero(lit)

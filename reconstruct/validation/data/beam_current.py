@@ -62,7 +62,7 @@ def _counts(pattern: np.ndarray) -> tuple[float, float] | str:
     lit, number = label(smooth > dark + 0.5 * (float(np.quantile(smooth, 0.99)) - dark))  # type: ignore[misc]
     if number == 0:
         return "no disk is seen"
-    disk = binary_fill_holes(lit == 1 + int(np.argmax(np.bincount(lit.ravel())[1:])))
+    disk = np.asarray(binary_fill_holes(lit == 1 + int(np.argmax(np.bincount(lit.ravel())[1:]))), bool)
     if disk[0].any() or disk[-1].any() or disk[:, 0].any() or disk[:, -1].any():
         return "the bright-field disk is not whole on the camera"
     rows, columns = np.nonzero(disk)
