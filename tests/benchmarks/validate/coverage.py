@@ -23,11 +23,11 @@ from tests.reconstruct.validation.data.deviations import evidence_by, nearest
 from tests.reconstruct.validation.data.test_counting_evidence import counted
 from tests.reconstruct.validation.data.test_films_evidence import signal_of_film
 from tests.reconstruct.validation.data.test_scans_evidence import signal_of_scan
+from tests.synthetic.convergent.laue_zones import Zone, zone_pattern
+from tests.synthetic.convergent.ronchigrams import Shadow, shadow_of, signal_of_shadow
 from tests.synthetic.diffraction_patterns import Drawn, pattern_of, signal_of_pattern
 from tests.synthetic.energy_losses import Axes, core_loss, low_loss, signal_of_spectrum
 from tests.synthetic.films import film
-from tests.synthetic.laue_zones import Zone, zone_pattern
-from tests.synthetic.ronchigrams import Shadow, shadow_of, signal_of_shadow
 from tests.synthetic.scans4d import scanned
 from twin.compiled_programs import double_precision
 

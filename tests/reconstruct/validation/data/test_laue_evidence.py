@@ -11,8 +11,8 @@ from reconstruct.validation.data.diffraction.spots import spots
 from reconstruct.validation.data.options import Known
 from reconstruct.validation.recording import validate_recording
 from tests.reconstruct.validation.data.deviations import evidence_by, nearest
+from tests.synthetic.convergent.laue_zones import Zone, strontium_titanate, zone_pattern
 from tests.synthetic.diffraction_patterns import Drawn, pattern_of, signal_of_pattern
-from tests.synthetic.laue_zones import Zone, strontium_titanate, zone_pattern
 from twin.optics.electrons import wavelength
 
 STRONTIUM_TITANATE = Known("SrTiO3")
