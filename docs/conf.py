@@ -24,6 +24,7 @@ extensions = [
     "api_pages",
     "command_options",
     "field_table",
+    "program_tables",
     "format_claims",
     "scenario_keys",
 ]

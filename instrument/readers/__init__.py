@@ -6,7 +6,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "logs.log": ["LoggedChannel", "SensorLog"],
-        "reader": ["close_reader", "read_log", "read_vendor", "read_vendor_many"],
+        "reader": ["close_reader", "read_log", "read_vendor", "read_vendor_many", "warm_reader"],
         "signals": ["VendorError"],
     },
 )

@@ -101,6 +101,11 @@ def read_log(
     return _single.begin(parse, name, max_bytes, timeout).result()
 
 
+def warm_reader() -> None:
+    """Start the worker of `read_vendor` and wait for it, so that the first file is read as fast as the next."""
+    _single.warm()
+
+
 def close_reader() -> None:
     """Stop the workers that run; the next read starts others."""
     _single.close()

@@ -43,6 +43,10 @@ def guarded(parse: "Parse[Parsed]", name: str, max_bytes: int) -> Parsed:
     raise error  # outside of the handlers: what they handle would be its context, and travel with it
 
 
+def ready() -> None:
+    """What a worker does that is only to be started."""
+
+
 class Workers:
     """``count`` warm processes. Each file is a task with a limit of its own: a process that overruns it, or dies, is replaced, and no other task is touched."""
 
@@ -61,6 +65,10 @@ class Workers:
                 )
                 atexit.register(self.close)
             return self._pool
+
+    def warm(self) -> None:
+        """Start the processes, and wait until one of them is ready for a file."""
+        self.pool().schedule(ready).result()
 
     def close(self) -> None:
         """Stop the processes, if any run; the next file starts others."""

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from reconstruct.api.data import signal_of
-from reconstruct.validation.data.options import CELL_ERROR, Known
+from reconstruct.validation.data.options import CELL_ERROR, Known, silent
 from reconstruct.validation.judgement.verdict import Verdict
 from reconstruct.validation.recording import FALSE_ALARMS, Further, Validated, distinct, validate_recording
 from reconstruct.validation.result import html_of, summary, to_dict
@@ -87,14 +87,13 @@ def validate(
     >>> validate(np.ones((64, 64)))
     <validation of data: claims nothing>
     """
-    _check_rate("false_alarms", false_alarms, 0.5)
-    _check_rate("cell_error", cell_error, 1.0)
+    check_rate("false_alarms", false_alarms, 0.5)
+    known = known_of(specimen, zone, x, cell_error, spherical, thorough)
     parts = list(data) if isinstance(data, (list, tuple)) else [data]
     if not parts:
         raise BadInput("data", "is an empty list", "Give the signals of a file, or an array with coordinates.")
     signals = [signal_of(part, "data" if len(parts) == 1 else f"data[{number}]") for number, part in enumerate(parts)]
-    known = Known(specimen, zone, x, cell_error, spherical, thorough)
-    tell = progress or _quiet
+    tell = progress or silent
     name = signals[0].path or "data"
     with double_precision():
         recordings = [
@@ -103,12 +102,15 @@ def validate(
     return Validation(name, tuple(recordings))
 
 
-def _check_rate(name: str, value: float, highest: float) -> None:
+def known_of(specimen: Any, zone: Any, x: Any, cell_error: float, spherical: float | None, thorough: bool) -> Known:
+    """What the user knows; BadInput for a ``cell_error`` that is none."""
+    check_rate("cell_error", cell_error, 1.0)
+    return Known(specimen, zone, x, cell_error, spherical, thorough)
+
+
+def check_rate(name: str, value: float, highest: float) -> None:
+    """BadInput for a ``value`` that is no number between 0 and ``highest``."""
     if not 0.0 < value < highest:
         raise BadInput(
             f"{name} = {value!r}", f"is no rate between 0 and {highest:g}", f"Give {name} a number such as 0.01."
         )
-
-
-def _quiet(text: str, share: float | None) -> None:
-    """Nobody is told."""

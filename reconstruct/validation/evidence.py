@@ -50,12 +50,27 @@ class Picture:
 
 
 @dataclasses.dataclass(frozen=True)
+class Since:
+    """The claim of ``field`` is not what the evidence says now, but was earlier: last at ``time`` (ns, of a clock in ``zone``), known to ``error`` (ns, rms).
+
+    ``density`` (per inside unit of the field) is how probable the claim is if it is the true value of an earlier time that nobody wrote anew.
+    """
+
+    field: str
+    time: int
+    error: int
+    density: float
+    zone: Literal["UTC", "local"] = "UTC"
+
+
+@dataclasses.dataclass(frozen=True)
 class Evidence:
     """What ``name`` (a measurement, a sensor, a rule) says of ``statements`` [m]: a mixture of ``components`` with mean [m] and covariance [m, m].
 
     ``source`` is the class of evidence; ``independent_of`` names what it does not rest on ("high tension", "lens settings"); ``rests_on`` the fields of the
     file that it took as claimed, with the sensitivity in the statements' terms left out: their faults are faults of this evidence too. ``words`` says in one
     sentence what was found, ``pictures`` show it. ``tolerance`` [m]: half widths of rounding within which a statement holds whatever its covariance.
+    ``since``: the evidence goes back in time, and the claim that it refutes was true then; it is no ground for a finding by itself.
     """
 
     name: str
@@ -67,6 +82,7 @@ class Evidence:
     rests_on: tuple[str, ...] = ()
     pictures: tuple[Picture, ...] = ()
     tolerance: tuple[float, ...] = ()
+    since: Since | None = None
 
     def __post_init__(self):
         m = len(self.statements)
@@ -99,7 +115,8 @@ class Evidence:
 class Contradiction:
     """A claim that cannot be: outside of what exists, or ruled out by the file's own statements. ``field`` is wrong whatever else holds.
 
-    ``cause`` names the class of fault (`faults.CAUSES`), "" where several are possible; ``status`` "stale" says that the value was true at another time.
+    ``cause`` names the class of fault (`faults.CAUSES`), "" where several are possible; ``status`` "stale" says that the value was true at another time,
+    up to ``since`` (ns, of a clock in ``since_zone``).
     ``weighed``: the value is a number that evidence can be held against all the same, to find the cause.
     """
 
@@ -111,6 +128,7 @@ class Contradiction:
     error: float | None = None
     source: Source = "arithmetic"
     since: int | None = None
+    since_zone: Literal["UTC", "local"] = "UTC"
     pictures: tuple[Picture, ...] = ()
     weighed: bool = False
 

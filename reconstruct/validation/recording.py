@@ -10,6 +10,7 @@ from reconstruct.validation.evidence import Contradiction, Evidence, Gap
 from reconstruct.validation.judgement.verdict import Judgement, Verdict, judge, numbers
 from reconstruct.validation.rules.arithmetic import repeats, rules, usable
 from reconstruct.validation.rules.ranges import impossible, out_of_mode, unlike_pixels
+from reconstruct.validation.sensors.records import Placed
 from twin.records import Claim, Signal
 
 FALSE_ALARMS = 0.01
@@ -18,17 +19,19 @@ FALSE_ALARMS = 0.01
 
 @dataclasses.dataclass(frozen=True)
 class Further:
-    """Evidence that comes from outside of the recording: sensors, lens settings, other files."""
+    """Evidence that comes from outside of the recording: sensors, lens settings, other files; and where the recording is ``placed`` in logs of sensors."""
 
     evidence: tuple[Evidence, ...] = ()
     contradictions: tuple[Contradiction, ...] = ()
     gaps: tuple[Gap, ...] = ()
     notes: tuple[str, ...] = ()
+    placed: tuple[Placed, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
 class Validated:
-    """A recording ``name`` with its ``claims``, the ``evidence`` and ``contradictions`` on them, ``gaps`` of evidence, and the ``judgement``."""
+    """A recording ``name`` with its ``claims``, the ``evidence`` and ``contradictions`` on them, ``gaps`` of evidence, and the ``judgement``;
+    where it is ``placed`` in logs of sensors."""
 
     name: str
     signal: Signal
@@ -38,6 +41,7 @@ class Validated:
     gaps: tuple[Gap, ...]
     judgement: Judgement
     notes: tuple[str, ...] = ()
+    placed: tuple[Placed, ...] = ()
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
@@ -89,7 +93,15 @@ def validate_recording(
     tell("weighing the evidence", None)
     judgement = judge(claims, evidence, contradictions, gaps, false_alarms)
     return Validated(
-        name, signal, claims, tuple(evidence), tuple(contradictions), tuple(gaps), judgement, further.notes
+        name,
+        signal,
+        claims,
+        tuple(evidence),
+        tuple(contradictions),
+        tuple(gaps),
+        judgement,
+        further.notes,
+        further.placed,
     )
 
 
@@ -104,6 +116,7 @@ def merged(contradictions: Sequence[Contradiction]) -> list[Contradiction]:
         words = before.words if item.words in before.words else f"{before.words}; {item.words}"
         first[item.field] = dataclasses.replace(
             before, words=words, cause=before.cause or item.cause, since=before.since if before.since is not None else item.since,
+            since_zone=before.since_zone if before.since is not None else item.since_zone,
             suggested=before.suggested if before.suggested is not None else item.suggested, error=before.error if before.error is not None else item.error,
         )  # fmt: skip
     return list(first.values())
@@ -116,6 +129,7 @@ def joined(parts: Sequence[Further]) -> Further:
         tuple(item for part in parts for item in part.contradictions),
         tuple(item for part in parts for item in part.gaps),
         tuple(dict.fromkeys(note for part in parts for note in part.notes)),
+        tuple(item for part in parts for item in part.placed),
     )
 
 

@@ -9,7 +9,7 @@ from reconstruct.validation.recording import Validated
 from twin.channels import field
 from twin.notebook import table
 from twin.records import Claim
-from twin.units import age, scale, utc
+from twin.units import age, moment, scale
 
 MARKS = {"agrees": "agrees", "disagrees": "DISAGREES", "stale": "STALE", "unverifiable": "unverifiable"}
 
@@ -52,7 +52,8 @@ def _verdict(item: Verdict) -> dict[str, Any]:
         "zone": item.claim.zone, "value": item.suggested, "error": item.error, "z": _finite(item.z), "size": _finite(item.size),
         "suggested": item.suggested if item.status in ("disagrees", "stale") else None, "detectable": _finite(item.detectable),
         "cause": item.causes[0][0] if item.causes else None, "causes": [{"cause": cause, "probability": share} for cause, share in item.causes],
-        "words": item.words, "cure": item.cure, "evidence": list(item.evidence), "since": item.since, "glossary": about.glossary, "nxem": about.nxem,
+        "words": item.words, "cure": item.cure, "evidence": list(item.evidence), "since": item.since,
+        "since_zone": None if item.since is None else item.since_zone, "glossary": about.glossary, "nxem": about.nxem,
     }  # fmt: skip
 
 
@@ -60,24 +61,36 @@ def claimed_text(name: str, claim: Claim) -> str:
     """A claim for people, in the unit of the field."""
     about = field(name)
     if about.form == "time":
-        zone = "UTC" if claim.zone == "UTC" else "local time"
-        return f"{utc(int(claim.value)).replace('T', ' ')} {zone}"
+        return moment(int(claim.value), claim.zone)
     if isinstance(claim.value, str):
         return claim.value
     return quantity_text(name, float(claim.value))
 
 
-def quantity_text(name: str, value: float, error: float | None = None) -> str:
-    """A number in inside units for people: "10.013 pm", "9.731 ± 0.023 pm"."""
+NEGLIGIBLE = 1e-4
+"""Relative deviation within its error that is shown as none."""
+BROAD = 0.3
+"""Relative error from which a positive quantity is known to within a factor."""
+
+
+def quantity_text(name: str, value: float, error: float | None = None, signed: bool = False) -> str:
+    """A number in inside units for people: "10.013 pm", "9.731 ± 0.023 pm"; with a plus where it is ``signed`` (a change).
+
+    Errors of positive quantities multiply: one that is not small is a factor, "142 mm ×/÷ 2.6".
+    """
     about = field(name)
     if about.form == "count":
         return f"{value:g}"
     if error is None or not math.isfinite(error) or error <= 0.0:
         factor, word = scale(abs(value), about.unit, name)
-        return f"{value * factor:.5g} {word}".rstrip()
+        return f"{value * factor:{'+' if signed else ''}.5g} {word}".rstrip()
+    if about.form == "scale" and not signed and error > BROAD * value > 0.0:
+        ratio = math.exp(min(error / value, 50.0))
+        factor, word = scale(value, about.unit, name)
+        return f"{value * factor:.3g} {word}".rstrip() + f" ×/÷ {ratio:.1f}"
     factor, word = scale(max(abs(value), error), about.unit, name)
     digits = min(max(0, 1 - math.floor(math.log10(error * factor))), 9)
-    return f"{value * factor:.{digits}f} ± {error * factor:.{digits}f} {word}".rstrip()
+    return f"{value * factor:{'+' if signed else ''}.{digits}f} ± {error * factor:.{digits}f} {word}".rstrip()
 
 
 def size_text(item: Verdict) -> str:
@@ -91,6 +104,8 @@ def size_text(item: Verdict) -> str:
     ratio = 1.0 + item.size
     if ratio > 2.0 or 0.0 < ratio < 0.5:
         return f"x {ratio:.3g}" if ratio > 1.0 else f"/ {1.0 / ratio:.3g}"
+    if abs(item.size) < NEGLIGIBLE and abs(item.z) < 1.0:
+        return "0 %"
     return f"{100.0 * item.size:+.2g} %" if abs(item.size) < 0.1 else f"{100.0 * item.size:+.0f} %"
 
 
@@ -98,8 +113,8 @@ def since_text(item: Verdict, now: int | None) -> str:
     """Since when a claim was stale, for people; empty where that is not known."""
     if item.since is None:
         return ""
-    ago = "" if now is None else f", {age((now - item.since) * 1e-9)} before"
-    return f"since {utc(item.since).replace('T', ' ')}{ago}"
+    ago = "" if now is None else f", {age((now - item.since) * 1e-9)} before the recording"
+    return f"since {moment(item.since, item.since_zone)}{ago}"
 
 
 def html_of(name: str, recordings: Sequence[Validated]) -> str:

@@ -17,7 +17,7 @@ from scenarios.validate.options import ValidateOptions
 from scenarios.validate.pool import Task, Validators
 from scenarios.validate.sensors import open_tracks
 
-POLL = 0.2
+POLL = 0.1
 """Seconds between two looks at the folder."""
 SETTLED = 0.4
 """Seconds for which a file's size and time must not change before it is read: its writer may not be done."""
@@ -88,7 +88,8 @@ class FollowedSession:
 
     def session(self, interrupted: bool = False) -> ValidatedSession:
         """All files so far."""
-        return session_of(list(self.reads.values()), self.results, interrupted)
+        logs = [tracks for _, tracks in self._tracks.values()]
+        return session_of(list(self.reads.values()), self.results, logs, interrupted)
 
     def _read(self, path: Path) -> None:
         try:

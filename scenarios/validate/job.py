@@ -8,16 +8,16 @@ from typing import Any
 
 from reconstruct.api.validate import Validation
 from reconstruct.validation.data.specimen import check_specimen
-from reconstruct.validation.recording import Further, Validated, distinct, joined
+from reconstruct.validation.recording import Validated, distinct
 from reconstruct.validation.sensors.tracks import SensorTracks
-from reconstruct.validation.session.entries import Entry, Timeline, contradictions_of_session, time_of
-from reconstruct.validation.session.timeline import timeline
+from reconstruct.validation.session.outside import evidence_from_outside
+from reconstruct.validation.session.timeline import Timeline, timeline
 from scenarios.io.atomic_output import write_whole
 from scenarios.io.errors import BadInput
 from scenarios.io.progress import Progress
+from scenarios.validate.columns import ensemble
 from scenarios.validate.files import ReadFile, checksum, listed, read_all
 from scenarios.validate.options import ValidateOptions
-from scenarios.validate.outside import evidence_from_outside
 from scenarios.validate.pool import Task, validated
 from scenarios.validate.sensors import open_tracks
 
@@ -82,19 +82,16 @@ def validate_files(options: ValidateOptions, progress: Progress) -> ValidatedSes
         if not done:
             raise
         interrupted = True
-    return session_of(reads, done, interrupted)
+    return session_of(reads, done, tracks, interrupted)
 
 
 def tasks_of(reads: Sequence[ReadFile], tracks: Sequence[SensorTracks], progress: Progress) -> list[Task]:
     """A task for each distinct recording, with the evidence that the other files, the lens settings and the sensors give."""
     recordings = [(label, signal) for read in reads for label, signal in labelled(read)]
-    entries = [Entry(label, signal.claims, time_of(signal.claims)) for label, signal in recordings]
-    outside = evidence_from_outside(entries, [signal for _, signal in recordings], tracks, progress)
-    between = contradictions_of_session(entries)
-    return [
-        Task(label, signal, joined([Further(contradictions=tuple(between.get(label, ()))), outside.get(label, Further())]))
-        for label, signal in recordings
-    ]  # fmt: skip
+    outside = evidence_from_outside(
+        recordings, tracks, lambda table: ensemble(table, progress), lambda text, _: progress.stage(text)
+    )
+    return [Task(label, signal, outside[label]) for label, signal in recordings]
 
 
 def labelled(read: ReadFile) -> list[tuple[str, Any]]:
@@ -106,9 +103,12 @@ def labelled(read: ReadFile) -> list[tuple[str, Any]]:
 
 
 def session_of(
-    reads: Sequence[ReadFile], done: dict[str, Validated | BadInput], interrupted: bool = False
+    reads: Sequence[ReadFile],
+    done: dict[str, Validated | BadInput],
+    logs: Sequence[SensorTracks] = (),
+    interrupted: bool = False,
 ) -> ValidatedSession:
-    """The results by file; files of which nothing is done yet are left out."""
+    """The results by file, and the timeline of them beside the ``logs``; files of which nothing is done yet are left out."""
     files = []
     for read in reads:
         if read.error is not None:
@@ -127,7 +127,7 @@ def session_of(
     recordings = [
         recording for item in files if item.validation is not None for recording in item.validation.recordings
     ]
-    times = timeline(recordings) if len(recordings) > 1 else None
+    times = timeline(recordings, logs) if len(recordings) > 1 or (recordings and logs) else None
     return ValidatedSession(tuple(files), times, interrupted)
 
 
@@ -146,6 +146,11 @@ def to_dict(session: ValidatedSession, options: ValidateOptions) -> dict[str, An
         result["session"] = {
             "faults": [{**dataclasses.asdict(fault), "words": fault.words} for fault in session.timeline.faults],
             "untimed": list(session.timeline.untimed),
+            "logs": [dataclasses.asdict(log) for log in session.timeline.logs],
+            "drifts": [
+                {**dataclasses.asdict(drift), "words": drift.words, "files": list(files)}
+                for drift, files in session.timeline.drifts
+            ],
         }
     return result
 

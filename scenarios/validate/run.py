@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
+from instrument.readers import warm_reader
 from reconstruct.validation.data.specimen import check_specimen
 from reconstruct.validation.result import summary
 from scenarios.export.sidecar import write_beside
@@ -56,6 +57,7 @@ def _follow(options: ValidateOptions, quiet: bool, title: str) -> ValidatedSessi
     ):
         progress.stage("starting")
         validators.warm()
+        warm_reader()
         followed = FollowedSession(options, validators, progress)
 
         def tell(names: list[str]) -> None:

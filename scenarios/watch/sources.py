@@ -13,9 +13,9 @@ from instrument.core.journal import Journal, Row
 from instrument.readers import close_reader, read_log
 from instrument.readers.logs.log import SensorLog
 from instrument.remote.client import RemoteInstrument
+from reconstruct.validation.sensors.logs import table_of_log
 from scenarios.io.errors import BadInput
 from scenarios.io.progress import Progress
-from scenarios.sensors.tracks import table_of_log
 from twin.records import Readings
 
 SECOND = 10**9

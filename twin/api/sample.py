@@ -65,11 +65,12 @@ class Sample:
 
     @classmethod
     def crystal(cls, name: str, **options: Any) -> "Sample":
-        """A structure that is built in ("SrTiO3"); ValueError for another name. ``options`` are the fields of `Sample`."""
-        from twin.simulation.specimen import BUILT_IN, structure_named
+        """A structure that is built in ("SrTiO3", "Au"; `twin.sample.standards`); ValueError for another name. ``options`` are the fields of `Sample`."""
+        from twin.sample.standards import STANDARDS
+        from twin.simulation.specimen import structure_named
 
-        if name not in BUILT_IN:
-            raise ValueError(f"{name!r} is not built in; use {', '.join(BUILT_IN)}, or Sample.from_cif(path)")
+        if name not in STANDARDS:
+            raise ValueError(f"{name!r} is not built in; use {', '.join(STANDARDS)}, or Sample.from_cif(path)")
         return cls(structure=structure_named("name", name), source=name, **options)
 
     @classmethod

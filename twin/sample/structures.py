@@ -1,4 +1,4 @@
-"""Crystal structures read from files, as ASE atoms. With `orthogonal` the only module that uses ASE."""
+"""Crystal structures read from files, as ASE atoms. With `orthogonal` and `standards` the only module that uses ASE."""
 
 import math
 import os

@@ -12,12 +12,11 @@ import numpy as np
 
 from twin.errors import BadInput, from_twin
 from twin.sample.orthogonal import Cell, oriented
-from twin.sample.specimen import Slices, Specimen, srtio3_unit
+from twin.sample.specimen import Slices, Specimen
+from twin.sample.standards import STANDARDS, standard_unit
 from twin.sample.structures import SHEET_GAP, Structure, gap_along_z, load_structure, structure_of
 from twin.simulation.plan.tables import Simulation, SpecimenPlan
 
-BUILT_IN = {"SrTiO3": (srtio3_unit, "P m -3 m (221)")}
-"""Structures that need no file: their unit cells and space groups."""
 SIZE = (20.0, 20.0)
 """Angstrom (x, y) that a specimen has at least unless its size or repeats are given."""
 MOST_ATOMS = 5_000_000
@@ -60,7 +59,7 @@ def make_specimen(plan: Simulation, structure: Structure | None = None) -> Made:
     """The specimen of ``plan``, of a ``structure`` that was read before or of the one that the plan names; BadInput for what cannot be one (no atoms, atoms
     that overlap, no orthogonal cell ...)."""
     wanted = plan.specimen
-    origin = "specimen" if wanted.structure in BUILT_IN else str(Path(plan.folder) / wanted.structure)
+    origin = "specimen" if wanted.structure in STANDARDS else str(Path(plan.folder) / wanted.structure)
     if structure is None:
         structure = structure_named("specimen.structure", wanted.structure, plan.folder)
     try:
@@ -121,15 +120,14 @@ def _check_count(atoms: int, repeats: tuple[int, int, int], wanted: SpecimenPlan
 
 def structure_named(key: str, name: str, folder: str = "") -> Structure:
     """The structure that is built in or in a file, its path relative to ``folder``; BadInput, naming ``key`` or the file, for what cannot be one."""
-    if name in BUILT_IN:
-        unit, group = BUILT_IN[name]
-        return dataclasses.replace(structure_of(unit(), name), space_group=group)
+    if name in STANDARDS:
+        return dataclasses.replace(structure_of(standard_unit(name), name), space_group=STANDARDS[name].space_group)
     path = Path(folder) / name
     if not path.is_file():
         raise BadInput(
             key,
             f"{name!r} is neither built in nor a file ({path})",
-            f"Use {', '.join(BUILT_IN)}, or give the path of a CIF or another structure file{', relative to the scenario' if folder else ''}.",
+            f"Use {', '.join(STANDARDS)}, or give the path of a CIF or another structure file{', relative to the scenario' if folder else ''}.",
         )
     try:
         return load_structure(path)

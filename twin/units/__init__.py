@@ -2,9 +2,9 @@
 
 from twin.units.foreign import CELSIUS, KELVIN, NUMBER, SHARE, Unit, axis_unit, read_unit
 from twin.units.inside import BASE, known, require
-from twin.units.text import age, places, rounded, scale, shown, symbol, utc, value_text
+from twin.units.text import age, moment, period, places, rounded, scale, shown, symbol, utc, value_text
 
 __all__ = [
-    "BASE", "CELSIUS", "KELVIN", "NUMBER", "SHARE", "Unit", "age", "axis_unit", "known", "value_text", "places", "read_unit", "require", "rounded",
-    "scale", "shown", "symbol", "utc",
+    "BASE", "CELSIUS", "KELVIN", "NUMBER", "SHARE", "Unit", "age", "axis_unit", "known", "moment", "period", "value_text", "places", "read_unit", "require",
+    "rounded", "scale", "shown", "symbol", "utc",
 ]  # fmt: skip

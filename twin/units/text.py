@@ -140,6 +140,17 @@ def utc(time_ns: int) -> str:
     return str(np.datetime64(time_ns, "ns").astype("datetime64[s]"))
 
 
+def moment(time_ns: int, zone: str = "UTC") -> str:
+    """An absolute time for people: "2026-03-01 12:00:00 UTC"; where ``zone`` is not "UTC", a local time whose zone is not known."""
+    return f"{utc(time_ns).replace('T', ' ')} {'UTC' if zone == 'UTC' else 'local time'}"
+
+
+def period(first_ns: int, last_ns: int, zone: str = "UTC") -> str:
+    """A period for people, the date once where it has one: "2026-03-01 12:00:00 to 12:30:00 UTC"."""
+    begin, end = utc(first_ns).replace("T", " "), moment(last_ns, zone)
+    return f"{begin} to {end.partition(' ')[2] if end[:10] == begin[:10] else end}"
+
+
 def age(seconds: float | None) -> str:
     """A time span as text: "0.3 s", "4.2 min", "1.5 h"; slightly negative values (a clock with unknown offset) count as 0."""
     if seconds is None:

@@ -15,6 +15,19 @@ RESOLVED = 0.5
 LEAST_PERIODS = 3.0
 
 
+def slowest_spacing(crystal: Projection) -> float:
+    """The largest spacing (angstrom) of reflections that ``crystal`` has."""
+    primitive = crystal.primitive()
+    reflections = small_reflections(2)
+    frequencies = np.hypot(*(reflections @ np.linalg.inv(primitive.vectors)).T)
+    return float(1.0 / frequencies[primitive.amplitudes(reflections) > 1e-3].min())
+
+
+def resolves(crystal: Projection, pixel: float) -> bool:
+    """Whether pixels of this size (angstrom) show the slowest reflection of ``crystal`` where it is, not folded: folded, spots can be of many lattices."""
+    return pixel <= RESOLVED * slowest_spacing(crystal)
+
+
 def fitting_pixels(
     image: np.ndarray, crystal: Projection, attempts: Iterable[tuple[float, float]], skew: float
 ) -> Iterator[tuple[float, float]]:
@@ -33,13 +46,9 @@ def fitting_pixels(
     if not len(second_rows(spots, image.shape)):
         return
     primitive = crystal.primitive()
-    reflections = small_reflections(2)
-    frequencies = np.hypot(*(reflections @ np.linalg.inv(primitive.vectors)).T)[
-        primitive.amplitudes(reflections) > 1e-3
-    ]
-    slowest = float(1.0 / frequencies.min())
+    slowest = slowest_spacing(crystal)
     for pixel, spread in attempts:
-        if pixel > RESOLVED * slowest or min(image.shape) * pixel < LEAST_PERIODS * slowest:
+        if not resolves(crystal, pixel) or min(image.shape) * pixel < LEAST_PERIODS * slowest:
             continue
         readings = index_spots(spectrum, spots, primitive, pixel, spread, skew)
         if any(reading.explained > MIN_EXPLAINED and reading.likeness > MIN_LIKENESS for reading in readings):

@@ -10,8 +10,9 @@ import numpy as np
 from reconstruct.api.measure import measure
 from reconstruct.measurement.measurement import Component
 from reconstruct.measurement.outcome import DETERMINED
+from reconstruct.measurement.preparation.prepare import bin_pixels
 from reconstruct.measurement.recorded.result import RecordedMeasurement
-from reconstruct.validation.data.attempts import fitting_pixels
+from reconstruct.validation.data.attempts import fitting_pixels, resolves, slowest_spacing
 from reconstruct.validation.data.options import Known, Tell
 from reconstruct.validation.data.specimen import name_of, zone_of
 from reconstruct.validation.evidence import Evidence, Gap, Picture, Statement
@@ -23,9 +24,13 @@ PIXELS = ("pixel.x", "pixel.y")
 LEAST_PIXELS = 32
 LARGEST = 1024
 """Rows and columns of the part that is measured: more adds little and costs time."""
+FINE, ENOUGH = 10.0, 256
+"""Pixels to the slowest reflection's spacing, and rows and columns, beyond which an image is binned first."""
 FACTORS = (10.0, 0.1, *BINNINGS, 100.0, 0.01, 1e3, 1e-3)
 """Factors on the claimed pixel that are tried in turn, each with an error of `SPREAD`, until the lattice fits: other units, other binnings."""
-SPREAD, WIDE, SKEW = 0.1, 0.3, 0.03
+SPREAD, WIDE = 0.1, 0.3
+SKEW, SKEWS = 0.03, 2.5
+"""Rms by which pixels are not square; and how many times that pixels that are claimed to differ may differ at least."""
 SLOW_AXIS = ((0.75, 1.05), (0.2, 2.0), (0.05, 4.5))
 """Shares, and factors on the lattice's error along the slow axis: one image shows a few periods of a slow drift at most, so that its size is known badly
 and the error has tails (360 scans, wander of 0.02 to 0.15 angstrom, memories of 0.1 to 1.5 frames: 5 % of deviations beyond 3.2, 1 % beyond 5.8 errors)."""
@@ -43,16 +48,27 @@ def lattice(signal: Signal, values: Mapping[str, float], known: Known, tell: Tel
         ]
     reason = ""
     claimed = math.sqrt(values["pixel.x"] * values["pixel.y"])
+    skew = max(SKEW, abs(math.log(values["pixel.x"] / values["pixel.y"])) / SKEWS)
+
+    def fit(pixels: np.ndarray, pixel: float, spread: float) -> RecordedMeasurement:
+        return measure(
+            "lattice", pixels, structure=known.specimen, zone=known.zone, x=known.x, pixel=pixel, pixel_error=spread, skew=skew
+        )  # fmt: skip
+
     tell("looking for the lattice", None)
     try:
         crystal = zone_of(signal, known)
-        fitting = fitting_pixels(image.astype(np.float64), crystal, _attempts(claimed), SKEW)
+        factor = _oversampled(image, claimed, slowest_spacing(crystal))
+        if factor > 1:
+            fitted = fit(bin_pixels(image.astype(np.float64), factor), factor * claimed, SPREAD)
+            if fitted.outcome == DETERMINED:
+                return [_evidence(fitted, known, factor)], []
+        fitting = fitting_pixels(image.astype(np.float64), crystal, _attempts(claimed), skew)
         # as claimed first: the fit says why it does not fit, and finds folded lattices
         for pixel, spread in itertools.chain([(claimed, SPREAD)], fitting):
-            fitted = measure(
-                "lattice", image, structure=known.specimen, zone=known.zone, x=known.x, pixel=pixel, pixel_error=spread
-            )
-            if fitted.outcome == DETERMINED:
+            fitted = fit(image, pixel, spread)
+            sizes = [fitted[name][0] for name in ("pixel_x", "pixel_y")]
+            if fitted.outcome == DETERMINED and (pixel == claimed or resolves(crystal, max(sizes))):
                 return [_evidence(fitted, known)], []
             reason = reason or _reason(fitted)
     except BadInput as error:
@@ -60,6 +76,11 @@ def lattice(signal: Signal, values: Mapping[str, float], known: Known, tell: Tel
             return [], [Gap(PIXELS, f"the lattice was not measured: {error.problem}", error.cure)]
     cure = "Check the specimen and its zone axis, or record a known crystal."
     return [], [Gap(PIXELS, f"the lattice of {name_of(known)} was not found: {reason}", cure)]
+
+
+def _oversampled(image: np.ndarray, claimed: float, slowest: float) -> int:
+    """By how much an image can be binned, if its pixels are as ``claimed`` (angstrom): what is found then is as exact, and found sooner."""
+    return max(min(int(slowest / (FINE * claimed)), min(image.shape) // ENOUGH), 1)
 
 
 def _attempts(claimed: float) -> Iterator[tuple[float, float]]:
@@ -83,16 +104,17 @@ def _reason(fitted: RecordedMeasurement) -> str:
     return (failed or list(fitted.undetermined.values()) or [fitted.outcome])[0]
 
 
-def _evidence(fitted: RecordedMeasurement, known: Known) -> Evidence:
+def _evidence(fitted: RecordedMeasurement, known: Known, factor: int = 1) -> Evidence:
+    """The sizes of the pixels; ``factor``: that of the binning before the fit."""
     measured = fitted.measurement
     indices = [measured.index(name) for name in ("pixel_x", "pixel_y")]
     components = []
     for part in measured.readings:
         mean = part.mean[indices]
         relative = part.covariance[np.ix_(indices, indices)] / np.outer(mean, mean)
-        for share, factor in SLOW_AXIS:
-            widened = relative * np.outer([1.0, factor], [1.0, factor]) + known.cell_error**2
-            components.append(Component(part.weight * share, np.log(mean), widened))
+        for share, times in SLOW_AXIS:
+            widened = relative * np.outer([1.0, times], [1.0, times]) + known.cell_error**2
+            components.append(Component(part.weight * share, np.log(mean / factor), widened))
     statements = tuple(Statement(f"{name} by the lattice", {name: 1.0}) for name in PIXELS)
     x, y = (math.exp(value) for value in components[0].mean)
     shear, shear_error = fitted["shear"]

@@ -11,6 +11,7 @@ from reconstruct.validation.evidence import Evidence
 from reconstruct.validation.judgement.faults import Change, changes
 from reconstruct.validation.judgement.likelihood import Stack, Values, corrected, log_evidence, magnitudes, stacks
 from reconstruct.validation.judgement.significance import deviation, log_significance, readings, statement_mixture
+from reconstruct.validation.judgement.stale import stale_changes
 
 MAX_CAUSES = 4
 """Faults of one file that are looked for at most."""
@@ -83,11 +84,10 @@ def explain(evidence: Sequence[Evidence], values: Values, false_alarms: float) -
     current: Values = values
     touched = {name for item in evidence for name in item.fields}
     touched |= {"high_tension"} if "wavelength" in touched else set()
+    every = [*changes(values), *stale_changes(evidence, values)]
     while len(chosen) < MAX_CAUSES and rejections(evidence, current, false_alarms):
         taken = {name for change in chosen for name in change.fields}
-        candidates = [
-            change for change in changes(values) if not taken & set(change.fields) and touched & set(change.fields)
-        ]
+        candidates = [change for change in every if not taken & set(change.fields) and touched & set(change.fields)]
         scored = [(_score(evidence, values, (*chosen, change)), change) for change in candidates]
         scored = [(score, change) for score, change in scored if math.isfinite(score)]
         before = _score(evidence, values, chosen)
@@ -125,7 +125,7 @@ def _score(evidence: Sequence[Evidence], values: Values, explanation: Sequence[C
     if len(problems[0].residual) < len(stacks(evidence, values)[0].residual):
         return -math.inf  # it explains a statement by making it none
     total = float(logsumexp([log_evidence(problem, sizes) for problem in problems]))
-    return total + sum(math.log(change.rate) for change in explanation)
+    return total + sum(math.log(change.rate) + change.support for change in explanation)
 
 
 def _likeliest(

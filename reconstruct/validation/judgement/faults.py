@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator, Mapping
 
 from twin.channels import field
+from twin.units import CELSIUS
 
 Values = Mapping[str, float]
 
@@ -68,7 +69,7 @@ CAUSES: dict[str, Cause] = {
         Cause("temperature", 0.01, "Read the holder's log."),
         Cause("thickness", 0.05, "Measure the thickness."),
         Cause("stale timestamp", 0.01, "Set the clock, or take the time from the log."),
-        Cause("stale value", 0.02, "Take the value from the log at the file's time."),
+        Cause("stale value", 0.02, "Take the value of the file's time, from a log or the instrument."),
         Cause("other", 0.01, "Read it from the instrument again."),
     )
 }
@@ -103,13 +104,15 @@ DEFAULT_SIZE = 0.3
 @dataclasses.dataclass(frozen=True)
 class Change:
     """One explanation: ``cause``, the ``fixed`` true values of fields that it changes, ``free`` directions {field: coefficient} each with an rms ``size`` (in
-    the logarithm of scale fields, in inside units of others), its prior probability ``rate``, and ``words``."""
+    the logarithm of scale fields, in inside units of others), its prior probability ``rate``, and ``words``. ``support``: nats by which the claims are more
+    probable under it than its free directions make them, where something else than their size is known of the values that it would leave."""
 
     cause: str
     rate: float
     words: str
     fixed: Mapping[str, float] = dataclasses.field(default_factory=dict)
     free: tuple[tuple[Mapping[str, float], float], ...] = ()
+    support: float = 0.0
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -122,6 +125,13 @@ def changes(values: Values) -> list[Change]:
     generators = (_of_pairs, _of_scales, _of_shifts, _of_angles, _of_tension)
     every = [change for generate in generators for change in generate(values)]
     return [change for change in every if all(_possible(name, value) for name, value in change.fixed.items())]
+
+
+def own_error(name: str, value: float) -> tuple[str, float]:
+    """The cause of an error of one field alone, and the rms size of such errors: in the logarithm of scale fields, in inside units of others."""
+    if _field(name) == "scale":
+        return _SCALED.get(name, ("other", DEFAULT_SIZE))
+    return _SHIFTED.get(name, ("other", max(0.3 * abs(value), 1e-3)))
 
 
 def _of_pairs(values: Values) -> Iterator[Change]:
@@ -176,7 +186,7 @@ def _of_scales(values: Values) -> Iterator[Change]:
         if item != "scale" or not value > 0:
             continue
         if name not in paired:
-            cause, size = _SCALED.get(name, ("other", DEFAULT_SIZE))
+            cause, size = own_error(name, value)
             yield Change(cause, CAUSES[cause].rate, f"{name} is off", free=(({name: 1.0}, size),))
             for factor in BINNINGS:
                 if name in ("dwell", "exposure", "dispersion"):
@@ -205,7 +215,7 @@ def _of_scales(values: Values) -> Iterator[Change]:
             {"convergence_semiangle": 2.0 * semiangle},
         )
     if values.get("temperature", 0.0) > 0:
-        for shift in (273.15, -273.15):
+        for shift in (CELSIUS.offset, -CELSIUS.offset):
             if values["temperature"] + shift > 0:
                 yield Change("Celsius for kelvin", CAUSES["Celsius for kelvin"].rate / 2.0, "degrees Celsius and kelvin are exchanged",
                              {"temperature": values["temperature"] + shift})  # fmt: skip
@@ -215,7 +225,7 @@ def _of_shifts(values: Values) -> Iterator[Change]:
     for name, value in values.items():
         if _field(name) not in ("signed", "angle"):
             continue
-        cause, size = _SHIFTED.get(name, ("other", max(0.3 * abs(value), 1e-3)))
+        cause, size = own_error(name, value)
         yield Change(cause, CAUSES[cause].rate, f"{name} is off", free=(({name: 1.0}, size),))
         if name in _PREFIXED and value != 0.0:
             for power in PREFIXES:

@@ -5,12 +5,14 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from reconstruct.validation.evidence import Contradiction, Evidence, Gap
+from reconstruct.validation.evidence import Contradiction, Evidence, Gap, Since
 from reconstruct.validation.judgement.causes import Explanation, best, critical, deviations, explain, rejections
 from reconstruct.validation.judgement.estimates import estimates
 from reconstruct.validation.judgement.faults import CAUSES
+from reconstruct.validation.judgement.stale import since_of
 from twin.channels import field
 from twin.records import Claim
+from twin.units import age, moment
 
 Status = Literal["agrees", "disagrees", "stale", "unverifiable"]
 
@@ -28,7 +30,8 @@ class Verdict:
 
     ``z``: claim minus evidence in standard deviations; ``suggested`` with its rms ``error`` in inside units; ``detectable``: the smallest error (relative for
     scales) that would have been found with a probability of 99 %. ``causes``: (class of fault, probability), likeliest first. ``evidence``: names of what the
-    verdict rests on. ``words`` says why, ``cure`` what to do, for unverifiable fields what would verify them. ``since``: int64 ns, from when on it was stale.
+    verdict rests on. ``words`` says why, ``cure`` what to do, for unverifiable fields what would verify them. ``since``: int64 ns, from when on it was stale,
+    of a clock in ``since_zone``.
     """
 
     field: str
@@ -44,6 +47,7 @@ class Verdict:
     evidence: tuple[str, ...] = ()
     cure: str = ""
     since: int | None = None
+    since_zone: Literal["UTC", "local"] = "UTC"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,13 +119,16 @@ class _Context:
 
 def _contradicted(name: str, claim: Claim, item: Contradiction, measured: Verdict | None) -> Verdict:
     """A field that cannot be as claimed; where evidence was held against it all the same (``measured``), with what that says."""
-    if measured is not None and measured.status == "disagrees":
+    if measured is not None and measured.status != "unverifiable":
         words = f"{item.words}. {measured.words}".rstrip()
-        return dataclasses.replace(measured, status=item.status, words=words, since=item.since)
+        since = (item.since, item.since_zone) if item.since is not None else (measured.since, measured.since_zone)
+        if item.status != "stale":
+            since = (None, "UTC")
+        return dataclasses.replace(measured, status=item.status, words=words, since=since[0], since_zone=since[1])
     causes = ((item.cause, 1.0),) if item.cause else ()
     return Verdict(
         name, item.status, claim, item.words, suggested=item.suggested, error=item.error, causes=causes, evidence=(item.source,),
-        cure=CAUSES[item.cause].cure if item.cause in CAUSES else "", since=item.since,
+        cure=CAUSES[item.cause].cure if item.cause in CAUSES else "", since=item.since, since_zone=item.since_zone,
     )  # fmt: skip
 
 
@@ -149,11 +156,21 @@ def _disagreeing(name: str, claim: Claim, context: _Context) -> Verdict:
         )
     claimed = context.values[name]
     z = (claimed - estimate.value) / estimate.error
-    words = " ".join(item.words for item in about if item.words)
+    since = since_of(name, about)
+    stale = shares.get("stale value", 0.0) / max(sum(shares.values()), 1e-300)
+    sure = since is not None and stale > 1.0 - LIKELY
+    earlier = [_earlier(since)] if since is not None and stale > 0.0 else []
+    words = " ".join([*(item.words for item in about if item.words), *earlier])
     return Verdict(
-        name, "disagrees", claim, words, z, relative(name, claimed, estimate.value), estimate.value, estimate.error,
+        name, "stale" if sure else "disagrees", claim, words, z, relative(name, claimed, estimate.value), estimate.value, estimate.error,
         _detectable(name, claimed, estimate.error, context.limit), causes, tuple(item.name for item in about), cure,
+        **({} if since is None or not sure else {"since": since.time, "since_zone": since.zone}),
     )  # fmt: skip
+
+
+def _earlier(since: Since) -> str:
+    """When a claim was true, in a sentence."""
+    return f"The claim was last true at {moment(since.time, since.zone)} ± {age(since.error * 1e-9)}."
 
 
 def _other(name: str, claim: Claim, context: _Context, gaps: Sequence[Gap]) -> Verdict:

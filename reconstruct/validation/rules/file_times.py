@@ -8,7 +8,7 @@ also has the same moment in UTC.
     span.earliest, span.latest                          # int64 ns; UTC, or as if UTC where span.zone is "local"
     span.contradictions                                 # what its clocks say against one another
 
-Times are given in ``Claim``s of the fields time.start, time.end, time.saved and time.unstated.
+Times are given as claims (`Claim`) of the fields time.start, time.end, time.saved and time.unstated.
 """
 
 import dataclasses
@@ -18,7 +18,7 @@ from typing import Literal, NamedTuple
 
 from reconstruct.validation.evidence import Contradiction
 from twin.records import Claim
-from twin.units import utc
+from twin.units import moment
 
 SECOND = 10**9
 QUARTER = 900 * SECOND
@@ -131,7 +131,7 @@ def span_of(claims: Mapping[str, Claim], repeated: Mapping[str, tuple[Claim, ...
         contradictions += more
     first = by_zone[zone][0]
     words = (
-        f"{first.field} {utc(first.time)} {zone}, recording within {(window.latest - window.earliest) / SECOND:.3g} s"
+        f"{first.field} {moment(first.time, zone)}, recording within {(window.latest - window.earliest) / SECOND:.3g} s"
     )
     if zone == "local":
         words += ", of a time zone that the file does not state"
@@ -206,7 +206,7 @@ def _offset(utc_clocks: list[Clock], local: list[Clock], duration: int) -> tuple
     if possible:
         return (possible[0] if len(possible) == 1 else None), []
     words = (
-        f"{here.claim.key} says {_shown(here)} in local time and {there.claim.key} {_shown(there)} UTC: {apart / 6e10:.1f} min apart, "
+        f"{here.claim.key} says {_shown(here)} and {there.claim.key} {_shown(there)}: {apart / 6e10:.1f} min apart, "
         f"and zones differ by whole quarter hours from -12 to +14 h"
     )
     return None, [Contradiction(here.field, "stale", words, STALE)]
@@ -222,4 +222,4 @@ def _hull(clocks: list[Clock]) -> Window:
 
 
 def _shown(clock: Clock) -> str:
-    return utc(clock.time).replace("T", " ")
+    return moment(clock.time, clock.claim.zone)

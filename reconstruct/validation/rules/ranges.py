@@ -7,7 +7,7 @@ from reconstruct.validation.evidence import Contradiction
 from reconstruct.validation.judgement.faults import PAIRS
 from twin.channels import field
 from twin.records import Claim
-from twin.units import value_text
+from twin.units import CELSIUS, value_text
 
 _IMAGE_MODES = {"2", "imaging", "image", "image mag", "mag", "mag1", "mag2", "lowmag", "low mag", "samag", "sa"}
 _PATTERN_MODES = {"1", "diffraction", "diff", "diffraction 1", "saed"}
@@ -29,7 +29,12 @@ def impossible(claims: Mapping[str, Claim]) -> Iterator[Contradiction]:
         value = float(claim.value)
         if item.form == "scale" and value < 0.0:
             words = f"{value_text(value, item.unit)} is negative; a {name.replace('_', ' ')} cannot be"
-            yield Contradiction(name, "disagrees", words)
+            kelvin = value + CELSIUS.offset
+            if item.unit == "kelvin" and kelvin > 0.0:
+                words += f"; as degrees Celsius it is {value_text(kelvin, item.unit)}"
+                yield Contradiction(name, "disagrees", words, "Celsius for kelvin", kelvin)
+            else:
+                yield Contradiction(name, "disagrees", words)
         elif math.isnan(value) or (value != 0.0 and not item.low <= value <= item.high):
             low, high = (value_text(bound, item.unit) for bound in (item.low, item.high))
             words = f"{value_text(value, item.unit)} is outside of what microscopes have, {low} to {high}"

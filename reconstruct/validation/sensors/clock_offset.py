@@ -16,7 +16,7 @@ from reconstruct.validation.evidence import Contradiction
 from reconstruct.validation.rules.file_times import SECOND, STALE, Span
 from reconstruct.validation.sensors.tracks import SensorTracks, Track
 from twin.records import Claim
-from twin.units import age, utc
+from twin.units import age, moment
 
 WRONG = 0.02
 """Prior probability that one claim is wrong at the right time."""
@@ -100,7 +100,7 @@ def stale_timestamp(tracks: SensorTracks, file: FileClaims) -> Contradiction | N
     size, error = age(abs(shown.beyond) / SECOND), age(shown.error / SECOND)
     words = (
         f"{', '.join(shown.fields)} fit {tracks.record.title} together {size} ± {error} {'later' if shown.beyond > 0 else 'earlier'} than the file's time, at "
-        f"{utc(file.span.middle + shown.offset).replace('T', ' ')}, and not at it"
+        f"{moment(file.span.middle + shown.offset, shown.zone)}, and not at it"
     )
     if shown.others:
         words += f"; they fit at {len(shown.others)} other time{'s' * (len(shown.others) > 1)} as well"

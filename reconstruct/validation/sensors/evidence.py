@@ -10,7 +10,8 @@ constant error; ``tolerance`` is half the last digit of the claim. `Gap`s say wh
 timestamps: claims that fit the log together at another time. Those between the file's own clocks are in its `Span`. Where the files of a session share a clock
 that is off, or whose zone is not known, `estimate_clock_offset` finds by how much, and its ``applied(span)`` is the span to give here.
 
-The picture of each evidence is of kind "track", its content a `TrackPicture`.
+Where a claim is not what a track says at the file's time, but was earlier, the evidence has ``since``. The picture of each is of kind "track", its content a
+`TrackPicture`.
 """
 
 import dataclasses
@@ -20,13 +21,13 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from reconstruct.measurement.measurement import Component
-from reconstruct.validation.evidence import Contradiction, Evidence, Gap, Picture, Statement
+from reconstruct.validation.evidence import Contradiction, Evidence, Gap, Picture, Since, Statement
 from reconstruct.validation.rules.file_times import SECOND, Span
 from reconstruct.validation.sensors.clock_offset import FileClaims, stale_timestamp
-from reconstruct.validation.sensors.since import Since, stale_since
+from reconstruct.validation.sensors.since import stale_since
 from reconstruct.validation.sensors.tracks import SensorTracks, Track
 from twin.records import Claim
-from twin.units import age, utc, value_text
+from twin.units import age, moment, period, shown, value_text
 
 SPAN_POINTS = 9
 """Times at which a track is looked at within a file's span."""
@@ -60,6 +61,7 @@ class TrackPicture:
     span: tuple[int, int]
     claim: float | None
     since: Since | None
+    zone: str = "UTC"
 
 
 def prepare_files(logs: Logs, spans: Iterable[Span | None]) -> None:
@@ -137,6 +139,13 @@ def _covers(log: SensorTracks, first: int, last: int) -> bool:
     return first <= log.record.end and last >= log.record.start
 
 
+def placement(log: SensorTracks, span: Span) -> tuple[int | None, bool]:
+    """What is added (ns) to the times of a file to be on the log's clock (None: not known), and whether the log covers it at any place that is possible."""
+    shifts = span.shifts(log.record.zone)
+    covered = any(_covers(log, *window) for window in _places(log, span))
+    return (shifts[0] if len(shifts) == 1 else None), covered
+
+
 def _placed(log: SensorTracks, span: Span) -> list[tuple[int, int]] | Gap:
     """Where the file lies in the log, or why it does not."""
     record = log.record
@@ -159,8 +168,7 @@ def _placed(log: SensorTracks, span: Span) -> list[tuple[int, int]] | Gap:
 
 
 def _period(first: int, last: int, zone: str) -> str:
-    begin, end = utc(first).replace("T", " "), utc(last).replace("T", " ")
-    return f"{begin} to {end.partition(' ')[2] if end[:10] == begin[:10] else end} {'UTC' if zone == 'UTC' else 'of a zone that is not stated'}"
+    return f"{period(first, last, zone)}{'' if zone == 'UTC' else ' of a zone that is not stated'}"
 
 
 def _points(first: int, last: int) -> list[int]:
@@ -176,7 +184,7 @@ def _of_track(
     first, last = min(window[0] for window in placed), max(window[1] for window in placed)
     fault = track.fault(first, last)
     if fault is not None:
-        why = f"{track.channel} in {record.title} is {fault.kind} since {utc(fault.since).replace('T', ' ')}"
+        why = f"{track.channel} in {record.title} is {fault.kind} since {moment(fault.since, record.zone)}"
         return Gap((name,), why, "Give a log of another sensor.")
     gap = track.nearest((first + last) // 2)
     if track.logged.kind == "last-measured" and gap > FRESH:
@@ -196,11 +204,14 @@ def _of_track(
         value_in, error_in = value, error
     statement = Statement(f"{track.channel} at the file's time", {name: 1.0}, "log" if in_log else "linear")
     words = _words(track, (value, error), gap, times, span, record.zone)
-    picture = _picture(log, track, claim, (first, last))
+    since = None
+    if claim is not None and number is not None and len(placed) == 1:
+        since = stale_since(log, track, number, claim.step, (first + last) // 2)
+    picture = _picture(log, track, number, (first, last), since)
     return Evidence(
         f"{track.channel} ({record.title})", "sensors", (statement,),
         (Component(1.0, np.array([value_in]), np.array([[max(error_in, 1e-12 * max(abs(value_in), 1e-3)) ** 2]])),), words,
-        ("data", "lens settings"), (), (Picture("track", picture, _caption(picture, number)),), (tolerance,),
+        ("data", "lens settings"), (), (Picture("track", picture, _caption(picture, number)),), (tolerance,), since,
     )  # fmt: skip
 
 
@@ -216,8 +227,8 @@ def _words(track: Track, said: tuple[float, float], gap: float, times: list[int]
         how = "random walk through its readings"
     elif track.local(times):
         how = "random walk through its readings, which the sensor table's model does not follow there"
-    middle = utc((times[0] + times[-1]) // 2).replace("T", " ")
-    words = f"{track.channel} was {value_text(value, unit, error)} ± {value_text(error, unit, error)} at {middle} ({how}; nearest reading {age(gap)} away"
+    middle = moment((times[0] + times[-1]) // 2, zone)
+    words = f"By {track.channel} it was {shown(value, error, unit)} at {middle} ({how}; nearest reading {age(gap)} away"
     if track.shift:
         words += f"; less a constant error of {value_text(track.shift, unit)} that its table expects"
     if track.bias > 0:
@@ -225,22 +236,20 @@ def _words(track: Track, said: tuple[float, float], gap: float, times: list[int]
     words += ")"
     if span.zone == "local" and zone == "local":
         words += "; file and log have local times of zones that they do not state, taken as one"
-    return words
+    return f"{words}."
 
 
-def _picture(log: SensorTracks, track: Track, claim: Claim | None, span: tuple[int, int]) -> TrackPicture:
+def _picture(
+    log: SensorTracks, track: Track, number: float | None, span: tuple[int, int], since: Since | None
+) -> TrackPicture:
     grid = log.grid()
     mean, std = track.at(grid)
     times, values = track.logged.times, track.logged.values
     every = slice(None, None, max(len(times) // READINGS_SHOWN, 1))
-    number = _number(claim)
-    since = None
-    if claim is not None and number is not None:
-        since = stale_since(log, track, number, claim.step, span[0] + (span[1] - span[0]) // 2)
     return TrackPicture(
         track.field.name, track.field.unit, track.channel, np.array(grid, np.int64), mean, np.hypot(std, track.bias),
         (times[every], values[every] - track.shift),
-        span, number, since,
+        span, number, since, log.record.zone,
     )  # fmt: skip
 
 
@@ -249,5 +258,7 @@ def _caption(picture: TrackPicture, number: float | None) -> str:
     if number is not None:
         caption += f"; the file claims {value_text(number, picture.unit)}"
     if picture.since is not None:
-        caption += f", true until {utc(picture.since.time).replace('T', ' ')} ± {age(picture.since.error / SECOND)}"
+        caption += (
+            f", true until {moment(picture.since.time, picture.since.zone)} ± {age(picture.since.error / SECOND)}"
+        )
     return caption

@@ -118,9 +118,12 @@ def fit_local_level(seconds: np.ndarray, values: np.ndarray, walk: float, noise:
     rates[long] = np.interp(spacing[long], lags, walks)
     rates[jumps] = np.maximum(np.diff(values)[jumps] ** 2 / spacing[jumps], everywhere)
     grown = np.concatenate([[0.0], np.cumsum(rates * spacing)])
-    if len(walks) > 1 and walks[1] > RAMPS * walks[0]:
+    # jumps are no part of the walk between them: with them a slower ramp beside them would not show
+    level = values - np.concatenate([[0.0], np.cumsum(np.where(jumps, np.diff(values), 0.0))])
+    calm = _by_lag(seconds, level, resting, least)[1]
+    if len(calm) > 1 and calm[1] > RAMPS * calm[0]:
         # it moves straight on: the likelihood of a walk with a large q knows too little of the noise
-        least = max(least, _scatter(seconds, values))
+        least = max(least, scatter(seconds, values))
     return LocalLevel(seconds, values, grown, lags, walks, least, outliers)
 
 
@@ -191,7 +194,7 @@ def _by_lag(seconds: np.ndarray, values: np.ndarray, walk: float, noise: float) 
     return np.array(lags), np.array(walks)
 
 
-def _scatter(seconds: np.ndarray, values: np.ndarray) -> float:
+def scatter(seconds: np.ndarray, values: np.ndarray) -> float:
     """Variance of readings about the straight line between their neighbours, from its median: the noise of a quantity that ramps."""
     if len(values) < MIN_SCATTER:
         return 0.0

@@ -38,3 +38,12 @@ class SensorRecord:
     start: int
     end: int
     zone: Literal["UTC", "local"] = "UTC"
+
+
+@dataclasses.dataclass(frozen=True)
+class Placed:
+    """Where a file lies in the ``log`` of that title: ``shift`` (ns) added to its times gives the log's (None: not known), and whether the log covers it."""
+
+    log: str
+    shift: int | None
+    covered: bool

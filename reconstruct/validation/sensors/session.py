@@ -2,16 +2,18 @@
 
 tracks = SensorTracks(record, model)                    # for each log
 files = [SessionFile(name, signal.claims, span_of(signal.claims, signal.repeated)), ...]
-evidence, contradictions, gaps = evidence_of_session([tracks], files)[name]
+evidence, contradictions, gaps, placed = evidence_of_session([tracks], files)[name]
 """
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
-from reconstruct.validation.evidence import Contradiction
+from reconstruct.validation.evidence import Contradiction, Evidence, Gap
 from reconstruct.validation.rules.file_times import SECOND, STALE, Span
 from reconstruct.validation.sensors.clock_offset import ClockOffset, FileClaims, estimate_clock_offset, time_field
-from reconstruct.validation.sensors.evidence import Found, evidence_of_sensors, prepare_files
+from reconstruct.validation.sensors.evidence import evidence_of_sensors, placement, prepare_files
+from reconstruct.validation.sensors.records import Placed
 from reconstruct.validation.sensors.tracks import SensorTracks
 from twin.records import Claim
 from twin.units import age
@@ -29,13 +31,22 @@ class SessionFile:
     span: Span | None
 
 
-def evidence_of_session(logs: Sequence[SensorTracks], files: Sequence[SessionFile]) -> dict[str, Found]:
-    """By the name of each file what the logs say: evidence, contradictions (stale timestamps), gaps.
+class SaidByLogs(NamedTuple):
+    """What logs say of a file, and where each of them has it (none where the file states no time)."""
+
+    evidence: list[Evidence]
+    contradictions: list[Contradiction]
+    gaps: list[Gap]
+    placed: list[Placed]
+
+
+def evidence_of_session(logs: Sequence[SensorTracks], files: Sequence[SessionFile]) -> dict[str, SaidByLogs]:
+    """By the name of each file what the logs say: evidence, contradictions (stale timestamps), gaps, and where it lies in them.
 
     Files whose clocks are alike (both UTC, or local with or without a known offset) share one shift against each log, or one time zone. Where their claims
     show it, evidence is that at the corrected time, and each file's time is contradicted if a right clock does not explain the shift.
     """
-    by_file: dict[str, Found] = {file.name: ([], [], []) for file in files}
+    by_file = {file.name: SaidByLogs([], [], [], []) for file in files}
     for log in logs:
         clocks = _clocks(log, files)
         spans = {file.name: _on_the_clock(file, clocks) for file in files}
@@ -44,15 +55,19 @@ def evidence_of_session(logs: Sequence[SensorTracks], files: Sequence[SessionFil
             said = evidence_of_sensors(log, file.claims, spans[file.name])
             clock = _clock(file, clocks)
             stale = [_contradiction(log, file, clock)] if clock is not None and clock.beyond else []
-            evidence, contradictions, gaps = by_file[file.name]
-            evidence.extend(said[0])
-            contradictions.extend([*stale, *said[1]])
-            gaps.extend(said[2])
+            result = by_file[file.name]
+            result.evidence.extend(said[0])
+            result.contradictions.extend([*stale, *said[1]])
+            result.gaps.extend(said[2])
+            span = spans[file.name]
+            if span is not None:
+                shift, covered = placement(log, span)
+                shift = shift if clock is None or shift is None else shift + clock.offset
+                result.placed.append(Placed(log.record.title, shift, covered))
     for file in files:
-        evidence, contradictions, gaps = by_file[file.name]
-        covered = {name for item in evidence for name in item.fields}
-        left = [gap for gap in gaps if not covered.issuperset(gap.fields)]
-        by_file[file.name] = (evidence, contradictions, left)
+        said = by_file[file.name]
+        told = {name for item in said.evidence for name in item.fields}
+        by_file[file.name] = said._replace(gaps=[gap for gap in said.gaps if not told.issuperset(gap.fields)])
     return by_file
 
 

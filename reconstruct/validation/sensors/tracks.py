@@ -24,6 +24,8 @@ GRID = 400
 """Times at which a track is known for drawings and searches."""
 CONTRADICTED = 5.0
 """Standard deviations between the smoothed state and the readings around it from which these are believed."""
+COMMANDED = ".commanded"
+"""How the names of channels end that repeat the command for another one."""
 _ALIASES = {alias: item for item in FIELDS for alias in (item.name, *item.aliases)}
 
 
@@ -97,7 +99,8 @@ class Track:
 
 
 class SensorTracks:
-    """All tracks of one log: ``tracks`` by field, ``echoes`` and ``empty`` channels by field. The model runs over the log once, at the first request.
+    """All tracks of one log: ``tracks`` by field, ``echoes`` and ``empty`` channels by field, and the readings of ``commands`` for a field. The model runs over
+    the log once, at the first request.
 
     ``model``: of the sensor table that the log's format has, or of the user's (`reconstruct.api.models.load_model`); None where there is none.
     """
@@ -108,6 +111,7 @@ class SensorTracks:
         self.tracks: dict[str, tuple[Track, ...]] = {}
         self.echoes: dict[str, str] = {}
         self.empty: dict[str, str] = {}
+        self.commands: dict[str, tuple[LoggedSensor, ...]] = {}
         described = {} if model is None else {sensor.channel: sensor for sensor in model.sensors}
         for item in record.sensors:
             self._add(item, described.get(item.channel))
@@ -115,9 +119,12 @@ class SensorTracks:
     def _add(self, item: LoggedSensor, sensor: Sensor | None) -> None:
         named = sensor.field if sensor is not None else ""
         field = field_of(named) if named else _ALIASES.get(item.channel)
+        kind = item.kind or (sensor.kind if sensor is not None else "measured")
+        commanded = field or _ALIASES.get(item.channel.removesuffix(COMMANDED))
+        if kind == "echo" and commanded is not None and item.unit == commanded.unit:
+            self.commands[commanded.name] = (*self.commands.get(commanded.name, ()), item)
         if field is None or item.unit != field.unit or field.form in ("text", "time"):
             return
-        kind = item.kind or (sensor.kind if sensor is not None else "measured")
         if kind == "echo":
             self.echoes.setdefault(field.name, item.channel)
         elif not np.isfinite(item.values).any():

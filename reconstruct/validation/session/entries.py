@@ -5,14 +5,17 @@ computed anew: stale since the last file whose settings it fits.
 """
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal
 
 from reconstruct.validation.evidence import Contradiction
 from reconstruct.validation.rules.ranges import projection
+from reconstruct.validation.sensors.drifts import Drift
 from twin.channels import field
 from twin.records import Claim
-from twin.units import utc, value_text
+from twin.units import value_text
 
 UNCHANGED = 1e-7
 """Relative difference of lens settings below which they are unchanged: consoles write them with more digits."""
@@ -26,12 +29,21 @@ TENSION = 0.01
 """Relative change of high tension that no column makes without other lens currents."""
 _CONDENSERS = ("lens.condenser1", "lens.condenser2", "lens.condenser3", "lens.minicondenser")
 _PROJECTORS = ("lens.diffraction", "lens.intermediate", "lens.projector1", "lens.projector2")
+TIMES = ("time.start", "time.unstated", "time.end", "time.saved")
+"""Fields of the time of a recording, from the most telling."""
 DRIVERS: dict[str, tuple[str, ...]] = {
     "convergence_semiangle": (*_CONDENSERS[1:], "high_tension"),
     "camera_length": (*_PROJECTORS, "high_tension"),
     "magnification": (*_PROJECTORS, "high_tension"),
 }
 """Fields that an instrument derives from others of its settings."""
+MOVED_BY: dict[str, tuple[str, ...]] = {
+    "C10": ("lens.objective", "high_tension"),
+    "camera_length": (*_PROJECTORS, "high_tension"),
+}
+"""Fields that cannot move while these settings stay; apertures move a semi-angle, and the scan a magnification."""
+LEAST_MOVE = 1.0
+"""Angstrom of defocus from which it moved."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +67,7 @@ class Entry:
 
 def time_of(claims: Mapping[str, Claim]) -> int | None:
     """The time (ns) by which a recording is put in order: its start, else what it has."""
-    for name in ("time.start", "time.unstated", "time.end", "time.saved"):
+    for name in TIMES:
         if name in claims:
             return int(claims[name].value)
     return None
@@ -68,6 +80,12 @@ def in_order(entries: Sequence[Entry]) -> list[list[Entry]]:
         if entry.time is not None:
             groups.setdefault(entry.instrument, []).append(entry)
     return [sorted(group, key=lambda entry: entry.time or 0) for group in groups.values()]
+
+
+def zone_of(claims: Mapping[str, Claim]) -> Literal["UTC", "local"]:
+    """The zone of the clock of `time_of`."""
+    named = next((name for name in TIMES if name in claims), "")
+    return "UTC" if named and claims[named].zone == "UTC" else "local"
 
 
 def contradictions_of_session(entries: Sequence[Entry]) -> dict[str, list[Contradiction]]:
@@ -98,12 +116,23 @@ def _same_digits(group: list[Entry]) -> Said:
             if not earlier or not all(set(_changed(other, entry, drivers)) - {"high_tension"} for other in earlier):
                 continue  # a high tension that changed alone is a fault of its own
             last = earlier[-1]
-            moved = ", ".join(
-                f"{driver} {last.number(driver):.4g} to {entry.number(driver):.4g}"
+            moved = " and ".join(
+                f"{driver} went from {last.number(driver):.4g} to {entry.number(driver):.4g}"
                 for driver in _changed(last, entry, drivers)[:3]
             )
-            words = f"the same digits as in {last.name}, though since then {moved} changed: it was not computed anew"
-            yield entry.name, Contradiction(name, "stale", words, "stale value", source="session", since=last.time)
+            words = f"the same digits as in {last.name}, though since then {moved}: it was not computed anew"
+            yield (
+                entry.name,
+                Contradiction(
+                    name,
+                    "stale",
+                    words,
+                    "stale value",
+                    source="session",
+                    since=last.time,
+                    since_zone=zone_of(last.claims),
+                ),
+            )
 
 
 def _moved_zero(group: list[Entry]) -> Said:
@@ -115,12 +144,12 @@ def _moved_zero(group: list[Entry]) -> Said:
         reported = [entry for entry in reported if entry not in same]
         values = [entry.number("C10") for entry in same]
         reference = max(
-            values, key=lambda value: (sum(abs(other - value) < 1.0 for other in values), -values.index(value))
+            values, key=lambda value: (sum(abs(other - value) < LEAST_MOVE for other in values), -values.index(value))
         )
         before = next(entry for entry in same if entry.number("C10") == reference)
         for entry in same:
             moved = entry.number("C10") - reference
-            if abs(moved) >= 1.0:
+            if abs(moved) >= LEAST_MOVE:
                 words = (
                     f"differs by {value_text(moved, 'angstrom')} from {before.name}, though neither the objective lens nor the high tension changed "
                     "between them: the zero of defocus was moved"
@@ -159,9 +188,32 @@ def _tension_without_lenses(group: list[Entry]) -> Said:
             )
 
 
+def moved_between_files(entries: Sequence[Entry]) -> list[tuple[Drift, str]]:
+    """Claims that differ between successive files of an instrument though the lenses that move them do not, with the name of the later file."""
+    moved = []
+    for group in in_order(entries):
+        for name, drivers in MOVED_BY.items():
+            stated = [entry for entry in group if all(math.isfinite(entry.number(item)) for item in (name, *drivers))]
+            for before, entry in itertools.pairwise(stated):
+                change = entry.number(name) - before.number(name)
+                least = CHANGED * abs(entry.number(name)) if field(name).form == "scale" else LEAST_MOVE
+                if (
+                    abs(change) < least
+                    or not _unchanged(before, entry, drivers)
+                    or not _comparable(name, before, entry)
+                ):
+                    continue
+                first, last = before.time or 0, entry.time or 0
+                drift = Drift(
+                    name, field(name).unit, "", "", first, last, change, 0.0, "lenses stayed", zone_of(entry.claims)
+                )
+                moved.append((drift, entry.name))
+    return moved
+
+
 def _comparable(name: str, first: Entry, second: Entry) -> bool:
     """Whether two files should derive a field in the same way: lengths of the projection system in the same mode."""
-    if name == "convergence_semiangle":
+    if name in ("convergence_semiangle", "C10"):
         return True
     return projection(first.claims) == projection(second.claims)
 
@@ -187,50 +239,3 @@ def _alike(first: float, second: float, tolerance: float) -> bool:
 def _plain(value: float) -> bool:
     """Whether a number has few significant digits, so that two files may well share it."""
     return float(f"{value:.{PLAIN - 1}e}") == value
-
-
-@dataclasses.dataclass(frozen=True)
-class Fault:
-    """A fault in time: ``field``, its ``cause`` and ``status``, from the ``first`` to the ``last`` time (ns) of the ``files`` that it touches; ``since``: when
-    it began at the earliest."""
-
-    field: str
-    cause: str
-    status: str
-    first: int
-    last: int
-    files: tuple[str, ...]
-    since: int | None = None
-
-    @property
-    def words(self) -> str:
-        """In a sentence."""
-        span = f"at {utc(self.first)}" if self.first == self.last else f"{utc(self.first)} to {utc(self.last)}"
-        begun = "" if self.since is None else f", true until {utc(self.since)}"
-        return f"{self.field} {self.status} ({self.cause or 'cause not known'}), {span}{begun}: {', '.join(self.files)}"
-
-
-@dataclasses.dataclass(frozen=True)
-class Lane:
-    """A field along a session: at ``times`` [n] (ns) what the ``files`` claimed, and the ``status`` of each."""
-
-    field: str
-    times: tuple[int, ...]
-    claimed: tuple[float, ...]
-    status: tuple[str, ...]
-    files: tuple[str, ...]
-    evidence: tuple[tuple[float, float] | None, ...]
-
-
-@dataclasses.dataclass(frozen=True)
-class Timeline:
-    """A session in time: ``lanes`` of the fields that changed or have findings, and ``faults`` with their windows; ``untimed`` files have no time."""
-
-    lanes: tuple[Lane, ...]
-    faults: tuple[Fault, ...]
-    untimed: tuple[str, ...]
-
-
-def is_shown(name: str) -> bool:
-    """Whether a field is drawn along a session: numbers but those of the recording's own size."""
-    return field(name).form in ("scale", "signed", "angle") and not name.startswith(("pixel.", "field_of_view."))

@@ -97,6 +97,22 @@ def findings_in(recording: Validated, number: int = 0) -> list[Finding]:
     ]
 
 
+def wrong_fields(done: Sequence[ValidatedFile]) -> dict[str, int]:
+    """How many fields of all files disagree, and are stale, by the likeliest explanations: what is wrong instead if another holds is not counted."""
+    wrong = [verdict for finding in _every(done) for verdict in finding.verdicts]
+    return {status: sum(verdict.status == status for verdict in wrong) for status in ("disagrees", "stale")}
+
+
+def rival_fields(done: Sequence[ValidatedFile]) -> int:
+    """How many fields of all files are wrong in place of others if less likely explanations hold."""
+    return sum(len(finding.rivals) for finding in _every(done))
+
+
+def _every(done: Sequence[ValidatedFile]) -> list[Finding]:
+    recordings = [recording for item in done if item.validation is not None for recording in item.validation.recordings]
+    return [finding for recording in recordings for finding in findings_in(recording)]
+
+
 def _steps(recording: Validated) -> list[list[tuple[Change, float]]]:
     """For each cause of the likeliest explanation: it and the causes that may stand in its place, with their probabilities."""
     explanations = recording.judgement.explanations
@@ -191,6 +207,8 @@ def title(finding: Finding) -> str:
     }  # fmt: skip
     if finding.kind in words:
         return f"{names}: {words[finding.kind]}"
+    if finding.status == "stale":
+        return f"{names}: stale, now {joined([off_text(item) for item in finding.verdicts])}"
     sizes = [off_text(item) for item in finding.verdicts]
     if len(set(sizes)) == 1:
         every = {1: "", 2: "both "}.get(len(sizes), "all ")

@@ -9,16 +9,17 @@ from rich.table import Table
 from reconstruct.validation.judgement.verdict import Verdict
 from reconstruct.validation.recording import Validated
 from reconstruct.validation.result import claimed_text, quantity_text, size_text, summary
+from reconstruct.validation.session.timeline import Timeline, alike, together
 from scenarios.validate.job import ValidatedFile, ValidatedSession
 from scenarios.validate.output.findings import findings_in, title, words_of
 from scenarios.validate.output.reasons import reasons, short_names
-from scenarios.validate.output.words import detectable_text, share_text, shortener, sigma_text
+from scenarios.validate.output.words import detectable_text, files_text, share_text, shortener, sigma_text, stale_text
 
 _COLOURS = {"agrees": "green", "disagrees": "bold red", "stale": "bold yellow", "unverifiable": "dim"}
 _ORDER = {"disagrees": 0, "stale": 1, "agrees": 2}
 MOST_CAUSES = 3
 MOST_FAULTS = 20
-"""Faults in time that are listed."""
+"""Faults in time, logs and drifts that are listed, of each."""
 WIDE = 110
 """Columns of a terminal from which the table says which errors would have been finding."""
 
@@ -37,17 +38,30 @@ def print_validated(session: ValidatedSession, console: Console | None = None) -
         console.print(
             f"[bold]{len(done)} files[/]: {good} without a finding, {len(done) - good - unread} with findings, {unread} not validated"
         )
-    faults = session.timeline.faults if session.timeline is not None else ()
-    if faults:
+    if session.timeline is not None and (pairs := _in_time(session.timeline, short)):
         console.print()
-        pairs = [
-            ("" if number else "[bold]in time[/]", escape(short(fault.words)))
-            for number, fault in enumerate(faults[:MOST_FAULTS])
-        ]
-        left = len(faults) - MOST_FAULTS
-        _print_pairs([*pairs, *([("", f"and {left} more: --out and --json have them")] if left > 0 else [])], console)
+        _print_pairs(pairs, console)
     if session.interrupted:
         console.print("\n[bold yellow]interrupted[/]: not all files were validated")
+
+
+def _in_time(times: Timeline, short: Callable[[str], str]) -> list[tuple[str, str]]:
+    """Faults of a session, what its logs cover, and drifts."""
+    faults = [short(together(group)) for group in alike(times.faults)]
+    drifts = [
+        f"{drift.words}{f': {names}' if (names := files_text(files, short)) else ''}" for drift, files in times.drifts
+    ]
+    logs = [
+        f"{log.words}{f'; not covered: {files_text(log.outside, short)}' if log.outside else ''}" for log in times.logs
+    ]
+    return [*_listed("in time", faults), *_listed("logs", logs), *_listed("drifts", drifts)]
+
+
+def _listed(heading: str, lines: Sequence[str]) -> list[tuple[str, str]]:
+    """Lines under a heading, up to a limit."""
+    left = len(lines) - MOST_FAULTS
+    shown = [*lines[:MOST_FAULTS], *([f"and {left} more: --out and --json have them"] if left > 0 else [])]
+    return [("" if number else f"[bold]{heading}[/]", escape(line)) for number, line in enumerate(shown)]
 
 
 def print_file(item: ValidatedFile, console: Console) -> None:
@@ -120,7 +134,8 @@ def _findings(recording: Validated, short: Callable[[str], str]) -> list[tuple[s
     pairs = []
     for finding in findings_in(recording):
         pairs.append((f"[{_COLOURS[finding.status]}]{finding.status}[/]", f"[bold]{escape(title(finding))}[/]"))
-        pairs.append(("", escape(short(words_of(finding)))))
+        since = stale_text(finding.verdicts[0], recording)
+        pairs.append(("", escape(short(f"{words_of(finding)} {since}".rstrip()))))
         for number, item in enumerate(finding.explanations[:MOST_CAUSES]):
             share = "" if item.probability > 0.99 else f" ({share_text(item.probability)})"
             more = f": {item.words}" if item.words else ""

@@ -6,8 +6,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from reconstruct.validation.judgement.verdict import Verdict
+from reconstruct.validation.recording import Validated
+from reconstruct.validation.result import since_text
+from reconstruct.validation.session.entries import time_of, zone_of
 from twin.channels import field
-from twin.units import scale
+from twin.units import moment, scale
 
 
 def sigma_text(item: Verdict) -> str:
@@ -33,6 +36,14 @@ def detectable_text(item: Verdict) -> str:
     return f"{100.0 * item.detectable:.2g} %" if item.detectable < 1.0 else f"x {1.0 + item.detectable:.2g}"
 
 
+def stale_text(item: Verdict, recording: Validated) -> str:
+    """Since when a claim was stale, as a sentence; empty where that is not known, or the verdict's words say it."""
+    if item.since is None or moment(item.since, item.since_zone) in item.words:
+        return ""
+    now = time_of(recording.claims) if zone_of(recording.claims) == item.since_zone else None
+    return f"Stale {since_text(item, now)}."
+
+
 def names_of(paths: Sequence[Path]) -> list[str]:
     """Names of files, without the folders that all of them share."""
     names = [path.name for path in paths]
@@ -50,3 +61,9 @@ def shortener(paths: Sequence[Path]) -> Callable[[str], str]:
         return str
     pattern = re.compile("|".join(re.escape(path) for path in sorted(names, key=len, reverse=True)))
     return lambda words: pattern.sub(lambda match: names[match[0]], words)
+
+
+def files_text(paths: Sequence[str], short: Callable[[str], str], most: int = 4) -> str:
+    """Names of files, the first ones of many: "a.emd, b.emd and 7 more"."""
+    names = [short(path) for path in paths]
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

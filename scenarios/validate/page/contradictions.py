@@ -1,6 +1,5 @@
 """Drawings of claims that cannot be: impossible values, pixels that are not square, values stated twice, times in disorder, values of another mode."""
 
-import datetime
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -15,11 +14,12 @@ from reconstruct.validation.judgement.faults import PAIRS
 from reconstruct.validation.judgement.verdict import Verdict
 from reconstruct.validation.recording import Validated
 from reconstruct.validation.result import claimed_text, quantity_text
-from reconstruct.validation.session.entries import time_of
+from reconstruct.validation.session.entries import time_of, zone_of
 from scenarios.style.figure import FAINT, INK, LINE, draw
 from scenarios.validate.job import ValidatedFile
 from scenarios.validate.page.strip import LIMIT, RIGHT, STALE, WIDTH, WRONG, lay_axis, time_unit
 from twin.channels import FIELDS, field
+from twin.units import moment
 
 OPEN = "#7d8a96"
 COLOURS = {"agrees": RIGHT, "disagrees": WRONG, "stale": STALE, "unverifiable": OPEN}
@@ -34,12 +34,14 @@ OFF_SCALE = 3.0
 
 
 class Written(NamedTuple):
-    """A number that a file claims of a field: ``time`` (int64 ns), ``value`` in the inside unit, ``status`` of its verdict, and the number of the ``file``."""
+    """A number that a file claims of a field: ``time`` (int64 ns), ``value`` in the inside unit, ``status`` of its verdict, and the number of the ``file``; the
+    time is of a clock in ``zone``."""
 
     time: int
     value: float
     status: str
     file: int
+    zone: str
 
 
 def outside(verdict: Verdict) -> str:
@@ -221,7 +223,8 @@ def values_over_files(name: str, done: Sequence[ValidatedFile], number: int) -> 
             claim = recording.claims.get(name)
             time = time_of(recording.claims)
             if claim is not None and time is not None and not isinstance(claim.value, str):
-                result.append(Written(time, float(claim.value), recording.verdict(name).status, other))
+                status = recording.verdict(name).status
+                result.append(Written(time, float(claim.value), status, other, zone_of(recording.claims)))
     return sorted(result)
 
 
@@ -254,8 +257,7 @@ def _over_files(figure: Figure, name: str, number: int, written: Sequence[Writte
     axes.yaxis.set_major_formatter(matplotlib.ticker.FuncFormatter(lambda value, _: quantity_text(name, value)))
     axes.margins(x=0.08, y=0.2)
     axes.grid(axis="y", color="#e8ecef", linewidth=0.7)
-    start = datetime.datetime.fromtimestamp(written[0].time * 1e-9, datetime.UTC)
-    axes.set_xlabel(f"{unit} after {start:%Y-%m-%d %H:%M:%S}", fontsize=8.5)
+    axes.set_xlabel(f"{unit} after {moment(written[0].time, written[0].zone)}", fontsize=8.5)
     axes.set_title(name.replace("_", " "), fontsize=9)
     axes.tick_params(labelsize=8)
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=8)

@@ -8,19 +8,29 @@ from pathlib import Path
 from typing import Any
 
 from reconstruct.validation.recording import Validated
-from reconstruct.validation.result import summary
-from reconstruct.validation.session.entries import Fault, Timeline
+from reconstruct.validation.result import quantity_text, summary
+from reconstruct.validation.sensors.drifts import Drift
+from reconstruct.validation.session.timeline import Fault, Timeline, alike
 from scenarios.style.page import render
 from scenarios.validate.job import ValidatedFile, ValidatedSession
 from scenarios.validate.options import ValidateOptions
-from scenarios.validate.output.findings import Finding, findings_of, joined, sentence, title, words_of
-from scenarios.validate.output.words import names_of, share_text, shortener
+from scenarios.validate.output.findings import (
+    Finding,
+    findings_of,
+    joined,
+    rival_fields,
+    sentence,
+    title,
+    words_of,
+    wrong_fields,
+)
+from scenarios.validate.output.words import files_text, names_of, share_text, shortener
 from scenarios.validate.page import tables
 from scenarios.validate.page.pictures import MOST_FINDINGS, Shown, evidence_pictures, field_pictures
 from scenarios.validate.page.recordings import draw_signal
 from scenarios.validate.page.timeline import MOST_LANES, timeline_picture
 from twin.records import Axis
-from twin.units import utc, value_text
+from twin.units import moment, value_text
 
 FEW = 4
 """Files up to which each has a section, and a picture of its recordings; of more, those with findings have one."""
@@ -62,6 +72,8 @@ def context(session: ValidatedSession, options: ValidateOptions, now: datetime.d
         "false_alarms": f"{100.0 * options.false_alarms:g} %",
         "banner": _banner(done, findings, count, unread),
         "count": count,
+        "wrong_fields": wrong_fields(done),
+        "rivals": rival_fields(done),
         "number_of_files": len(done),
         "unread": unread,
         "wrong": sum(item.validation is not None and not item.agrees for item in done),
@@ -80,25 +92,37 @@ def context(session: ValidatedSession, options: ValidateOptions, now: datetime.d
 
 def _timeline(times: Timeline | None, short: Callable[[str], str]) -> dict[str, Any] | None:
     """The session in time; None where there is nothing to show."""
-    if times is None or not (times.lanes or times.faults):
+    if times is None or not (times.lanes or times.faults or times.logs):
         return None
+    faults = alike(times.faults)
     return {
         "picture": timeline_picture(times),
         "lanes": len(times.lanes),
         "most": MOST_LANES,
-        "faults": [_fault(fault, short) for fault in times.faults[:MOST_FAULTS]],
-        "more": max(len(times.faults) - MOST_FAULTS, 0),
+        "faults": [_fault(group, short) for group in faults[:MOST_FAULTS]],
+        "more": max(len(faults) - MOST_FAULTS, 0),
         "untimed": len(times.untimed),
+        "followed": any(lane.tracks for lane in times.lanes),
+        "logs": [{"words": log.words, "outside": files_text(log.outside, short)} for log in times.logs],
+        "drifts": [_drift(drift, files, short) for drift, files in times.drifts[:MOST_FAULTS]],
+        "more_drifts": max(len(times.drifts) - MOST_FAULTS, 0),
     }
 
 
-def _fault(fault: Fault, short: Callable[[str], str]) -> dict[str, str]:
-    first, last = (utc(time).replace("T", " ") for time in (fault.first, fault.last))
-    files = [short(name) for name in fault.files]
+def _fault(group: Sequence[Fault], short: Callable[[str], str]) -> dict[str, str]:
+    fault = group[0]
     return {
-        "field": fault.field, "status": fault.status, "mark": tables.SIGNS[fault.status], "cause": fault.cause, "from": first, "to": last,
-        "since": "" if fault.since is None else utc(fault.since).replace("T", " "),
-        "files": ", ".join(files[:FEW]) + (f" and {len(files) - FEW} more" if len(files) > FEW else ""),
+        "field": joined([item.field for item in group]), "status": fault.status, "mark": tables.SIGNS[fault.status], "cause": fault.cause,
+        "from": moment(fault.first, fault.zone), "to": moment(fault.last, fault.zone),
+        "since": "" if fault.since is None else moment(fault.since, fault.since_zone), "files": files_text(fault.files, short),
+    }  # fmt: skip
+
+
+def _drift(drift: Drift, files: Sequence[str], short: Callable[[str], str]) -> dict[str, str]:
+    return {
+        "field": drift.field, "channel": drift.channel or "as the files claim", "change": quantity_text(drift.field, drift.change, drift.error, signed=True),
+        "from": moment(drift.first, drift.zone), "to": moment(drift.last, drift.zone),
+        "command": drift.command, "files": files_text(files, short),
     }  # fmt: skip
 
 
@@ -108,13 +132,14 @@ def _banner(
     """Class and words of the banner."""
     missing = f" {unread} of {len(done)} files could not be validated." if unread else ""
     if findings:
-        parts = []
-        if count["disagrees"]:
+        parts, wrong = [], wrong_fields(done)
+        if wrong["disagrees"]:
             parts.append(
-                f"{count['disagrees']} {'field disagrees' if count['disagrees'] == 1 else 'fields disagree'} with the evidence"
+                f"{wrong['disagrees']} {'field disagrees' if wrong['disagrees'] == 1 else 'fields disagree'} with the evidence"
             )
-        if count["stale"]:
-            parts.append(f"{count['stale']} {'is' if count['stale'] == 1 else 'are'} stale")
+        if wrong["stale"]:
+            named = "" if parts else " field" if wrong["stale"] == 1 else " fields"
+            parts.append(f"{wrong['stale']}{named} {'is' if wrong['stale'] == 1 else 'are'} stale")
         where = (
             ""
             if len(done) == 1

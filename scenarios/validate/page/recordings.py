@@ -15,7 +15,7 @@ from scenarios.style.figure import FAINT, INK, LINE, ORANGE, draw
 from scenarios.style.images import colour_scale, scale_bar
 from scenarios.validate.page.strip import LIMIT, STALE, WRONG, time_unit
 from twin.records import Signal
-from twin.units import scale, utc
+from twin.units import moment, scale
 
 SIDE = 2.9
 """Inches of the longer side of an image."""
@@ -185,7 +185,7 @@ def _track(track: TrackPicture) -> str:
         room = 0.08 * (high - low) or 0.01 * abs(high) or 1.0
         axes.set_ylim(low - room, high + room)
         axes.set_title(track.channel, fontsize=9)
-        axes.set_xlabel(f"{unit} after {utc(origin).replace('T', ' ')}", fontsize=8.5)
+        axes.set_xlabel(f"{unit} after {moment(origin, track.zone)}", fontsize=8.5)
         axes.set_ylabel(f"{name} ({word})" if word else name, fontsize=8.5)
         axes.ticklabel_format(useOffset=False, axis="y", style="plain")
         axes.yaxis.set_major_locator(matplotlib.ticker.MaxNLocator(5))

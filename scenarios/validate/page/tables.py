@@ -5,11 +5,10 @@ from typing import Any
 
 from reconstruct.validation.judgement.verdict import Verdict
 from reconstruct.validation.recording import Validated
-from reconstruct.validation.result import claimed_text, quantity_text, since_text, size_text
-from reconstruct.validation.session.entries import time_of
+from reconstruct.validation.result import claimed_text, quantity_text, size_text
 from scenarios.validate.job import ValidatedFile
 from scenarios.validate.output.reasons import reasons
-from scenarios.validate.output.words import detectable_text, share_text, sigma_text
+from scenarios.validate.output.words import detectable_text, share_text, sigma_text, stale_text
 from twin.channels import field
 
 ORDER = {"disagrees": 0, "stale": 1, "agrees": 2, "unverifiable": 3}
@@ -71,7 +70,8 @@ def row(item: Verdict, recording: Validated) -> dict[str, Any]:
         "key": item.claim.key, "evidence": "" if item.suggested is None else quantity_text(item.field, item.suggested, item.error),
         "off": size_text(item), "sigma": sigma_text(item), "detectable": detectable_text(item),
         "causes": [{"cause": cause, "share": share_text(share) if len(item.causes) > 1 or share < 0.99 else ""} for cause, share in item.causes],
-        "words": item.words or "; ".join(item.evidence), "cure": item.cure, "since": since_text(item, time_of(recording.claims)),
+        "words": item.words or "; ".join(item.evidence), "cure": item.cure,
+        "since": stale_text(item, recording),
     }  # fmt: skip
 
 

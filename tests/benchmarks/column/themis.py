@@ -16,7 +16,7 @@ from reconstruct.api.columns import load_column
 from reconstruct.calibration.ensemble import agreeing_draws
 from reconstruct.calibration.modes.claims import Record, judge
 from reconstruct.calibration.modes.classify import spread_weights
-from scenarios.validate.columns import references
+from reconstruct.validation.session.columns import references
 from tests.benchmarks._case import case
 from tests.benchmarks._form import Form
 from tests.recorded import data_folder

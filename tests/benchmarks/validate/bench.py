@@ -10,9 +10,9 @@ import numpy as np
 from tests.benchmarks._case import Case
 from tests.benchmarks._form import Form
 from tests.benchmarks._groups import Row, run_groups
-from tests.benchmarks.validate import folder
+from tests.benchmarks.validate import folder, landing
 from tests.benchmarks.validate.injected import CLASSES, SMALL, Class, Injected
-from tests.benchmarks.validate.recordings.kinds import KINDS, make
+from tests.benchmarks.validate.recordings.kinds import KINDS, MAKERS, make
 from tests.benchmarks.validate.score import score
 from tests.benchmarks.validate.trial import run
 
@@ -61,7 +61,8 @@ def cases(
 ) -> list[Case]:
     """All numbers; ``seeds``: of each class and kind."""
     count = seeds or FAULTY[short]
-    clean = -(-CLEAN[short] // len(kinds)) if seeds is None else seeds
+    drawn = [kind for kind in kinds if kind in MAKERS]
+    clean = -(-CLEAN[short] // max(len(drawn), 1)) if seeds is None else seeds
     weak = WEAK[short] if seeds is None else seeds
     groups: list[tuple[Any, ...]] = [
         (kind, seed, "faults") for kind in kinds for seed in range(first_seed, first_seed + count)
@@ -72,9 +73,11 @@ def cases(
         if any(kind in fault.kinds for fault in SMALL)
         for seed in range(first_seed, first_seed + weak)
     ]
-    groups += [(kind, seed, "clean") for kind in kinds for seed in range(first_seed + 1000, first_seed + 1000 + clean)]
-    rows = score(run_groups(run_recording, groups, progress, jobs, work), kinds)
+    groups += [(kind, seed, "clean") for kind in drawn for seed in range(first_seed + 1000, first_seed + 1000 + clean)]
+    rows = score(run_groups(run_recording, groups, progress, jobs, work), drawn)
     if tuple(kinds) != KINDS:
         return rows
     progress("a folder of files")
-    return [*rows, *folder.cases(short)]
+    rows += folder.cases(short)
+    progress("files that land")
+    return [*rows, *landing.cases(short)]

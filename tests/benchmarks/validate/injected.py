@@ -123,9 +123,11 @@ def _camera_length_in_image(values: Values, generator: np.random.Generator) -> I
     return Injected({**values, "camera_length": 3.78e9}, ("camera_length",))
 
 
+LOSSES = ("core loss", "low loss", "real core loss", "real low loss")
+
 CLASSES = (
-    Class("pixel size, 5 to 25 %", ("image",), _pixels(0.05, 0.25), ("pixel size",)),
-    Class("non-square pixels, 5 to 20 %", ("image", "spots"), _one_axis, ("non-square pixels",)),
+    Class("pixel size, 5 to 25 %", ("image", "real image"), _pixels(0.05, 0.25), ("pixel size",)),
+    Class("non-square pixels, 5 to 20 %", ("image", "spots", "real image"), _one_axis, ("non-square pixels",)),
     Class("reciprocal pixel, 5 to 25 %", ("spots",), _both(PATTERN, 0.05, 0.25), ("reciprocal pixel size",)),
     Class("full angle for semi-angle", ("disk",), _replaced("convergence_semiangle", lambda value, _: 2.0 * value), ("full angle for semi-angle",)),
     Class("degrees for radians", ("disk",), _replaced("convergence_semiangle", lambda value, _: math.degrees(value)), ("degrees for radians",)),
@@ -134,8 +136,8 @@ CLASSES = (
     Class("half a turn", ("scan",), _replaced("pattern_rotation", lambda value, _: value + math.pi), ("half turn",)),
     Class("scan rotation, 10 to 60 degrees", ("scan",), _moved("pattern_rotation", 0.17, 1.05), ("scan rotation",)),
     Class("rotation in degrees for radians", ("scan",), _replaced("pattern_rotation", lambda value, _: math.degrees(value)), ("degrees for radians",)),
-    Class("energy offset, 10 eV and more", ("core loss", "low loss"), _moved("energy_offset", 10.0, 40.0), ("energy offset",)),
-    Class("dispersion, 5 to 20 %", ("core loss",), _dispersion, ("dispersion", "energy offset", "binning")),
+    Class("energy offset, 10 eV and more", LOSSES, _moved("energy_offset", 10.0, 40.0), ("energy offset",)),
+    Class("dispersion, 5 to 20 %", ("core loss", "real core loss", "real low loss"), _dispersion, ("dispersion", "energy offset", "binning")),
     Class("stale timestamp", ("log",), _shifted_time, ("stale timestamp",)),
     Class("temperature in another unit", ("log",), _replaced("temperature", lambda value, _: value - 273.15), ("Celsius for kelvin",)),
     Class("tilts swapped", ("log",), _exchanged("stage.alpha", "stage.beta"), ("axis swap",)),
@@ -144,14 +146,14 @@ CLASSES = (
     Class("wrong kV", ("spots in angles", "log"), _replaced("high_tension", _other_tension), ("high tension",)),
     Class("semi-angle or pixel of a pattern, 5 to 25 %", ("disk",), _one("convergence_semiangle", 0.05, 0.25), ("semi-angle", "reciprocal pixel size")),
     Class("axis swap", ("stretched",), _swapped, ("axis swap",)),
-    Class("wrong unit or prefix", ("image", "spots"), _powers((*IMAGE, *PATTERN), (10.0, 0.1)), ("unit or prefix",)),
-    Class("pixel of another binning", ("image",), _powers(IMAGE, (2.0, 0.5, 4.0)), ("binning",)),
-    Class("dwell time of another binning", ("image",), _powers(("dwell",), (4.0, 0.125, 8.0)), ("dwell time", "binning")),
+    Class("wrong unit or prefix", ("image", "spots", "real image"), _powers((*IMAGE, *PATTERN), (10.0, 0.1)), ("unit or prefix",)),
+    Class("pixel of another binning", ("image", "real image"), _powers(IMAGE, (2.0, 0.5, 4.0)), ("binning",)),
+    Class("dwell time of another binning", ("image", "real scan"), _powers(("dwell",), (4.0, 0.125, 8.0)), ("dwell time", "binning")),
     Class("stale semi-angle after a mode change", ("session",), _replaced("convergence_semiangle", lambda value, _: value), ("stale value",), True, True),
     Class("zero of defocus moved", ("session", "repeated"), _moved("C10", 50.0, 10_000.0), ("defocus",), True),
     Class("stale camera length in an image", ("session",), _camera_length_in_image, ("stale value",), True, without="camera_length"),
     Class("wrong kV with the lenses of another", ("repeated",), _replaced("high_tension", _other_tension), ("high tension",), True),
-    Class("negative semi-angle", ("image", "disk"), _replaced("convergence_semiangle", lambda value, _: -value), ("",), True),
+    Class("negative semi-angle", ("image", "disk", "real scan"), _replaced("convergence_semiangle", lambda value, _: -value), ("",), True),
 )  # fmt: skip
 SMALL = (
     Class("pixel size, 1 %", ("image",), _pixels(0.01, 0.01 + 1e-12), ("pixel size",)),

@@ -63,7 +63,8 @@ def _by_class(rows: Sequence[Row]) -> list[Case]:
 
 
 def _together(rows: Sequence[Row]) -> list[Case]:
-    scores = np.array([score for row in rows for score in row["scores"]])
+    # what is true of a real recording is not known to the error of the evidence
+    scores = np.array([score for row in rows if not row["kind"].startswith("real") for score in row["scores"]])
     chosen = [row for row in rows if row["predicted"] > POWERFUL]
     if not chosen:
         return []

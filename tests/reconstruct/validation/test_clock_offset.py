@@ -6,15 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from instrument.readers import close_reader
+from instrument.readers import close_reader, read_log
 from reconstruct.validation.rules.file_times import SECOND, Span
 from reconstruct.validation.sensors.clock_offset import ClockOffset, FileClaims, estimate_clock_offset, stale_timestamp
 from reconstruct.validation.sensors.evidence import evidence_of_sensors
+from reconstruct.validation.sensors.logs import tracks_of
 from reconstruct.validation.sensors.records import LoggedSensor, SensorRecord
 from reconstruct.validation.sensors.session import SessionFile, evidence_of_session
 from reconstruct.validation.sensors.since import stale_since
 from reconstruct.validation.sensors.tracks import SensorTracks
-from scenarios.sensors.tracks import read_tracks
 from twin.records import Claim
 
 T0 = 1_750_000_000 * SECOND
@@ -143,7 +143,7 @@ def test_a_session_with_one_clock_and_one_stale_parameter() -> None:
     files[7] = SessionFile(files[7].name, dict(files[7].claims) | {"temperature": old}, files[7].span)
     by_file = evidence_of_session([session.tracks], files)
     for file, at in zip(files, moments, strict=True):
-        evidence, contradictions, gaps = by_file[file.name]
+        evidence, contradictions, gaps, _ = by_file[file.name]
         assert gaps == []
         (contradiction,) = contradictions
         assert contradiction.suggested is not None
@@ -166,19 +166,19 @@ def test_a_session_that_a_log_does_not_cover_or_covers_in_part() -> None:
         return SessionFile(name, claims, Span(time, time + SECOND, "UTC", ""))
 
     other_year = [file(str(at), 5, T0 - 90 * 86_400 * SECOND + at * SECOND) for at in (400, 900, 2000)]
-    for evidence, contradictions, gaps in evidence_of_session([session.tracks], other_year).values():
+    for evidence, contradictions, gaps, _ in evidence_of_session([session.tracks], other_year).values():
         assert (evidence, contradictions) == ([], [])
         assert "not covered" in gaps[0].why
     # half of the files are of before the log: no clock is off for that
     early = [file(f"before {at}", 5, T0 - at * SECOND) for at in (100, 300, 500, 700)]
     within = [file(f"in {at}", at, T0 + at * SECOND) for at in (300, 900, 1500)]
-    for name, (evidence, contradictions, _) in evidence_of_session([session.tracks], [*early, *within]).items():
+    for name, (evidence, contradictions, _, _) in evidence_of_session([session.tracks], [*early, *within]).items():
         assert contradictions == []
         assert len(evidence) == (2 if name.startswith("in") else 0)
 
 
 def test_an_image_series_stamped_on_a_holder_log(data: Path) -> None:
-    tracks = read_tracks(data / "holders/protochips_thermal.csv")
+    tracks = tracks_of(read_log(data / "holders/protochips_thermal.csv"))
     (track,) = tracks.tracks["temperature"]
     times, values = track.logged.times, track.logged.values
     clock = 21 * SECOND

@@ -132,3 +132,12 @@ def test_one_reading_has_the_error_that_is_assumed() -> None:
     assert mean.tolist() == [5.0, 5.0]
     assert std[0] == pytest.approx(0.1)
     assert std[1] >= np.sqrt(1e-4 * 1000.0)
+
+
+def test_noise_of_a_log_with_a_jump_and_a_ramp():
+    """A jump beside a ramp of a seventh of the log: readings scatter by 1, and the walk is not taken to follow them."""
+    seconds = np.arange(0.0, 3600.0, 2.0)
+    ramp = np.interp(seconds, [2000.0, 2500.0], [0.0, 1000.0])
+    values = np.where(seconds < 1200.0, 1e5, 0.0) + ramp + np.random.default_rng(3).standard_normal(len(seconds))
+    level = fit_local_level(seconds, values, 1e-4, 1.0)
+    assert 0.5 < level.noise < 2.0

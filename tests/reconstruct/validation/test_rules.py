@@ -37,6 +37,13 @@ def test_what_no_microscope_has(field, value, words):
     assert words in item.words
 
 
+def test_negative_kelvins_are_degrees_celsius():
+    (item,) = impossible(claims_of(temperature=-12.5))
+    assert (item.cause, item.suggested) == ("Celsius for kelvin", pytest.approx(260.65))
+    (colder,) = impossible(claims_of(temperature=-300.0))
+    assert (colder.cause, colder.suggested) == ("", None)
+
+
 def test_zero_of_a_scale_is_not_reported_and_signed_values_may_be_zero():
     assert not list(impossible(claims_of(emission=0.0, beam_current=0.0, C10=0.0, stage__alpha=0.0)))
 

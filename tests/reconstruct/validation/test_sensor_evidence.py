@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from instrument.readers import close_reader, read_vendor
+from instrument.readers import close_reader, read_log, read_vendor
 from reconstruct.api.models import load_model
 from reconstruct.validation.evidence import Evidence
 from reconstruct.validation.rules.file_times import SECOND, Span, span_of
 from reconstruct.validation.sensors.evidence import evidence_of_sensors, prepare_files
+from reconstruct.validation.sensors.logs import tracks_of
 from reconstruct.validation.sensors.records import LoggedSensor, SensorRecord
 from reconstruct.validation.sensors.tracks import SensorTracks
-from scenarios.sensors.tracks import read_tracks
 from twin.records import Claim
 from twin.sensors import read_table
 
@@ -41,7 +41,7 @@ field = "temperature"
 
 @pytest.fixture(scope="module")
 def krios(data: Path) -> SensorTracks:
-    return read_tracks(data / KRIOS)
+    return tracks_of(read_log(data / KRIOS))
 
 
 def teardown_module() -> None:
@@ -114,7 +114,7 @@ def test_a_file_without_a_time_or_with_local_time(krios: SensorTracks) -> None:
 
 @pytest.mark.parametrize("name", ["holders/protochips_thermal.csv", "spoiled/protochips-bom.csv"])
 def test_temperatures_of_a_holder(data: Path, name: str) -> None:
-    tracks = read_tracks(data / name)
+    tracks = tracks_of(read_log(data / name))
     (track,) = tracks.tracks["temperature"]
     readings, times = track.logged.values, track.logged.times
     index = int(np.argmax(np.abs(np.diff(readings)))) + 40  # on a ramp
@@ -128,13 +128,13 @@ def test_temperatures_of_a_holder(data: Path, name: str) -> None:
     assert "zones that they do not state" in evidence.words
     _, _, (gap,) = _said(tracks, _claims(at, "UTC", temperature=(300.0, "kelvin")))
     assert "--log-zone" in gap.verify
-    placed = read_tracks(data / name, zone="America/New_York")
+    placed = tracks_of(read_log(data / name, zone="America/New_York"))
     (evidence,), _, _ = _said(placed, _claims(at + 5 * 3600 * SECOND, temperature=(300.0, "kelvin")))
     assert abs(_away(evidence, float(readings[index]))) < 2.0
 
 
 def test_a_saturated_holder_is_no_evidence(data: Path) -> None:
-    tracks = read_tracks(data / "spoiled/protochips-saturated.csv", zone="UTC")
+    tracks = tracks_of(read_log(data / "spoiled/protochips-saturated.csv", zone="UTC"))
     (track,) = tracks.tracks["temperature"]
     end = tracks.record.end
     evidence, _, (gap,) = _said(tracks, _claims(end - 10 * SECOND, temperature=(323.15, "kelvin")))
@@ -146,7 +146,7 @@ def test_a_saturated_holder_is_no_evidence(data: Path) -> None:
 
 def test_a_step_that_a_table_does_not_know_of(data: Path) -> None:
     for name in ("heating-1.dens", "heating-2.dens"):  # from 13 to 50 degC within one reading
-        tracks = read_tracks(data / "holders" / name)
+        tracks = tracks_of(read_log(data / "holders" / name))
         assert tracks.echoes == {"temperature": "Tset"}
         claims = _claims(tracks.record.end - SECOND, "local", temperature=(323.15, "kelvin"), exposure=(0.1, "second"))
         (evidence,), _, _ = _said(tracks, claims)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from reconstruct.validation.recording import Further, validate_recording
-from reconstruct.validation.session.entries import Entry, contradictions_of_session, time_of
+from reconstruct.validation.session.entries import Entry, contradictions_of_session, moved_between_files, time_of
 from reconstruct.validation.session.timeline import timeline
 from tests.reconstruct.validation.made import claims_of
 from twin.records import Axis, Claim, Signal
@@ -98,3 +98,19 @@ def test_the_timeline_has_windows_of_faults():
     (lane,) = [lane for lane in result.lanes if lane.field == "C10"]
     assert lane.claimed == (0.0, 500.0, 500.0, 0.0, 0.0)
     assert result.untimed == ()
+    assert [(drift.field, drift.change, drift.command, names) for drift, names in result.drifts] == [
+        ("C10", 500.0, "lenses stayed", ("b",)),
+        ("C10", -500.0, "lenses stayed", ("d",)),
+    ]
+    assert "C10 moved by +50 nm from 1970-01-01 00:00:10 to 00:00:20 UTC (the lenses that move it stayed)" in [
+        drift.words for drift, _ in result.drifts
+    ]
+
+
+def test_what_its_lenses_move_is_no_drift():
+    refocused = [entry("a", 10), entry("b", 20, C10=500.0, lens__objective=0.88)]
+    assert moved_between_files(refocused) == []
+    lengths = [entry("a", 10, camera_length=1e9), entry("b", 20, camera_length=1.1e9)]
+    assert [drift.field for drift, _ in moved_between_files(lengths)] == ["camera_length"]
+    unknown = [entry("a", 10, lens__objective=None), entry("b", 20, C10=500.0, lens__objective=None)]
+    assert moved_between_files(unknown) == [], "nothing is known of its lens"

@@ -14,9 +14,8 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from reconstruct.validation.evidence import Contradiction, Evidence, Picture, Statement, gaussian
+from reconstruct.validation.evidence import Contradiction, Evidence, Picture, Since, Statement, gaussian
 from reconstruct.validation.sensors.evidence import TrackPicture
-from reconstruct.validation.sensors.since import Since
 from scenarios.validate.options import ValidateOptions
 from scenarios.validate.output.findings import findings_of, title
 from scenarios.validate.page import page_of
@@ -275,7 +274,7 @@ def test_recordings_are_drawn_by_what_they_are():
 def test_a_track_shows_readings_claim_and_since_when_it_is_stale():
     times = START + np.arange(100) * 10**10
     mean = 20.0 + np.linspace(0.0, 1.0, 100)
-    span, since = (int(times[60]), int(times[62])), Since(int(times[12]), 10**9)
+    span, since = (int(times[60]), int(times[62])), Since("temperature", int(times[12]), 10**9, 1.0)
     readings = (times[::3], mean[::3])
     track = TrackPicture(
         "temperature", "kelvin", "holder.temperature", times, mean, np.full(100, 0.05), readings, span, 20.1, since

@@ -1,12 +1,15 @@
 """Real files: what is truly wrong in each, argued, and nothing else."""
 
+import functools
 from pathlib import Path
 
 import pytest
 
 from reconstruct.validation.data.options import Known
+from reconstruct.validation.session import outside
 from scenarios.io.progress import SilentProgress
-from scenarios.validate import outside
+from scenarios.validate import job
+from scenarios.validate.columns import ensemble
 from scenarios.validate.job import ValidatedSession, validate_files
 from scenarios.validate.options import ValidateOptions
 
@@ -117,9 +120,7 @@ def test_a_log_of_another_year_covers_nothing(data: Path):
 
 @pytest.mark.slow  # draws of the column: half a minute, once for a cache folder
 def test_lenses_say_that_the_imaging_file_is_an_image(data: Path, monkeypatch: pytest.MonkeyPatch):
-    from scenarios.validate import columns
-
-    monkeypatch.setattr(columns, "DRAWS", 96)
+    monkeypatch.setattr(job, "ensemble", functools.partial(ensemble, draws=96))
     session = validated(data / "images/themis-ceta-imaging.emd")
     validation = session.files[0].validation
     assert validation is not None

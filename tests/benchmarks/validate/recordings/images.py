@@ -10,14 +10,14 @@ from tests.synthetic.lattices import columns_at, memory_path
 PIXELS = 128
 
 
-def image(seed: int, stretched: bool = False) -> Made:
+def image(seed: int, stretched: bool = False, pixels: int = PIXELS) -> Made:
     """An image of 9 to 16 periods of one of three crystals, with drift, wander and vibration; its cell is off the structure's by the error that is assumed.
 
-    ``stretched``: the scan's x and y differ by 8 to 20 %, as after a correction of drift."""
+    ``stretched``: the scan's x and y differ by 8 to 20 %, as after a correction of drift; ``pixels``: along each side."""
     generator = np.random.default_rng([seed, 51])
     crystal = crystals()[seed % 3]
     size = float(np.sqrt(abs(np.linalg.det(crystal.drawn.primitive().vectors))))
-    n, periods = PIXELS, generator.uniform(9.0, 16.0)
+    n, periods = pixels, generator.uniform(9.0, 16.0)
     nominal = periods * size / n
     ratio = np.exp(generator.uniform(0.08, 0.2) * generator.choice([-1.0, 1.0])) if stretched else 1.0
     angle = generator.uniform(-np.pi, np.pi)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from reconstruct.validation.data.films import FLOOR
 from reconstruct.validation.data.options import AMORPHOUS, Known
 from tests.benchmarks.validate.recordings.made import Made
 from tests.synthetic.energy_losses import Axes, core_loss, low_loss
@@ -10,13 +11,14 @@ from tests.synthetic.scans4d import scanned
 
 
 def rings(seed: int) -> Made:
-    """An image of an amorphous film by a lens with spherical aberration, which tells the sign of its defocus from the rings alone."""
+    """An image of an amorphous film by a lens with spherical aberration, which tells the sign of its defocus from the rings alone; the film lies off the plane
+    of the specimen by the error that is assumed."""
     drawn = film(seed, 256, c30=1.2e7, dose=400.0)
+    off_plane = FLOOR * float(np.random.default_rng([seed, 59]).standard_normal())
     values = {
-        "high_tension": ENERGY, "pixel.x": drawn.pixel, "pixel.y": drawn.pixel, "C10": float(drawn.truth[0]), "spherical_aberration": drawn.c30,
-        "exposure": 1.0, "camera_length": 0.0,
+        "high_tension": ENERGY, "pixel.x": drawn.pixel, "pixel.y": drawn.pixel, "C10": float(drawn.truth[0]) + off_plane, "spherical_aberration": drawn.c30,
+        "exposure": 1.0,
     }  # fmt: skip
-    values.pop("camera_length")
     return Made("image", drawn.image, values, Known(AMORPHOUS))
 
 
