@@ -29,13 +29,18 @@ CLIPPED = 4.0
 """Standard deviations up to which a sector counts, so that no bright spot makes a ring."""
 LEAST_SCORE, LEAST_SHARE, SEEN = 9.0, 0.5, 1.5
 """Standard deviations of the mean over the sectors from which there is a ring, and share of sectors that must show it by as many of their own."""
+GAP, DARK = (0.7, 0.88), 0.5
+"""Radii inside of a ring, as shares of its own, where the zero-order reflections have ended: the contrast there, at most, as a share of the ring's."""
 RIVAL = 0.6
 """Share of the best score from which another radius is a ring, too, or the pattern has no single one."""
 LARGEST_SHIFT, SHIFTS = 0.06, 9
 """Distance of the ring's centre from the direct beam that is looked through (the crystal is tilted), as a share of the radius, and its steps each way."""
-BINDING = 0.010, 0.007
-"""Share by which the ring is smaller than by the formula, and its rms: electrons bound to columns of atoms have a larger wave number along them (multislice
-of Al, Si, GaAs, SrTiO3 and Au along [001] or [110], 80 to 300 kV, 10 and 25 nm: 0.000 to 0.023, more for heavier columns)."""
+BINDING = 1.0e-3, 0.8e-3
+"""Angstrom by which the ring is smaller than by the formula, over protons an angstrom of the heaviest columns, and rms: electrons bound to columns have a
+larger wave number along them (multislice of Al, Si, GaAs, SrTiO3 and Au along [001] or [110], 80 to 300 kV: 0.5e-3 to 1.3e-3 on average; up to 1.6e-3 where the
+ring splits and its inner part is the brighter one)."""
+COLUMN = 0.5
+"""Angstrom across the beam within which atoms are one column."""
 ORDERS = 0.2
 """Strength of the first zone over that of the second from which the first ring seen is that of the first zone."""
 
@@ -64,6 +69,15 @@ BEYOND = "the pattern ends before any ring of the first-order Laue zone"
 """Why there is none in most patterns."""
 
 
+def column_strength(atoms: Any) -> float:
+    """Protons an angstrom in the heaviest column along c of a cell whose c is along the beam."""
+    cell = np.asarray(atoms.cell.array, float)
+    places = np.asarray(atoms.get_scaled_positions(), float)[:, :2]
+    apart = (places[:, None] - places[None] + 0.5) % 1.0 - 0.5
+    near = np.linalg.norm(apart @ cell[:2, :2], axis=-1) < COLUMN
+    return float((near @ np.asarray(atoms.numbers, float)).max() / cell[2, 2])
+
+
 class LaueRing(NamedTuple):
     """``radius`` G in 1/angstrom with its rms ``error`` by the scatter of the sectors; ``centre`` (x, y) in pixels; ``score``: standard deviations by which the
     ring stands out."""
@@ -75,9 +89,11 @@ class LaueRing(NamedTuple):
 
 
 class _Polar(NamedTuple):
-    """``excess`` [radii, sectors] over the level on either side in standard deviations, NaN off the pattern; ``radii`` in 1/angstrom."""
+    """``excess`` [radii, sectors] over the level on either side in standard deviations, NaN off the pattern; ``contrast`` [radii, sectors]: the same in the
+    logarithm, 0 off the pattern; ``radii`` in 1/angstrom."""
 
     excess: np.ndarray
+    contrast: np.ndarray
     radii: np.ndarray
 
 
@@ -94,31 +110,38 @@ def find_laue_ring(pattern: np.ndarray, beam: np.ndarray, sides: np.ndarray, spa
     rings = np.where((shares >= LEAST_SHARE) & (polar.radii >= LEAST_FREQUENCY), scores, 0.0)
     if rings.max() < LEAST_SCORE:
         return "no ring of the first-order Laue zone stands out"
-    # rings of higher zones lie farther out
-    strong = np.nonzero(rings > max(LEAST_SCORE, RIVAL * rings.max()))[0]
-    inner = strong[polar.radii[strong] < (1.0 + LARGEST_SHIFT) * polar.radii[strong[0]]]
-    best = int(inner[np.argmax(rings[inner])])
+    # zero-order reflections may make rings, too, but with others inside; rings of higher zones lie farther out
+    strong = [
+        index
+        for index in np.nonzero(rings > max(LEAST_SCORE, RIVAL * rings.max()))[0]
+        if _dark_inside(polar, int(index))
+    ]
+    if not strong:
+        return "no ring of the first-order Laue zone stands out from the zero-order reflections"
+    inner = [index for index in strong if polar.radii[index] < (1.0 + LARGEST_SHIFT) * polar.radii[strong[0]]]
+    best = max(inner, key=lambda index: rings[index])
     ring = _placed(polar, best, shifts[best], beam, sides, float(rings[best]))
     length = 2.0 * spacing / (ring.radius**2 + spacing**2)
     zones = np.arange(1.0, 1.0 / (length * spacing))
     squares = 2.0 * zones * spacing / length - (zones * spacing) ** 2
     off = np.abs(polar.radii[:, None] / np.sqrt(squares) - 1.0).min(axis=1)
-    if scores[off > LARGEST_SHIFT + BESIDE * WIDTH].max(initial=0.0) > RIVAL * rings[best]:
+    other = (off > LARGEST_SHIFT + BESIDE * WIDTH) & (polar.radii > GAP[0] * ring.radius)
+    if scores[other].max(initial=0.0) > RIVAL * rings[best]:
         return "what stands out is no single ring"
     return ring
 
 
-def wavelengths(ring: LaueRing, spacing: float, disk: float, shift: float) -> tuple[float, float]:
+def wavelengths(ring: LaueRing, spacing: float, column: float, disk: float, shift: float) -> tuple[float, float]:
     """Logarithm of the wavelength (angstrom) of a ring of layers ``spacing`` apart, and its rms error but for that of the scale.
 
-    ``disk``: radius of the disks of the beam in 1/angstrom, ``shift`` of the ring's centre from the direct beam: both make the ring larger. Whether a camera
-    shows sines or tangents of angles is not known: the mean is taken, with half the difference as error.
+    ``column``: protons an angstrom of the heaviest columns. ``disk``: radius of the disks of the beam in 1/angstrom, ``shift`` of the ring's centre from the
+    direct beam: both make the ring larger. Whether a camera shows sines or tangents of angles is not known: the mean is taken, with half the difference as error.
     """
-    radius = ring.radius / (1.0 - BINDING[0])
+    radius = ring.radius / (1.0 - BINDING[0] * column)
     squares = radius**2 - 0.5 * disk**2 - shift**2
     as_sine = 2.0 * spacing / (squares + spacing**2)
     as_tangent = _from_tangent(math.sqrt(squares), spacing)
-    relative = math.hypot(ring.error / ring.radius, BINDING[1], 0.25 * disk**2 / radius**2)
+    relative = math.hypot(ring.error / ring.radius, BINDING[1] * column, 0.25 * disk**2 / radius**2)
     error = math.hypot(2.0 * relative, 0.5 * math.log(as_tangent / as_sine))
     return 0.5 * (math.log(as_sine) + math.log(as_tangent)), error
 
@@ -146,10 +169,10 @@ def _polar(logs: np.ndarray, beam: np.ndarray, sides: np.ndarray, low: float, hi
     if not len(enough) or radii[enough[-1]] < 1.05 * low:
         return None
     last = int(enough[-1]) + 1
-    return _Polar(_excess(sectors[:last], inside[:last], radii[:last], step), radii[:last])
+    return _excess(sectors[:last], inside[:last], radii[:last], step)
 
 
-def _excess(sectors: np.ndarray, inside: np.ndarray, radii: np.ndarray, step: float) -> np.ndarray:
+def _excess(sectors: np.ndarray, inside: np.ndarray, radii: np.ndarray, step: float) -> _Polar:
     """What a ring has over the running median along the radius, which keeps slopes and edges, in standard deviations of the sectors at such radii."""
     width = max(1.0, WIDTH * float(np.median(radii)) / step)
     known = inside.astype(float)
@@ -163,7 +186,8 @@ def _excess(sectors: np.ndarray, inside: np.ndarray, radii: np.ndarray, step: fl
     noise = 1.4826 * np.nanmedian(np.abs(differences), axis=1) / math.sqrt(6.0 * 2.0 * math.sqrt(math.pi) * width)
     spread = np.maximum(noise, 1.4826 * np.median(np.abs(excess), axis=1))
     spread = percentile_filter(spread, 50, size=2 * window + 1, mode="nearest")
-    return np.where(inside, excess, np.nan) / np.maximum(spread, 1e-9)[:, None]
+    excess = np.where(inside, excess, np.nan)
+    return _Polar(excess / np.maximum(spread, 1e-9)[:, None], np.nan_to_num(excess), radii)
 
 
 def _scores(polar: _Polar) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -190,6 +214,16 @@ def _scores(polar: _Polar) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             best[better], shifts[better] = score[better], (x, y)
             shares[better] = (seen / np.maximum(number, 1))[better]
     return best, shares, shifts
+
+
+def _dark_inside(polar: _Polar, index: int) -> bool:
+    """Whether the reflections just inside of the ring at ``index`` are weaker than the ring: zero-order ones become weaker outwards."""
+    share = polar.radii / polar.radii[index]
+    inside, ring = (share > GAP[0]) & (share < GAP[1]), np.abs(share - 1.0) < LARGEST_SHIFT
+    if not inside.any():
+        return False
+    brightest = [np.nanmean(np.where(part[:, None], polar.contrast, -np.inf).max(axis=0)) for part in (inside, ring)]
+    return bool(brightest[0] < DARK * brightest[1])
 
 
 def _placed(

@@ -6,9 +6,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import softmax
 
-from reconstruct.measurement.diffraction.indexing import Reading
+from reconstruct.measurement.diffraction.indexing import MIN_WEIGHT, Reading
 from reconstruct.measurement.diffraction.intensities import direct_beam
-from reconstruct.measurement.diffraction.laue import BEYOND, LaueRing, find_laue_ring, layer_spacing, wavelengths
+from reconstruct.measurement.diffraction.laue import (
+    BEYOND,
+    LaueRing,
+    column_strength,
+    find_laue_ring,
+    layer_spacing,
+    wavelengths,
+)
 from reconstruct.measurement.diffraction.net import Net
 from reconstruct.measurement.diffraction.spots import Spots, compressed
 from reconstruct.measurement.measurement import Component, FitPlot
@@ -22,8 +29,6 @@ if TYPE_CHECKING:
 FIELDS = ("high_tension",)
 DISTORTION = 3e-3
 """Relative rms by which a projector distorts the ring's radius against the zero-order reflections."""
-LEAST_WEIGHT = 0.05
-"""Weight from which a reading of the zero-order reflections is one."""
 VERIFY = "Record a pattern of the known crystal at a camera length short enough for its first-order Laue zone."
 
 
@@ -41,7 +46,7 @@ def laue_zone(
     weights = softmax([reading.weight for reading in readings])
     parts, rings = [], []
     for weight, reading in zip(weights, readings, strict=True):
-        if weight < LEAST_WEIGHT:
+        if weight < MIN_WEIGHT:
             continue
         sides = np.exp(reading.mean)
         ring = find_laue_ring(pattern, beam, sides, spacing)
@@ -49,7 +54,7 @@ def laue_zone(
             return None if ring == BEYOND else Gap(FIELDS, ring, VERIFY)
         disk = spots.radius * math.sqrt(float(sides[0] * sides[1])) if spots.disks else 0.0
         shift = float(np.hypot(*((np.array(ring.centre) - beam) * sides)))
-        mean, error = wavelengths(ring, spacing, disk, shift)
+        mean, error = wavelengths(ring, spacing, column_strength(atoms), disk, shift)
         scale = math.sqrt(float(reading.covariance.mean()) + DISTORTION**2)
         # of a larger cell layers and reflections are closer together: the wavelength goes with the cell
         variance = error**2 + (2.0 * scale) ** 2 + known.cell_error**2
