@@ -111,11 +111,8 @@ def find_laue_ring(pattern: np.ndarray, beam: np.ndarray, sides: np.ndarray, spa
     if rings.max() < LEAST_SCORE:
         return "no ring of the first-order Laue zone stands out"
     # zero-order reflections may make rings, too, but with others inside; rings of higher zones lie farther out
-    strong = [
-        index
-        for index in np.nonzero(rings > max(LEAST_SCORE, RIVAL * rings.max()))[0]
-        if _dark_inside(polar, int(index))
-    ]
+    candidates = [int(index) for index in np.nonzero(rings > max(LEAST_SCORE, RIVAL * rings.max()))[0]]
+    strong = [index for index in candidates if _dark_inside(polar, index)]
     if not strong:
         return "no ring of the first-order Laue zone stands out from the zero-order reflections"
     inner = [index for index in strong if polar.radii[index] < (1.0 + LARGEST_SHIFT) * polar.radii[strong[0]]]
@@ -135,7 +132,8 @@ def wavelengths(ring: LaueRing, spacing: float, column: float, disk: float, shif
     """Logarithm of the wavelength (angstrom) of a ring of layers ``spacing`` apart, and its rms error but for that of the scale.
 
     ``column``: protons an angstrom of the heaviest columns. ``disk``: radius of the disks of the beam in 1/angstrom, ``shift`` of the ring's centre from the
-    direct beam: both make the ring larger. Whether a camera shows sines or tangents of angles is not known: the mean is taken, with half the difference as error.
+    direct beam: both make the ring larger. Whether a camera shows sines or tangents of angles is not known: the mean is taken, with half the difference
+    as error.
     """
     radius = ring.radius / (1.0 - BINDING[0] * column)
     squares = radius**2 - 0.5 * disk**2 - shift**2
