@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import softmax
 
-from reconstruct.measurement.diffraction.indexing import MIN_WEIGHT, Reading
+from reconstruct.measurement.diffraction.indexing import Reading
 from reconstruct.measurement.diffraction.intensities import direct_beam
 from reconstruct.measurement.diffraction.laue import (
     BEYOND,
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 FIELDS = ("high_tension",)
 DISTORTION = 3e-3
 """Relative rms by which a projector distorts the ring's radius against the zero-order reflections."""
+LEAST_WEIGHT = 0.02
+"""Weight of each reading of the zero-order reflections, at least: dynamical intensities have been seen to favour a wrong one by 14 nat."""
 VERIFY = "Record a pattern of the known crystal at a camera length short enough for its first-order Laue zone."
 
 
@@ -37,19 +39,19 @@ def laue_zone(
 ) -> Evidence | Gap | None:
     """The wavelength by the ring in ``pattern`` [ny, nx], whose zero-order ``spots`` on ``net`` have ``readings`` as reflections of ``atoms``.
 
-    A gap where there is no ring, None where the pattern is too small for one.
+    A gap where there is no ring, None where the pattern is too small for one or the zone is too weak along this axis.
     """
     spacing = layer_spacing(atoms)
     if spacing is None:
-        return Gap(FIELDS, f"the first-order Laue zone of {name_of(known)} along this zone axis is weak", VERIFY)
+        return None
     beam = direct_beam(net, spots)
     weights = softmax([reading.weight for reading in readings])
     parts, rings = [], []
     for weight, reading in zip(weights, readings, strict=True):
-        if weight < MIN_WEIGHT:
-            continue
         sides = np.exp(reading.mean)
         ring = find_laue_ring(pattern, beam, sides, spacing)
+        if isinstance(ring, str) and rings:  # its wavelength would be that of no microscope
+            continue
         if isinstance(ring, str):
             return None if ring == BEYOND else Gap(FIELDS, ring, VERIFY)
         disk = spots.radius * math.sqrt(float(sides[0] * sides[1])) if spots.disks else 0.0
@@ -58,7 +60,7 @@ def laue_zone(
         scale = math.sqrt(float(reading.covariance.mean()) + DISTORTION**2)
         # of a larger cell layers and reflections are closer together: the wavelength goes with the cell
         variance = error**2 + (2.0 * scale) ** 2 + known.cell_error**2
-        parts.append(Component(float(weight), np.array([mean]), np.array([[variance]])))
+        parts.append(Component(max(float(weight), LEAST_WEIGHT), np.array([mean]), np.array([[variance]])))
         rings.append((ring, sides))
     total = sum(part.weight for part in parts)
     parts = tuple(Component(part.weight / total, part.mean, part.covariance) for part in parts)
