@@ -88,3 +88,12 @@ def test_all_claims_are_needed():
     assert may_be_whole_beam(signal, numbers(signal.claims), Known())
     stack = signal_of_camera(np.broadcast_to(counts[None], (5, *counts.shape)))
     assert not may_be_whole_beam(stack, numbers(stack.claims), Known())
+
+
+def test_of_a_scan_the_mean_pattern_counts():
+    patterns = np.stack([camera(seed, lost=0.1) for seed in range(9)]).reshape(3, 3, 128, 128)
+    signal = signal_of_camera(patterns, exposure=0.0, dwell=EXPOSURE)
+    (item,), _ = evidence_by(electrons, signal)
+    assert item.statements[0].terms == {"beam_current": 1.0, "dwell": 1.0, "gain": 1.0}
+    off = float(item.components[0].mean[0]) - item.statements[0].of(numbers(signal.claims))
+    assert abs(off) < item.tolerance[0]
