@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import logsumexp, ndtri
+from scipy.special import ndtri
 
 from reconstruct.validation.evidence import Evidence
 from reconstruct.validation.judgement.faults import Change, changes
@@ -93,7 +93,7 @@ def explain(evidence: Sequence[Evidence], values: Values, false_alarms: float) -
         before = _score(evidence, values, chosen)
         if not scored or max(score for score, _ in scored) <= before:
             break
-        total = float(logsumexp([score for score, _ in scored]))
+        total = float(np.logaddexp.reduce([score for score, _ in scored]))
         ranked = sorted(((math.exp(score - total), change) for score, change in scored), key=lambda pair: -pair[0])
         rivals.append([pair for pair in ranked[1:] if pair[0] >= LISTED])
         chosen = (*chosen, ranked[0][1])
@@ -124,7 +124,7 @@ def _score(evidence: Sequence[Evidence], values: Values, explanation: Sequence[C
     problems = stacks(evidence, corrected(values, explanation), directions)
     if len(problems[0].residual) < len(stacks(evidence, values)[0].residual):
         return -math.inf  # it explains a statement by making it none
-    total = float(logsumexp([log_evidence(problem, sizes) for problem in problems]))
+    total = float(np.logaddexp.reduce([log_evidence(problem, sizes) for problem in problems]))
     return total + sum(math.log(change.rate) + change.support for change in explanation)
 
 

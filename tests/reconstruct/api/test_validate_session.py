@@ -1,10 +1,12 @@
 """Sessions from Python: files against each other and against a log."""
 
+import dataclasses
+from typing import Literal
+
 import numpy as np
 import pytest
 
 from reconstruct import validate_session
-from reconstruct.validation.sensors.records import LoggedSensor
 from tests.reconstruct.validation.made import claims_of
 from twin.errors import BadInput
 from twin.records import Claim, Signal
@@ -13,26 +15,37 @@ SECOND = 10**9
 START = 1_700_000_000 * SECOND
 
 
+@dataclasses.dataclass
+class Sensor:
+    """A channel as a reader gives it."""
+
+    name: str
+    unit: str | None
+    times: np.ndarray
+    values: np.ndarray
+    kind: str = ""
+    bias: float = 0.0
+
+
+@dataclasses.dataclass
 class Log:
-    """An hour of a heating holder: 300 K, from minute 20 to 30 up to 800 K."""
+    """An hour of a log as a reader gives it."""
 
-    path, kind, name, zone = "holder.csv", "columns", "holder", "UTC"
-    start, end = START, START + 3600 * SECOND
-
-    @property
-    def channels(self):
-        seconds = np.arange(0, 3601, 2)
-        values = np.interp(seconds, [0, 1200, 1800, 3600], [300.0, 300.0, 800.0, 800.0])
-        values = values + 0.2 * np.random.default_rng(0).standard_normal(len(seconds))
-        return (Sensor("holder.temperature", "kelvin", START + seconds * SECOND, values),)
+    channels: tuple[Sensor, ...]
+    path: str = "holder.csv"
+    kind: str = "columns"
+    name: str = "holder"
+    start: int = START
+    end: int = START + 3600 * SECOND
+    zone: Literal["UTC", "local"] = "UTC"
 
 
-class Sensor(LoggedSensor):
-    """A channel as a reader names it."""
-
-    @property
-    def name(self):
-        return self.channel
+def heating() -> Log:
+    """300 K, from minute 20 to 30 up to 800 K."""
+    seconds = np.arange(0, 3601, 2)
+    values = np.interp(seconds, [0, 1200, 1800, 3600], [300.0, 300.0, 800.0, 800.0])
+    values = values + 0.2 * np.random.default_rng(0).standard_normal(len(seconds))
+    return Log((Sensor("holder.temperature", "kelvin", START + seconds * SECOND, values),))
 
 
 def recorded(minute: float, temperature: float) -> Signal:
@@ -44,7 +57,7 @@ def recorded(minute: float, temperature: float) -> Signal:
 @pytest.fixture(scope="module")
 def heated():
     files = {"before": recorded(10, 300.1), "stale": recorded(40, 300.1), "after": recorded(50, 799.9)}
-    return validate_session(files, logs=[Log()])
+    return validate_session(files, logs=[heating()])
 
 
 def test_files_are_held_against_the_log(heated):
@@ -78,8 +91,5 @@ def test_bad_input_names_what_is_wrong(files, named):
 
 
 def test_a_log_without_values_is_refused():
-    class Empty(Log):
-        channels = ()
-
     with pytest.raises(BadInput, match="holds no values"):
-        validate_session({"a": recorded(1, 300.0)}, logs=[Empty()])
+        validate_session({"a": recorded(1, 300.0)}, logs=[Log(())])

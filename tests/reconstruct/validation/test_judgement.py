@@ -166,7 +166,8 @@ def test_the_rate_of_false_alarms_is_that_of_the_file():
 @pytest.mark.parametrize("size", [0.005, 0.01, 0.02])
 def test_predicted_power_is_the_share_that_is_found(size):
     generator, files = np.random.default_rng(1), 600
-    claimed, truth = dict.fromkeys(("pixel.x", "pixel.y"), 1.0 + size), dict.fromkeys(("pixel.x", "pixel.y"), 1.0)
+    claimed: dict[str, float] = {"pixel.x": 1.0 + size, "pixel.y": 1.0 + size}
+    truth: dict[str, float] = {"pixel.x": 1.0, "pixel.y": 1.0}
 
     def made(noise: np.ndarray) -> list[Evidence]:
         return [

@@ -1,5 +1,7 @@
 """Ranges, modes and arithmetic: what they rule out, and what they leave alone though it is unusual."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -12,7 +14,7 @@ from tests.reconstruct.validation.made import claims_of
 from twin.records import Axis, Claim, Signal
 
 
-def signal_of(claims, shape=(128, 128), kind="image", repeated=None):
+def signal_of(claims, shape=(128, 128), kind: Any = "image", repeated=None):
     axes = tuple(Axis(name, size, 1.0, 0.0, None) for name, size in zip("tyx"[-len(shape) :], shape, strict=True))
     return Signal(np.zeros(shape), axes, kind, "", "", "test", claims, repeated or {})
 
