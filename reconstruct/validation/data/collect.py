@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from reconstruct.validation.data import counting, films, images, scans, spectra
+from reconstruct.validation.data import beam_current, counting, films, images, ronchigram, scans, spectra
 from reconstruct.validation.data.diffraction import averaged, patterns, spots
 from reconstruct.validation.data.options import AMORPHOUS, Known, Tell
 from reconstruct.validation.evidence import Evidence, Gap
@@ -44,6 +44,10 @@ def _sources(signal: Signal, values: Mapping[str, float], known: Known) -> list[
         sources.append(scans.rotation)
     if signal.data.ndim < 4 and {"gain", "dose"} & set(values):
         sources.append(counting.counting)
+    if beam_current.may_be_whole_beam(signal, values, known):
+        sources.append(beam_current.electrons)
     if films.may_be_film(signal, values, known):
         sources.append(films.thon)
+    if ronchigram.may_be_shadow(signal, values, known):
+        sources.append(ronchigram.shadow_image)
     return sources

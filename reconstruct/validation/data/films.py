@@ -36,7 +36,7 @@ VERIFY = "Record an amorphous film at this defocus, with its rings resolved (--s
 
 def thon(signal: Signal, values: Mapping[str, float], known: Known, tell: Tell) -> tuple[list[Evidence], list[Gap]]:
     """C10 and astigmatism by the Thon rings of an image; a gap where the lens is not known or no rings are seen."""
-    spherical = known.spherical if known.spherical is not None else _claimed_spherical(signal, values)
+    spherical = known.spherical if known.spherical is not None else claimed_spherical(signal, values)
     if spherical is None:
         return [], [
             Gap(FIELDS, "the spherical aberration of the lens is not known", "Give --cs-mm (0 for a corrected lens).")
@@ -137,7 +137,7 @@ def _astigmatism(part: Component, which: list[int]) -> tuple[float, float]:
     return size, math.sqrt(float(along @ part.covariance[np.ix_(which[1:], which[1:])] @ along))
 
 
-def _claimed_spherical(signal: Signal, values: Mapping[str, float]) -> float | None:
+def claimed_spherical(signal: Signal, values: Mapping[str, float]) -> float | None:
     """As claimed; 0 of a vendor's file says that it was not set. emtwin's own recordings leave a corrected one out."""
     claimed = values.get("spherical_aberration", 0.0)
     return claimed if claimed != 0.0 else 0.0 if "emtwin.scenario.name" in signal.raw else None

@@ -1,6 +1,7 @@
 """The specimen that the user names: its name in messages, its projection along the zone axis, and whether it is one at all."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,16 +14,24 @@ from reconstruct.validation.data.options import AMORPHOUS, Known
 from twin.errors import BadInput
 from twin.records import Signal
 
+if TYPE_CHECKING:
+    from ase import Atoms
+
 
 def name_of(known: Known) -> str:
     """The specimen for messages: of a path the name of the file, of a sample its source."""
     return Path(str(getattr(known.specimen, "source", known.specimen))).name
 
 
+def oriented(signal: Signal, known: Known) -> "Atoms":
+    """The smallest orthogonal cell of the specimen with its zone axis along z; BadInput for what is no crystal."""
+    inputs = Inputs(Lattice(structure=known.specimen, zone=known.zone, x=known.x), Wording(Lattice))
+    return orient_crystal(recording_of(signal.path or "data", signal, inputs))
+
+
 def zone_of(signal: Signal, known: Known) -> Projection:
     """The specimen seen along its zone axis, by its shortest periods; BadInput for what is no crystal."""
-    inputs = Inputs(Lattice(structure=known.specimen, zone=known.zone, x=known.x), Wording(Lattice))
-    return project(orient_crystal(recording_of(signal.path or "data", signal, inputs))).primitive()
+    return project(oriented(signal, known)).primitive()
 
 
 def check_specimen(known: Known, label: str) -> None:

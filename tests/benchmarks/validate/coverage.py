@@ -13,8 +13,9 @@ import numpy as np
 
 from reconstruct.measurement.counting.gain import gain_of
 from reconstruct.validation.data.diffraction.spots import spots
-from reconstruct.validation.data.films import thon
+from reconstruct.validation.data.films import FLOOR, thon
 from reconstruct.validation.data.options import AMORPHOUS, Known
+from reconstruct.validation.data.ronchigram import shadow_image
 from reconstruct.validation.data.scans import rotation
 from reconstruct.validation.data.spectra import spectrum
 from reconstruct.validation.judgement.verdict import numbers
@@ -22,6 +23,8 @@ from tests.reconstruct.validation.data.deviations import evidence_by, nearest
 from tests.reconstruct.validation.data.test_counting_evidence import counted
 from tests.reconstruct.validation.data.test_films_evidence import signal_of_film
 from tests.reconstruct.validation.data.test_scans_evidence import signal_of_scan
+from tests.synthetic.convergent.laue_zones import Zone, zone_pattern
+from tests.synthetic.convergent.ronchigrams import Shadow, shadow_of, signal_of_shadow
 from tests.synthetic.diffraction_patterns import Drawn, pattern_of, signal_of_pattern
 from tests.synthetic.energy_losses import Axes, core_loss, low_loss, signal_of_spectrum
 from tests.synthetic.films import film
@@ -101,6 +104,41 @@ def _film(seed: int) -> Iterator[float]:
             yield from nearest(item, truth)
 
 
+def _shadow(seed: int) -> Iterator[float]:
+    """Films beside the specimen's plane, projectors that distort, lenses with and without a corrector, images of few and of many electrons."""
+    rng = np.random.default_rng(seed)
+    corrected = rng.uniform() < 0.6
+    semiangle = rng.uniform(0.012, 0.025) if corrected else rng.uniform(0.008, 0.012)
+    c10 = math.exp(rng.uniform(math.log(6e3), math.log(2e4))) * (1.0 if corrected else 2.0) * rng.choice([-1.0, 1.0])
+    c12 = 0.05 * abs(c10) * rng.standard_normal(2)
+    drawn = Shadow(
+        c10, semiangle, semiangle / 96.0, 10.0 ** rng.uniform(1.3, 2.5), (c12[0], c12[1]), 0.0 if corrected else 1.2e7,
+        rng.uniform(0.1, 0.3), rng.uniform(0.3, 1.0), rng.uniform(20.0, 100.0),
+    )  # fmt: skip
+    claimed = drawn.pixel * math.exp(0.002 * rng.standard_normal())
+    signal = signal_of_shadow(shadow_of(drawn, seed), drawn, pixel=claimed)
+    items, _ = evidence_by(shadow_image, signal, Known(AMORPHOUS, spherical=drawn.c30))
+    truth = {**numbers(signal.claims), "C10": c10 + FLOOR * rng.standard_normal()}
+    for item in items:
+        yield from nearest(item, truth)
+
+
+def _laue_zone(seed: int) -> Iterator[float]:
+    """Crystals of 8 to 25 nm, tilted by up to 3 mrad, through a projector that shows sines or tangents and distorts the ring."""
+    rng = np.random.default_rng(seed)
+    tension = float(rng.choice([100e3, 120e3, 150e3, 200e3, 250e3, 300e3]))
+    drawn = Zone(
+        tension=tension, cells=int(rng.integers(20, 65)), disk=rng.uniform(0.02, 0.08), tilt=(rng.uniform(-0.08, 0.08), rng.uniform(-0.08, 0.08)),
+        electrons=10.0 ** rng.uniform(8.3, 9.3), background=rng.uniform(0.1, 0.4), rotation=rng.uniform(0.0, 1.5), flat=bool(rng.uniform() < 0.5),
+        stretched=1.0 + 0.003 * rng.standard_normal(),
+    )  # fmt: skip
+    counts = zone_pattern(drawn, seed)
+    items, _ = evidence_by(spots, signal_of_pattern(counts, (0.021, 0.021), tension=tension), Known("SrTiO3"))
+    for item in items:
+        if item.name == "high-order Laue zone":
+            yield from nearest(item, {"high_tension": tension})
+
+
 def _gain(seed: int) -> Iterator[float]:
     measured = gain_of(counted(seed))
     if not isinstance(measured, str):
@@ -118,6 +156,8 @@ SOURCES: dict[str, Callable[[int], Iterator[float]]] = {
     "plasmon of Al (0.15 eV)": _zero_loss,
     "rotation": _rotation,
     "Thon rings (C30 to 5 %)": _film,
+    "shadow images": _shadow,
+    "first-order Laue zone": _laue_zone,
     "gain": _gain,
 }
 

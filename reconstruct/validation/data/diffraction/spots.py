@@ -10,10 +10,12 @@ from reconstruct.measurement.diffraction.indexing import components, index_net
 from reconstruct.measurement.diffraction.net import Net, find_net
 from reconstruct.measurement.diffraction.spots import Spots, compressed, find_spots
 from reconstruct.measurement.measurement import FitPlot
+from reconstruct.measurement.projection import project
+from reconstruct.validation.data.diffraction.laue import laue_zone
 from reconstruct.validation.data.diffraction.patterns import ANGLE, FREQUENCY
 from reconstruct.validation.data.diffraction.rings import ring_evidence
 from reconstruct.validation.data.options import Known, Tell
-from reconstruct.validation.data.specimen import name_of, zone_of
+from reconstruct.validation.data.specimen import name_of, oriented
 from reconstruct.validation.evidence import Evidence, Gap, Picture, Statement
 from twin.errors import BadInput
 from twin.records import Signal
@@ -24,6 +26,8 @@ LARGEST = 512
 """Rows and columns above which a pattern is binned."""
 DISTORTION = 2e-3
 """Relative rms by which a projector distorts a pattern, along x and y."""
+INNER = 0.5
+"""Share of the farthest spot's distance within which a lattice is looked for where all spots show none."""
 SAID = 0.05
 """Weight from which a reading is mentioned."""
 VERIFY = "Record a diffraction pattern of a known crystal along a zone axis at this camera length."
@@ -46,12 +50,18 @@ def spots(signal: Signal, values: Mapping[str, float], known: Known, tell: Tell)
     measured = find_spots(pattern)
     net = find_net(measured)
     if isinstance(net, str):
+        # reflections of high-order zones far out are bright, and displaced by the projector
+        inner = _inner(measured)
+        nearer = find_net(inner)
+        measured, net = (inner, nearer) if not isinstance(nearer, str) else (measured, net)
+    if isinstance(net, str):
         rings = _rings(pattern, factor, fields, known)
         if isinstance(rings, Evidence):
             return [rings], []
         return [], [Gap(fields, f"the pattern shows no lattice: {net}; and no rings: {rings}", VERIFY)]
     try:
-        crystal = zone_of(signal, known)
+        atoms = oriented(signal, known)
+        crystal = project(atoms).primitive()
     except (BadInput, ValueError) as error:
         return [], [Gap(fields, f"the specimen cannot be used: {error}", "Give another --specimen or --zone.")]
     readings = index_net(net, measured, pattern, crystal, values[fields[0]] / values[fields[1]])
@@ -72,11 +82,20 @@ def spots(signal: Signal, values: Mapping[str, float], known: Known, tell: Tell)
     )
     picture = Picture("fit", _picture(pattern, net, measured), f"The lattice of {name_of(known)} in the pattern")
     independent = ("magnification", "camera length") if more else ("magnification", "camera length", "high tension")
-    return [
-        Evidence(
-            f"diffraction spots of {name_of(known)}", "data", statements, parts, words, independent, pictures=(picture,)
-        )
-    ], []
+    item = Evidence(
+        f"diffraction spots of {name_of(known)}", "data", statements, parts, words, independent, pictures=(picture,)
+    )
+    zone = laue_zone(pattern, net, measured, readings, atoms, known) if "high_tension" in values else None
+    return [item, *([zone] if isinstance(zone, Evidence) else [])], [zone] if isinstance(zone, Gap) else []
+
+
+def _inner(spots: Spots) -> Spots:
+    """The spots nearer to the strongest one than half the way to the farthest."""
+    if not len(spots.positions):
+        return spots
+    distances = np.hypot(*(spots.positions - spots.positions[0]).T)
+    near = distances < INNER * distances.max()
+    return spots._replace(positions=spots.positions[near], strengths=spots.strengths[near])
 
 
 def _rings(pattern: np.ndarray, factor: int, fields: tuple[str, ...], known: Known) -> Evidence | str:

@@ -1,0 +1,1 @@
+"""Shadow images of an amorphous film in a convergent beam: defocus."""
