@@ -114,9 +114,9 @@ def transform(axis: Axis, dispersion: Number, values: Float[Array, "*batch size"
     return step_of(axis, dispersion) * jnp.fft.rfft(values * damping)
 
 
-def channel_width(axis: Axis, dispersion: Number) -> Complex[Array, " half"]:
-    """Transform of what one channel takes in: 1 over its width, of area 1."""
-    half = 0.5 * dispersion * frequencies(axis, dispersion)
+def width(axis: Axis, dispersion: Number, energy: Number) -> Complex[Array, " half"]:
+    """Transform of a box of area 1 that is ``energy`` eV wide: what a channel, or a point of the grid, takes in."""
+    half = 0.5 * energy * frequencies(axis, dispersion)
     return jnp.sinh(half) / half
 
 

@@ -97,14 +97,21 @@ def value(part: Continuum, energies: Float[Array, " n"], shift: Number = 0.0) ->
     return jnp.exp(((cubic * rest + square) * rest + slope) * rest + level)
 
 
-def step(energies: Float[Array, " n"], onset: Number, width: Number) -> Float[Array, " n"]:
-    """An onset: the integral of a Lorentzian of full ``width`` at half maximum."""
-    return 0.5 + jnp.arctan((energies - onset) / (0.5 * width)) / np.pi
+def step(energies: Float[Array, " n"], onset: Number, width: Number, pitch: Number) -> Float[Array, " n"]:
+    """An onset, the integral of a Lorentzian of full ``width`` at half maximum, averaged over ``pitch`` eV around each energy."""
+    half, at = 0.5 * width, energies - onset
+
+    def area(to: Float[Array, " n"]) -> Float[Array, " n"]:
+        return 0.5 * to + (to * jnp.arctan(to / half) - 0.5 * half * jnp.log1p((to / half) ** 2)) / np.pi
+
+    return (area(at + 0.5 * pitch) - area(at - 0.5 * pitch)) / pitch
 
 
-def lorentzian(energies: Float[Array, " n"], centre: Number, width: Number) -> Float[Array, " n"]:
-    """A line of area 1 per eV, ``width`` at half maximum."""
-    return 0.5 * width / np.pi / ((energies - centre) ** 2 + (0.5 * width) ** 2)
+def lorentzian(energies: Float[Array, " n"], centre: Number, width: Number, pitch: Number) -> Float[Array, " n"]:
+    """A line of area 1, per eV, of full ``width`` at half maximum, averaged over ``pitch`` eV around each energy."""
+    half, at = 0.5 * width, energies - centre
+    # the difference of two arctangents, without their cancellation far away
+    return jnp.arctan2(half * pitch, at**2 - 0.25 * pitch**2 + half**2) / (np.pi * pitch)
 
 
 def edge(
@@ -155,16 +162,19 @@ def fine_count(at: Edge) -> int:
     return len(at.knots)
 
 
-def profile(at: Edge, energies: Float[Array, " n"], values: dict[str, Any]) -> Float[Array, " n"]:
-    """d sigma / dE of an edge at ``energies``, angstrom^2 per eV, for parameters ``values`` under their names without the edge's label."""
+def profile(at: Edge, energies: Float[Array, " n"], pitch: Number, values: dict[str, Any]) -> Float[Array, " n"]:
+    """d sigma / dE of an edge, angstrom^2 per eV, for parameters ``values`` under their names without the edge's label.
+
+    It is averaged over ``pitch`` eV around each of ``energies``: onsets and lines narrower than that keep their places and areas.
+    """
     shift = values["shift"]
     total = jnp.zeros_like(energies)
     for part in at.subshells:
-        total = total + value(part, energies, shift) * step(energies, part.onset + shift, values["onset_width"])
+        total = total + value(part, energies, shift) * step(energies, part.onset + shift, values["onset_width"], pitch)
     if at.knots:
         total = total * (1.0 + fine_basis(at, energies, shift) @ values["fine"])
     for centre, width, area in _lines(at, values):
-        total = total + at.reference * area * lorentzian(energies, centre + shift, width)
+        total = total + at.reference * area * lorentzian(energies, centre + shift, width, pitch)
     return total
 
 

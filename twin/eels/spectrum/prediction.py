@@ -120,7 +120,8 @@ def components(model: SpectrumModel, values: Values) -> dict[str, Array]:
 def transforms(model: SpectrumModel, full: Values) -> Transforms:
     """What all spectra with the shapes of ``full`` (all parameters) share."""
     axis, dispersion = model.axis, full["dispersion"]
-    width = axes.channel_width(axis, dispersion)
+    step = axes.step_of(axis, dispersion)
+    width = axes.width(axis, dispersion, dispersion)
     if model.measured is None:
         shape = [full[f"zero_loss.{name}"] for name in ("gaussian", "loss_tail", "gain_tail")]
         zero = zero_loss.field_emission(axes.frequencies(axis, dispersion), *shape) * width
@@ -128,19 +129,17 @@ def transforms(model: SpectrumModel, full: Values) -> Transforms:
         zero = zero_loss.measured(axis, model.measured.values, model.measured.zero_channel, dispersion)
         zero = zero if model.measured.recorded else zero * width
     single, faces, faces_total = None, None, jnp.zeros(())
-    step = axes.step_of(axis, dispersion)
     if model.low:
         distribution, at_faces = _single(model, full)
         single = axes.transform(axis, dispersion, distribution)
         if at_faces is not None:
             faces, faces_total = axes.transform(axis, dispersion, at_faces), step * at_faces.sum()
     at = axes.grid(axis, dispersion)
-    sigmas = (
-        jnp.stack([profile(edge, at, _own(full, edge)) for edge in model.edges])
-        if model.edges
-        else jnp.zeros((0, axis.size))
-    )
-    return Transforms(zero, single, faces, faces_total, axes.transform(axis, dispersion, sigmas), step * sigmas.sum(-1))
+    sigmas = [profile(edge, at, step, _own(full, edge)) for edge in model.edges]
+    sigmas = jnp.stack(sigmas) if sigmas else jnp.zeros((0, axis.size))
+    # profiles are averages over a point of the grid, which is undone
+    edges = axes.transform(axis, dispersion, sigmas) / axes.width(axis, dispersion, step)
+    return Transforms(zero, single, faces, faces_total, edges, step * sigmas.sum(-1))
 
 
 def _own(full: Values, at: Edge) -> dict[str, Array]:
