@@ -87,9 +87,13 @@ def energies_for(onset: float, last: float) -> Float[np.ndarray, " n"]:
     return onset + WIDEN * np.expm1(np.linspace(0.0, np.log1p(top / WIDEN), NODES))
 
 
-def value(part: Continuum, energies: Float[Array, " n"], shift: Number = 0.0) -> Float[Array, " n"]:
-    """d sigma / dE at ``energies``, angstrom^2 per eV: at the onset's value below it (see `step`)."""
-    above = jnp.maximum(energies - part.onset - shift, 0.0)
+def value(
+    part: Continuum, energies: Float[Array, " n"], shift: Number = 0.0, softness: Number = 0.0
+) -> Float[Array, " n"]:
+    """d sigma / dE at ``energies``, angstrom^2 per eV. Below the onset, where `step` takes it away, it goes on as it is there, from one to the other by a hyperbola
+    that is ``softness`` eV wide."""
+    past = energies - part.onset - shift
+    above = 0.5 * (past + jnp.sqrt(past**2 + softness**2))
     place = jnp.log1p(above / WIDEN) / part.pitch
     index = jnp.clip(jnp.floor(place).astype(int), 0, part.coefficients.shape[1] - 1)
     rest = (place - index) * part.pitch
@@ -170,7 +174,9 @@ def profile(at: Edge, energies: Float[Array, " n"], pitch: Number, values: dict[
     shift = values["shift"]
     total = jnp.zeros_like(energies)
     for part in at.subshells:
-        total = total + value(part, energies, shift) * step(energies, part.onset + shift, values["onset_width"], pitch)
+        total = total + value(part, energies, shift, values["onset_width"]) * step(
+            energies, part.onset + shift, values["onset_width"], pitch
+        )
     if at.knots:
         total = total * (1.0 + fine_basis(at, energies, shift) @ values["fine"])
     for centre, width, area in _lines(at, values):
