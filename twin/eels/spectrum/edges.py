@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
-from scipy.interpolate import BSpline, CubicSpline
+from scipy.interpolate import BSpline, CubicSpline, PPoly
 
 from twin.checks import Number, require
 
@@ -150,15 +150,17 @@ def edge(
 
 
 def fine_basis(at: Edge, energies: Float[Array, " n"], shift: Number) -> Float[Array, "n knots"]:
-    """Cubic B-splines of fine structure at ``energies``: the first is 1 at the onset, all vanish smoothly at the last knot."""
+    """Cubic B-splines of fine structure at ``energies``: the first is 1 at the onset and below, all vanish smoothly at the last knot."""
     breaks = np.array([0.0, *at.knots])
     padded = np.concatenate([[0.0] * 3, breaks, [breaks[-1]] * 3])
-    count = len(padded) - 4 - 3  # the last three do not vanish smoothly there
-    spline = BSpline(padded, np.eye(len(padded) - 4)[:, :count], 3)
-    table = np.linspace(0.0, breaks[-1], 256 * len(breaks))
-    above = energies - at.onset - shift
-    columns = [jnp.interp(above, table, column, left=column[0], right=0.0) for column in np.asarray(spline(table)).T]
-    return jnp.stack(columns, axis=-1)
+    # without the last three, which do not vanish smoothly there
+    columns = np.eye(len(padded) - 4)[:-3]
+    pieces = np.stack([PPoly.from_spline(BSpline(padded, column, 3)).c[:, 3:-3] for column in columns], axis=-1)
+    above = jnp.clip(energies - at.onset - shift, 0.0, breaks[-1])
+    index = jnp.clip(jnp.searchsorted(jnp.asarray(breaks), above, side="right") - 1, 0, len(at.knots) - 1)
+    rest = (above - jnp.asarray(breaks)[index])[:, None]
+    cubic, square, slope, level = (jnp.asarray(pieces[power])[index] for power in range(4))
+    return ((cubic * rest + square) * rest + slope) * rest + level
 
 
 def fine_count(at: Edge) -> int:
