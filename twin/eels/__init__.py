@@ -1,0 +1,1 @@
+"""Electron energy-loss spectra: what the spectrometer records, on an absolute scale."""
