@@ -26,7 +26,7 @@ def cases(short: Form, progress: Callable[..., None]) -> list[Case]:
         atom = solve_atom(element, FAST)
         off, where = 0.0, ""
         for orbital in atom.shells:
-            momenta = MOMENTA[MOMENTA <= largest_momentum(atom, orbital)]
+            momenta = MOMENTA[largest_momentum(atom, orbital) >= MOMENTA]
             sums = bethe_sum(atom, orbital, momenta)
             worst = int(np.abs(sums - 1).argmax())
             off, where = max((off, where), (float(abs(sums[worst] - 1)), f"{_name(orbital)}, q = {momenta[worst]:g}"))

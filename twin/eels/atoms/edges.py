@@ -4,7 +4,7 @@ Energies and their sources stand in ``edges.csv``; strengths in ``strengths.npz`
 """
 
 import csv
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import NamedTuple
 
@@ -38,7 +38,7 @@ class Subshell(NamedTuple):
         return _orbitals(self.element)[self.name]
 
 
-@lru_cache(maxsize=None)
+@cache
 def _orbitals(element: str) -> dict[str, Orbital]:
     return {name: orbital for orbital in configuration(element) for name, _, _ in subshells(*orbital)}
 

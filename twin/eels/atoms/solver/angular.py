@@ -1,12 +1,12 @@
 """Angular momentum and spherical Bessel functions."""
 
-from functools import lru_cache
+from functools import cache
 from math import factorial, sqrt
 
 import numpy as np
 
 
-@lru_cache(maxsize=None)
+@cache
 def three_j(a: int, b: int, c: int, alpha: int, beta: int, gamma: int) -> float:
     """Wigner's 3j symbol of integers, by Racah's formula."""
     if alpha + beta + gamma or not abs(a - b) <= c <= a + b or abs(alpha) > a or abs(beta) > b or abs(gamma) > c:
