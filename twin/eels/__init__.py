@@ -1,1 +1,1 @@
-"""Electron energy-loss spectra: atoms that are ionised, and what a spectrometer records."""
+"""Electron energy-loss spectra: what the spectrometer records, on an absolute scale."""
