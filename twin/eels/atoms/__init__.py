@@ -6,6 +6,7 @@ needs from the same radial waves.
 """
 
 from twin.eels.atoms.cross_sections import (
+    bound_width,
     differential_cross_section,
     generalised_oscillator_strength,
     total_cross_section,
@@ -15,6 +16,7 @@ from twin.eels.atoms.transitions import TransitionPotentials, transition_potenti
 
 __all__ = [
     "Subshell",
+    "bound_width",
     "differential_cross_section",
     "TransitionPotentials",
     "edges_of",

@@ -117,6 +117,11 @@ def differential_cross_section(
     return of.occupancy * density * BOHR**2 / HARTREE
 
 
+def bound_width(of: Subshell) -> float:
+    """Energy in eV above the onset over which `differential_cross_section` spreads excitations to bound states of the atom (white lines, in a solid)."""
+    return HARTREE * _strength(of.element, of.orbital).window
+
+
 def total_cross_section(of: Subshell, high_tension: float, bound: bool = True) -> float:
     """Cross-section of the subshell for all angles and losses up to half of the energy above the edge, angstrom^2.
 

@@ -3,8 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from twin.checks import require
-from twin.eels.atoms import Subshell, differential_cross_section, edges_of
+from twin.eels.atoms import Subshell, bound_width, differential_cross_section, edges_of
 from twin.eels.spectrum.edges import Continuum, Edge, continuum, edge, energies_for
 
 PARTNERS = {"K": ("K",), "L": ("L3", "L2"), "M": ("M5", "M4"), "N": ("N5", "N4"), "O": ("O5", "O4")}
@@ -40,9 +42,10 @@ def atomic_edge(
     parts = [shell for shell in edges_of(element, 0.0, float("inf")) if shell.name in wanted]
     there = ", ".join(names_of(element, 0.0, float("inf")))
     require(len(parts) > 0, f"{element} has no edge {name!r}; it has {there or 'none up to 3 keV'}")
-    return edge(
-        element, name, [_continuum(part, high_tension, collection, convergence, last) for part in parts], **shape
-    )
+    white = bool(shape.get("white"))
+    made = [_continuum(part, high_tension, collection, convergence, last, white) for part in parts]
+    whole = edge(element, name, [part for part, _ in made], **shape)
+    return whole._replace(white_area=sum(area for _, area in made) / whole.reference) if white else whole
 
 
 def edges_in(
@@ -64,8 +67,16 @@ def edges_in(
     return tuple(made)
 
 
-def _continuum(part: Subshell, high_tension: float, collection: float, convergence: float, last: float) -> Continuum:
+def _continuum(
+    part: Subshell, high_tension: float, collection: float, convergence: float, last: float, white: bool
+) -> tuple[Continuum, float]:
+    """A subshell, and the cross-section in angstrom^2 of what is left to ``white`` lines: excitations to bound states of the atom. In their place the continuum goes
+    on to the onset as it begins above them."""
     losses = energies_for(part.energy, last)
-    return continuum(
-        part.name, part.energy, losses, differential_cross_section(part, losses, high_tension, collection, convergence)
-    )
+    values = differential_cross_section(part, losses, high_tension, collection, convergence)
+    area, free = 0.0, losses > part.energy + bound_width(part)
+    if white:
+        begin = int(np.argmax(free))
+        area = max(float(np.trapezoid(values[: begin + 1] - values[begin], losses[: begin + 1])), 0.0)
+        values = np.where(free, values, values[begin]) if area > 0.0 else values
+    return continuum(part.name, part.energy, losses, values), area

@@ -38,7 +38,7 @@ class Edge(NamedTuple):
     """An edge of an ``element``: its ``name`` ("L"), subshells, and which parameters shape it.
 
     ``white``: white lines at its two lowest onsets; ``split``: each is split by the crystal field; ``lines``: further lines; ``knots`` in eV above the first onset of
-    fine structure (empty: none). ``reference``: the continuum's integral over the window of `PEARSON`, angstrom^2.
+    fine structure (empty: none). ``reference``: the continuum's integral over the window of `PEARSON`, angstrom^2; ``white_area``: usual area of the white lines over it.
     """
 
     element: str
@@ -49,6 +49,7 @@ class Edge(NamedTuple):
     split: bool = False
     lines: int = 0
     knots: tuple[float, ...] = ()
+    white_area: float = 0.5
 
     @property
     def label(self) -> str:
@@ -127,6 +128,7 @@ def edge(
     split: bool = False,
     lines: int = 0,
     knots: Sequence[float] = (),
+    white_area: float = 0.5,
 ) -> Edge:
     """A checked `Edge`; ValueError where white lines have no two partners, or knots do not rise from 0."""
     parts = tuple(sorted(subshells, key=lambda part: part.onset))
@@ -146,7 +148,7 @@ def edge(
     total = sum(
         np.asarray(value(part, jnp.asarray(window))) * (window >= part.onset) for part in parts if part.onset < high
     )
-    return Edge(element, name, parts, float(np.trapezoid(total, window)), white, split, lines, places)
+    return Edge(element, name, parts, float(np.trapezoid(total, window)), white, split, lines, places, white_area)
 
 
 def fine_basis(at: Edge, energies: Float[Array, " n"], shift: Number) -> Float[Array, "n knots"]:

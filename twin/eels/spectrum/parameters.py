@@ -98,7 +98,7 @@ def _shape(at: Edge) -> list[Parameter]:
             Parameter(
                 "white_lines",
                 share,
-                0.5,
+                at.white_area,
                 0.0,
                 doc="their area over that of the continuum from 50 to 100 eV above the onset",
             ),
