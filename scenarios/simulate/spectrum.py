@@ -1,4 +1,4 @@
-"""The job ``emtwin simulate`` for energy-loss spectra: files and pictures around `twin.simulation.spectrum.run`."""
+"""The job ``emtwin simulate`` for energy-loss spectra: files and pictures around `twin.simulation.spectrum`."""
 
 import time
 from pathlib import Path
@@ -9,7 +9,7 @@ from scenarios.simulate.output import files
 from twin.simulation.plan.spectrum_tables import SpectrumSimulation
 from twin.simulation.provenance import SCHEMA
 from twin.simulation.spectrum.ready import make_spectrum
-from twin.simulation.spectrum.run import run_spectrum
+from twin.simulation.spectrum.run import record_spectrum
 
 
 def run_spectrum_job(plan: SpectrumSimulation, out: Path, resume: bool, progress: Progress) -> dict[str, Any]:
@@ -19,11 +19,11 @@ def run_spectrum_job(plan: SpectrumSimulation, out: Path, resume: bool, progress
     """
     start = time.monotonic()
     progress.stage("checking the scenario")
-    make_spectrum(plan)
+    ready = make_spectrum(plan)
     part = files.part_of(out) if resume else files.begin(out, plan.as_dict(), "")
     try:
         progress.stage("computing spectra")
-        made = run_spectrum(plan)
+        made = record_spectrum(ready)
         from scenarios.simulate.output.spectra import spectrum_picture
 
         progress.stage("drawing")

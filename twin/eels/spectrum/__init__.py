@@ -5,7 +5,7 @@ A spectrum has an `energy_axis` and a `spectrum_model` (zero loss, valence losse
 """
 
 from twin.eels.spectrum.atomic_edges import atomic_edge, edges_in, names_of
-from twin.eels.spectrum.axis import Axis, energy_axis, offset_change
+from twin.eels.spectrum.axis import Axis, energy_axis, offset_by_channels, offset_change
 from twin.eels.spectrum.detector import covariance_matrix, expected_counts
 from twin.eels.spectrum.dielectric import dielectric_table
 from twin.eels.spectrum.edges import Continuum, Edge, continuum, edge
@@ -17,5 +17,5 @@ from twin.eels.spectrum.prediction import components, covariance, electrons, ene
 __all__ = [
     "Axis", "Continuum", "atomic_edge", "edges_in", "names_of", "Edge", "Measured", "Parameter", "SpectrumModel", "Values", "completed", "components", "continuum", "covariance", "covariance_matrix",
     "defaults", "dielectric_table", "edge", "electrons", "energies", "energy_axis", "expected", "expected_counts", "flatten", "iakoubovskii", "labels", "malis",
-    "offset_change", "sample", "single_losses", "spectrum_model", "unflatten",
+    "offset_by_channels", "offset_change", "sample", "single_losses", "spectrum_model", "unflatten",
 ]  # fmt: skip

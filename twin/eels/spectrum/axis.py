@@ -9,6 +9,7 @@ compound Poisson distributions: Gruebel & Hermesmeier, ASTIN Bull. 29, 197, 1999
 """
 
 import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -31,6 +32,8 @@ BELOW = 30.0
 MARGIN = 150.0
 """Energy in eV by which the grid begins before the first channel where the zero loss is not on it."""
 MOST_POINTS = 1 << 20
+HIGH_TENSION, DRIFT_TUBE = "gun.high_tension", "spectrometer.drift_tube"
+"""Channels (`twin.channels`) that move the energy axis."""
 
 
 class Axis(NamedTuple):
@@ -152,3 +155,12 @@ def offset_change(
     """
     kept = energy * (energy + 2.0 * REST_ENERGY_EV) / (energy + REST_ENERGY_EV)
     return jnp.asarray(high_tension, jnp.float64) + drift_tube - kept * prism
+
+
+def offset_by_channels(energy: float, now: Mapping[str, Number], then: Mapping[str, Number]) -> Float[Array, ""]:
+    """Change of a spectrum's offset in eV between readings by channel ("gun.high_tension", "spectrometer.drift_tube", volt): ``then``, when the offset was found, and ``now``.
+
+    A channel that is missing in either counts as unchanged. Only changes count: the bias of the divider that measures the high tension has no part.
+    """
+    moved = [now[name] - then[name] if name in now and name in then else 0.0 for name in (HIGH_TENSION, DRIFT_TUBE)]
+    return offset_change(energy, *moved)

@@ -32,9 +32,13 @@ class SimulatedSpectrum(NamedTuple):
 
 def run_spectrum(plan: SpectrumSimulation, structure: Structure | None = None) -> SimulatedSpectrum:
     """The spectrum of ``plan`` in memory; ``structure``: the one that it names, where it was read before. BadInput, naming the key, for a plan that cannot be
-    computed; ArithmeticError for a signal that is not finite."""
-    ready = make_spectrum(plan, structure)
-    data = _recorded(ready)
+    computed."""
+    return record_spectrum(make_spectrum(plan, structure))
+
+
+def record_spectrum(ready: ReadySpectrum) -> SimulatedSpectrum:
+    """The recording of a spectrum that was made ready; ArithmeticError for a signal that is not finite."""
+    plan, data = ready.plan, _recorded(ready)
     if not np.isfinite(data).all():
         raise ArithmeticError("the signal has values that are not finite")
     unit = "fraction of the beam" if ready.electrons is None else "counts" if _has_camera(plan) else "electrons"
@@ -91,7 +95,7 @@ def provenance_of(ready: ReadySpectrum, parts: dict[str, np.ndarray]) -> dict[st
     edges = [
         {
             "edge": at.label, "onset": at.onset, "areal_density": composition.areal[at.element] * mean,
-            "counts": float(parts[at.label].sum()),
+            "counts": max(float(parts[at.label].sum()), 0.0),
         }
         for at in sorted(model.edges, key=lambda at: at.onset)
     ]  # fmt: skip
@@ -99,7 +103,7 @@ def provenance_of(ready: ReadySpectrum, parts: dict[str, np.ndarray]) -> dict[st
         "schema": SCHEMA, "origin": "simulated", "scenario": {**plan.as_dict(), "folder": ""}, "seed": plan.seed, "versions": versions(),
         "structure": composition.as_dict(), "thickness": None if composition.thickness is None else composition.thickness * mean,
         "t_over_lambda": ready.t_over_lambda * mean, "mean_free_path": ready.mean_free_path, "electrons": ready.electrons,
-        "edges": edges, "counts": {name: float(part.sum()) for name, part in parts.items()},
+        "edges": edges, "counts": {name: max(float(part.sum()), 0.0) for name, part in parts.items()},
         "form": "plural scattering in all orders, float64, "
         f"{model.axis.oversampling} point{'s' if model.axis.oversampling > 1 else ''} a channel", "notes": list(ready.notes), "warnings": [],
     }  # fmt: skip
