@@ -96,7 +96,7 @@ def low_loss() -> Any:
 def test_shares_of_the_beam_are_those_of_poisson(low_loss: Any):
     data, thickness = low_loss.recording.data, low_loss.ready.t_over_lambda
     assert low_loss.recording.unit == "fraction of the beam"
-    assert data.sum() == pytest.approx(1.0, abs=0.01)
+    assert data.sum() == pytest.approx(1.0, abs=0.02)
     zero = data[np.abs(low_loss.energies) < 4.0].sum()
     assert zero == pytest.approx(np.exp(-thickness), rel=0.03)
     assert low_loss.energies[np.argmax(np.where(low_loss.energies > 5.0, data, 0.0))] == pytest.approx(15.0, abs=0.2)
@@ -209,7 +209,7 @@ def test_presets_are_plans(name: str):
     [
         ({"spectrometer__dispersion": 0}, ["spectrometer.dispersion", "above 0"]),
         ({"spectrometer__dispersion": 500.0}, ["spectrometer.dispersion", "meV", "0.5"]),
-        ({"spectrometer__collection_mrad": 0.03}, ["collection_mrad = 0.03", "rad"]),
+        ({"spectrometer__collection_mrad": 0.03}, ["spectrometer.collection_mrad", "Is that in rad? Write 30"]),
         ({"spectrometer__offset": -1000.0}, ["spectrometer.offset", "before any loss"]),
         ({"spectrometer__offset": 1200.0, "spectrometer__channels": 100}, ["no edge of Sr, Ti, O lies in 1200", "Ti L 456 eV", "Move spectrometer.offset"]),
         ({"spectrometer": None}, ["spectrometer", "collection_mrad, dispersion, offset"]),
@@ -241,7 +241,7 @@ def test_presets_are_plans(name: str):
         ({"zero_loss": {"width": 800.0}}, ["zero_loss.width", "meV"]),
         ({"zero_loss": {"width": 0.05}}, ["zero_loss.width", "narrower than its tails"]),
         ({"backgrounds": {"A": {"level": 1e-6, "energy": 400.0}}, "spectrometer__offset": -10.0}, ["backgrounds", "no value at zero loss"]),
-        ({"scan": {"shape": [900, 900]}}, ["memory_MB", "recording takes"]),
+        ({"scan": {"shape": [2000, 2000]}}, ["memory_MB", "recording takes"]),
         ({"signal": "eel"}, ["signal", "eels"]),
         ({"camera": {}}, ["camera", "no such key"]),
     ],
