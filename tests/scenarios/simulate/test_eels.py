@@ -98,7 +98,8 @@ def test_shares_of_the_beam_are_those_of_poisson(low_loss: Any):
     assert low_loss.recording.unit == "fraction of the beam"
     assert data.sum() == pytest.approx(1.0, abs=0.02)
     zero = data[np.abs(low_loss.energies) < 4.0].sum()
-    assert zero == pytest.approx(np.exp(-thickness), rel=0.03)
+    # t/lambda is that of all losses, to cores as well
+    assert zero == pytest.approx(np.exp(-thickness), rel=0.01)
     assert low_loss.energies[np.argmax(np.where(low_loss.energies > 5.0, data, 0.0))] == pytest.approx(15.0, abs=0.2)
     parts = low_loss.provenance["edges"]
     assert [part["edge"] for part in parts] == ["Al L", "Al L1"]
@@ -193,7 +194,8 @@ def test_the_preset_validates_on_its_own_specimen(tmp_path: Path, capsys):
     assert run(["simulate", "eels", "--out", str(out), "--json"]) == DONE
     assert run(["validate", str(out), "--specimen", "SrTiO3", "--json"]) == DONE
     text = capsys.readouterr().out.strip().splitlines()[-1]
-    fields = {item["field"]: item["verdict"] for item in json.loads(text)["files"][0]["recordings"][0]["fields"]}
+    (recording,) = json.loads(text)["files"][0]["recordings"]
+    fields = {item["field"]: item["status"] for item in recording["verdicts"]}
     assert fields["dispersion"] == fields["energy_offset"] == "agrees"
 
 

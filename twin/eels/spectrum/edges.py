@@ -151,6 +151,17 @@ def edge(
     return Edge(element, name, parts, float(np.trapezoid(total, window)), white, split, lines, places, white_area)
 
 
+def cross_section(at: Edge, last: float) -> float:
+    """Of an edge without further lines and fine structure for losses up to ``last`` eV, angstrom^2."""
+    total = at.white_area * at.reference if at.white else 0.0
+    for part in at.subshells:
+        if part.onset < last:
+            losses = energies_for(part.onset, last)
+            inside = losses <= last
+            total += float(np.trapezoid(np.asarray(value(part, jnp.asarray(losses)))[inside], losses[inside]))
+    return total
+
+
 def fine_basis(at: Edge, energies: Float[Array, " n"], shift: Number) -> Float[Array, "n knots"]:
     """Cubic B-splines of fine structure at ``energies``: the first is 1 at the onset and below, all vanish smoothly at the last knot."""
     breaks = np.array([0.0, *at.knots])

@@ -24,6 +24,7 @@ from twin.eels.spectrum import (
 )  # fmt: skip
 from twin.eels.spectrum import dielectric as tables
 from twin.eels.spectrum.atomic_edges import CORE, PARTNERS
+from twin.eels.spectrum.edges import cross_section
 from twin.eels.spectrum.zero_loss import gaussian_of
 from twin.errors import BadInput, from_twin
 from twin.sample.structures import Structure
@@ -87,7 +88,10 @@ def make_spectrum(plan: SpectrumSimulation, structure: Structure | None = None) 
         raise from_twin("spectrometer", error, "Change offset, dispersion or channels.") from None
     path, t_over_lambda = _thickness(plan, composition, energy, table)
     electrons = electrons_of(plan)
-    values = _values(plan, model, composition, shares, t_over_lambda, electrons)
+    cores = sum(cross_section(at, float(axis.energies[-1])) * composition.areal[at.element] for at in model.edges)
+    # mean free paths by formula or from the zero loss count all losses, the dielectric function those of valence electrons
+    valence = t_over_lambda if table is not None else max(t_over_lambda - cores, 0.0)
+    values = _values(plan, model, composition, shares, valence, electrons)
     if t_over_lambda * float(shares.max()) > 4.0:
         notes.append(
             f"t/lambda is up to {t_over_lambda * float(shares.max()):.3g}: little of the beam is left without a loss"
