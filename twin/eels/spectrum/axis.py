@@ -20,7 +20,7 @@ from jaxtyping import Array, Complex, Float
 from twin.checks import Number, require
 from twin.optics.electrons import REST_ENERGY_EV
 
-DAMPING = 16.0
+DAMPING = 12.0
 """Logarithm of how much is left of what wraps around."""
 ROOM = 1.5
 """Length of the transforms over the length that is used."""
@@ -87,13 +87,14 @@ def energy_axis(
         f"the spectrum ends at {offset + dispersion * (channels - 1):g} eV, below zero loss; correct the offset",
     )
     used = last + guard - min(base, first - guard)
-    size = scipy.fft.next_fast_len(math.ceil(ROOM * used), real=True)
+    # even, and so that every channel's point is one of a shorter transform
+    size = 2 * oversampling * scipy.fft.next_fast_len(math.ceil(ROOM * used / (2 * oversampling)), real=True)
     require(
         size <= MOST_POINTS,
         f"{size} points are needed for a resolution of {resolution:g} eV up to {offset + dispersion * channels:g} eV; give a coarser resolution, "
         "or whole=False",
     )
-    return Axis(channels, offset, dispersion, oversampling, first, base, size + size % 2, reach, whole)
+    return Axis(channels, offset, dispersion, oversampling, first, base, size, reach, whole)
 
 
 def step_of(axis: Axis, dispersion: Number) -> Number:
@@ -125,16 +126,29 @@ def width(axis: Axis, dispersion: Number, energy: Number) -> Complex[Array, " ha
 
 
 def sampled(
-    axis: Axis, transformed: Complex[Array, " half"], dispersion: Number, offset: Number
+    axis: Axis, factor: Complex[Array, " half"], exponent: Complex[Array, " half"], dispersion: Number, offset: Number
 ) -> Float[Array, " wide"]:
-    """The spectrum per eV at the centres of the channels, `Axis.reach` more on either side, from its transform."""
-    wide = axis.channels + 2 * axis.reach
-    start = axis.first - axis.base - axis.reach * axis.oversampling
-    points = start + axis.oversampling * np.arange(wide)
-    rest = offset - axis.first * step_of(axis, dispersion)
-    moved = transformed * jnp.exp(frequencies(axis, dispersion) * rest)
-    values = jnp.fft.irfft(moved, n=axis.size)[points % axis.size]
-    return values * np.exp(DAMPING / axis.size * points) / step_of(axis, dispersion)
+    """The spectrum per eV at the centres of the channels, `Axis.reach` more on either side, whose transform is ``factor`` exp(``exponent``)."""
+    over, wide = axis.oversampling, axis.channels + 2 * axis.reach
+    start = axis.first - axis.base - axis.reach * over
+    rest = offset - (axis.first - start % over) * step_of(axis, dispersion)
+    moved = factor * jnp.exp(exponent + frequencies(axis, dispersion) * rest)
+    places = start // over + np.arange(wide)
+    length = axis.size // over
+    values = jnp.fft.irfft(_folded(moved, axis.size, over), n=length)[places % length]
+    return values * np.exp(DAMPING / length * places) / step_of(axis, dispersion)
+
+
+def _folded(transformed: Complex[Array, " half"], size: int, over: int) -> Complex[Array, " folded"]:
+    """The transform of every ``over``-th point of what has the transform given: of ``size // over`` points, in which frequencies coincide."""
+    length = size // over
+    total = transformed[: length // 2 + 1]
+    for order in range(1, over):
+        at = order * length + np.arange(length // 2 + 1)
+        above = at > size // 2  # those of a real signal are the conjugates of the ones below
+        part = transformed[np.where(above, size - at, at)]
+        total = total + jnp.where(above, part.conj(), part)
+    return total / over
 
 
 def energies_of(
