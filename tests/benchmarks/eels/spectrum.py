@@ -116,7 +116,15 @@ def _gradients() -> list[Case]:
         backgrounds=2,
     )
     given = [
-        {"counts": 1e7, "t_over_lambda": 1.2, "Al.areal_density": 60.0, "dark": 50.0, "psf.tail": 0.1, "gain": 20.0},
+        {
+            "counts": 1e7,
+            "t_over_lambda": 1.2,
+            "Al.areal_density": 60.0,
+            "Al L.white_lines": 0.3,
+            "dark": 50.0,
+            "psf.tail": 0.1,
+            "gain": 20.0,
+        },
         {
             "counts": 2e8,
             "t_over_lambda": 0.5,
@@ -150,9 +158,9 @@ def _largest_deviation(model: SpectrumModel, values: dict[str, Any]) -> tuple[fl
     slope, worst, where = np.asarray(jax.jit(jax.grad(merit))(vector)), 0.0, ""
     listed = labels(values, names)
     for number, name in enumerate(listed):
-        # all energies are moved by little beside the zero loss; dispersions so that the last channel is
-        energy = model.parameter(name.partition("[")[0]).unit == "electronvolt"
-        step = 0.01 if energy else 1e-3 * max(abs(float(vector[number])), 0.1)
+        # all energies are moved by little beside the zero loss and themselves; dispersions so that the last channel is
+        energy, size = model.parameter(name.partition("[")[0]).unit == "electronvolt", abs(float(vector[number]))
+        step = min(0.01, 0.05 * size or 0.01) if energy else 1e-3 * max(size, 0.1)
         step = 0.01 / model.axis.channels if name == "dispersion" else step
         at = [float(merit(vector.at[number].add(factor * step))) for factor in (-2.0, -1.0, 1.0, 2.0)]
         difference = (at[0] - 8.0 * at[1] + 8.0 * at[2] - at[3]) / (12.0 * step)
