@@ -12,7 +12,17 @@ import numpy as np
 from tests.benchmarks._case import Case, case
 from tests.benchmarks._form import Form
 from twin.eels.spectrum import (
-    SpectrumModel, atomic_edge, defaults, edges_in, energy_axis, expected, flatten, labels, single_losses, spectrum_model, unflatten,
+    SpectrumModel,
+    atomic_edge,
+    defaults,
+    edges_in,
+    energy_axis,
+    expected,
+    flatten,
+    labels,
+    single_losses,
+    spectrum_model,
+    unflatten,
 )  # fmt: skip
 
 THICKNESS = 2.0
@@ -146,7 +156,8 @@ def _gradients() -> list[Case]:
 
 
 def _largest_deviation(model: SpectrumModel, values: dict[str, Any]) -> tuple[float, str, int]:
-    """Of the gradient of a sum over channels, with random weights, of the logarithm of counts, from differences of fourth order; where, and of how many parameters."""
+    """Of the gradient of a sum over channels, with random weights, of the logarithm of counts, from differences of fourth order; where, and of how many
+    parameters."""
     names = [item.name for item in model.parameters if item.name != "readout"]
     vector = flatten(values, names)
     weights = np.random.default_rng(2).standard_normal(model.axis.channels)

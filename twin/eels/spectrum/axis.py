@@ -25,8 +25,8 @@ DAMPING = 12.0
 ROOM = 1.5
 """Length of the transforms over the length that is used."""
 POINTS, POINTS_ALONE = 5.0, 3.0
-"""Least number of grid points over the full width of the zero loss, and where it is not on the axis itself: at the band limit a Gaussian's transform is then 2e-10 and
-3e-4 of its maximum. What is left there rings over all channels, and edges are 1e-6 of the zero loss."""
+"""Least number of grid points over the full width of the zero loss, and where it is not on the axis itself: at the band limit a Gaussian's transform is then
+2e-10 and 3e-4 of its maximum. What is left there rings over all channels, and edges are 1e-6 of the zero loss."""
 BELOW = 30.0
 """Full widths of the zero loss that are kept below the zero loss and above the last channel."""
 MARGIN = 150.0
@@ -60,10 +60,12 @@ class Axis(NamedTuple):
 def energy_axis(
     channels: int, offset: float, dispersion: float, resolution: float, *, whole: bool | None = None, reach: int = 0
 ) -> Axis:
-    """The axis of ``channels`` from ``offset`` on, ``dispersion`` eV each, for structure with a full width of ``resolution`` eV at least (that of the zero loss).
+    """The axis of ``channels`` from ``offset`` on, ``dispersion`` eV each, for structure with a full width of ``resolution`` eV at least (that of the zero
+    loss).
 
-    ``whole``: compute from the zero loss on (default: where ``offset`` is at most `MARGIN`), which the plural scattering of the low loss needs to appear itself;
-    else only edges are computed, each with its plural scattering. ``reach``: channels from which others receive light. ValueError for axes that cannot be.
+    ``whole``: compute from the zero loss on (default: where ``offset`` is at most `MARGIN`), which the plural scattering of the low loss needs to appear
+    itself; else only edges are computed, each with its plural scattering. ``reach``: channels from which others receive light. ValueError for axes that
+    cannot be.
     """
     require(channels >= 2, f"the spectrum has {channels} channels; give at least 2")
     require(
@@ -162,7 +164,8 @@ def energies_of(
 def offset_change(
     energy: float, high_tension: Number = 0.0, drift_tube: Number = 0.0, prism: Number = 0.0
 ) -> Float[Array, ""]:
-    """Change of a spectrum's offset in eV when the instrument changes: ``high_tension`` and ``drift_tube`` in volt, ``prism`` the relative change of its current.
+    """Change of a spectrum's offset in eV when the instrument changes: ``high_tension`` and ``drift_tube`` in volt, ``prism`` the relative change of its
+    current.
 
     Where an electron lands follows from its energy in the prism, e (HT + U) - loss. So at one channel the loss rises by the changes of high tension and
     drift tube, and falls by that of the energy which the prism keeps on its axis: its momentum is proportional to the current. ``energy``: of the beam, eV.
@@ -172,7 +175,8 @@ def offset_change(
 
 
 def offset_by_channels(energy: float, now: Mapping[str, Number], then: Mapping[str, Number]) -> Float[Array, ""]:
-    """Change of a spectrum's offset in eV between readings by channel ("gun.high_tension", "spectrometer.drift_tube", volt): ``then``, when the offset was found, and ``now``.
+    """Change of a spectrum's offset in eV between readings by channel ("gun.high_tension", "spectrometer.drift_tube", volt): ``then``, when the offset was
+    found, and ``now``.
 
     A channel that is missing in either counts as unchanged. Only changes count: the bias of the divider that measures the high tension has no part.
     """

@@ -2,9 +2,9 @@
 
     electrons in a channel = counts dispersion [Z exp(t/lambda (S - 1) + F - F(0) + sum_k n_k (sigma_k - sigma_k(0)))](E) + background
 
-with transforms of the zero loss Z, single losses S (of area 1), losses at both faces F and cross-sections sigma_k, and n_k atoms per area. Where the zero loss is not on
-the axis (`Axis.whole` is False) edges are computed alone, to first order in n_k: counts Z exp(t/lambda (S - 1) + F - F(0)) sum_k n_k sigma_k. All is float64, pure, and
-differentiable in every parameter.
+with transforms of the zero loss Z, single losses S (of area 1), losses at both faces F and cross-sections sigma_k, and n_k atoms per area. Where the zero
+loss is not on the axis (`Axis.whole` is False) edges are computed alone, to first order in n_k: counts Z exp(t/lambda (S - 1) + F - F(0)) sum_k n_k sigma_k.
+All is float64, pure, and differentiable in every parameter.
 """
 
 import functools
@@ -34,8 +34,8 @@ _sample = jax.jit(detector.sample, static_argnums=3)
 
 
 class Transforms(NamedTuple):
-    """What all spectra share: transforms of the zero loss (with the width of channels), of single losses, of losses at both faces and of the cross-section of each edge,
-    and the integrals of the latter two over the grid."""
+    """What all spectra share: transforms of the zero loss (with the width of channels), of single losses, of losses at both faces and of the cross-section
+    of each edge, and the integrals of the latter two over the grid."""
 
     zero: Complex[Array, " half"]
     single: Complex[Array, " half"] | None
