@@ -149,7 +149,8 @@ def edge(
         not places or (len(places) >= 4 and bool((np.diff([0.0, *places]) > 0.0).all())),
         f"{element} {name}: knots of fine structure {places} eV must rise from above 0, and be 4 at least",
     )
-    low, high = (parts[0].onset + end for end in PEARSON)
+    lowest = min(part.onset for part in parts)
+    low, high = (lowest + end for end in PEARSON)
     window = np.linspace(low, high, 201)
     total = sum(
         np.asarray(value(part, jnp.asarray(window))) * (window >= part.onset) for part in parts if part.onset < high
