@@ -61,8 +61,8 @@ def gaussian_of(width: float, loss_tail: float, gain_tail: float) -> float:
     def excess(gaussian: float) -> float:
         return full_width(gaussian, loss_tail, gain_tail) - width
 
-    found: Any = scipy.optimize.brentq(excess, 1e-2 * width, width, xtol=1e-6)
-    return float(found)
+    root: Any = scipy.optimize.brentq(excess, 1e-2 * width, width, xtol=1e-6)
+    return float(root)
 
 
 def measured(
