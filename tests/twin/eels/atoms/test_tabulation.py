@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from tests.benchmarks.eels.interpolation import errors_between_nodes
 from tests.benchmarks.eels.table import element_rows
 from twin.eels.atoms.edges import edges_of, shell_table
 from twin.eels.atoms.oscillator import SERIES, excitation, ionisation, levels
@@ -55,3 +56,10 @@ def test_every_edge_has_its_strengths():
             assert 0 < table.window < table.binding < table.largest
             assert np.isfinite(table.values).all()
             assert edge.occupancy > 0
+
+
+def test_between_nodes_cross_sections_are_those_of_the_waves():
+    """At random energies to 20 times the binding energy, into 10 and 100 mrad; 16 edges in the benchmark."""
+    errors = errors_between_nodes("O", "K")
+    assert max(errors) < 5e-3
+    assert np.median(errors) < 5e-4
