@@ -46,13 +46,13 @@ def _orbitals(element: str) -> dict[str, Orbital]:
 @lru_cache(maxsize=1)
 def _all() -> dict[str, tuple[Subshell, ...]]:
     lines = [line for line in (DATA / "edges.csv").read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
-    found: dict[str, list[Subshell]] = {}
+    listed: dict[str, list[Subshell]] = {}
     for row in csv.DictReader(lines):
         element, name = row["element"], row["subshell"]
         electrons = {name: count for orbital in configuration(element) for name, _, count in subshells(*orbital)}
         made = Subshell(element, name, float(row["energy_eV"]), electrons[name], SOURCES[row["source"]])
-        found.setdefault(element, []).append(made)
-    return {element: tuple(sorted(made, key=lambda s: s.energy)) for element, made in found.items()}
+        listed.setdefault(element, []).append(made)
+    return {element: tuple(sorted(made, key=lambda s: s.energy)) for element, made in listed.items()}
 
 
 def edges_of(element: str, low: float = 0.0, high: float = 3000.0) -> tuple[Subshell, ...]:
