@@ -79,6 +79,7 @@ def test_an_undetermined_constant_keeps_its_prior_and_is_named(fitted):
     assert not fitted.outliers
 
 
+@pytest.mark.slow
 def test_an_outlier_is_named_and_left_out(rows, fitted):
     wrong = [dataclasses.replace(rows[0], value=1.6 * rows[0].value), *rows[1:]]
     result = calibrate(COLUMN, wrong)

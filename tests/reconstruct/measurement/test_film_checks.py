@@ -88,6 +88,7 @@ def deviations(fit: FilmFit) -> np.ndarray:
     return (fit.maxima[0].parameters[:3] - TRUE[:3]) / std
 
 
+@pytest.mark.slow
 def test_data_of_the_model_pass_every_check():
     fit, noisy = fitted()
     assert failed(fit) == []

@@ -113,6 +113,7 @@ def test_a_file_without_a_time_or_with_local_time(krios: SensorTracks) -> None:
 
 
 @pytest.mark.parametrize("name", ["holders/protochips_thermal.csv", "spoiled/protochips-bom.csv"])
+@pytest.mark.slow
 def test_temperatures_of_a_holder(data: Path, name: str) -> None:
     tracks = tracks_of(read_log(data / name))
     (track,) = tracks.tracks["temperature"]
@@ -199,6 +200,7 @@ def _sizes(seed: int, modelled: bool) -> list[float]:
 
 
 @pytest.mark.parametrize("modelled", [True, False])
+@pytest.mark.slow
 def test_claims_at_gaps_are_covered(modelled: bool) -> None:
     sizes = np.array([size for seed in (2, 3) for size in _sizes(seed, modelled)])
     # of 638 gaps the share scatters by 0.012

@@ -25,6 +25,7 @@ def drawn():
     return film(3, c30=CS, dose=300.0)
 
 
+@pytest.mark.slow
 def test_defocus_is_found_whatever_is_claimed(drawn):
     for claimed in (drawn.truth[0], -drawn.truth[0]):
         signal = signal_of_film(drawn.image, drawn.pixel, C10=claimed, spherical_aberration=CS, exposure=1.0)
