@@ -16,7 +16,7 @@ from reconstruct.validation.data.diffraction.spots import spots
 from reconstruct.validation.data.films import FLOOR, thon
 from reconstruct.validation.data.options import AMORPHOUS, Known
 from reconstruct.validation.data.ronchigram import shadow_image
-from reconstruct.validation.data.scans import rotation
+from reconstruct.validation.data.scanned.rotation import rotation
 from reconstruct.validation.data.spectra import spectrum
 from reconstruct.validation.judgement.verdict import numbers
 from tests.reconstruct.validation.data.deviations import evidence_by, nearest
