@@ -13,13 +13,16 @@ import numpy as np
 from scipy.stats import gamma
 
 from reconstruct.measurement.scan_noise.satellites import (
+    APART,
     PADDED,
     Carrier,
+    Carriers,
     Explained,
     explain,
     explain_all,
     find_carriers,
     hann,
+    local_median,
     places,
     spectra,
     steady,
@@ -28,21 +31,23 @@ from reconstruct.measurement.scan_noise.satellites import (
 
 LEAST_PIXELS, MOST_PIXELS = 128, 2**20
 """Rows and columns of an image that shows lines, and pixels of the part (all columns of its middle rows) that is looked at."""
-FALSE_ALARMS, CHANCE = 1e-5, 1e-3
-"""Rate of images without displacement in which noise makes a line; and of lines that are left out, or harmonics that are taken, by chance."""
-MODEL_ERROR = 0.15
+FALSE_ALARMS, LEFT_OUT = 1e-5, 0.05
+"""Rate of images without displacement in which noise makes a line; and of lines that are left out by chance."""
+MODEL_ERROR = 0.1
 """Share of the satellites' power that is left by other reasons than noise: distortions smear reflections unlike each other."""
 ZONE = 0.6
 """Share of the shortest reflection's frequency inside of which a modulation may be the specimen's."""
 ALIKE = 10.0
 """Nats by which a reading is less likely than the best and may still be it."""
+MEDIAN_SLACK = 1.15
+"""Factor by which the median of some frequencies is off by chance."""
 GRID_LOSS = 0.5
 """Share of the power of a line that is seen where it falls between frequencies, at least."""
 MOST_CANDIDATES = 40
 HIGHEST_HARMONIC, HARMONIC_CHANCE = 5, 1e-4
 """Largest multiple of the basic frequency that is looked for, and the rate at which noise makes one."""
-APART, SKIRTS = 3, 0.05
-"""Frequency bins by which two lines lie apart at least, and cycles per row of the skirts that drift gives a line."""
+SKIRTS = 0.05
+"""Cycles per row of the skirts that drift gives a line."""
 CURVE, CURVE_BINS = 4.0, 16.0
 """Multiple of the line's frequency, and frequency bins, up to which the curve is shown."""
 LEAST_PRECISE = 0.2
@@ -60,7 +65,8 @@ class Reading(NamedTuple):
 
 class Periodic(NamedTuple):
     """A periodic displacement: ``readings`` of its basic frequency, likeliest first, the ``multiples`` of it that are seen, and the ``displacement`` in
-    pixels (rms) of the strongest; ``curve`` [3, p]: kx, the power that displacements explain over noise at the line's ky, and that of the line alone."""
+    pixels (rms) of the strongest; ``curve`` [3, p]: kx, the power that displacements explain over noise and jitter at the line's ky, and that of the
+    line alone."""
 
     readings: tuple[Reading, ...]
     multiples: tuple[int, ...]
@@ -69,12 +75,14 @@ class Periodic(NamedTuple):
 
 
 class _Searched(NamedTuple):
-    """What was looked at: ``values`` [M, N] under their window, its reflections, sums and differences ``sums`` of these, and displacements ``found`` [M, p]."""
+    """What was looked at: ``values`` [M, N] under their window, its reflections and their ``lattice``, displacements ``found`` [M, p], and
+    the ``power`` [M, p] that they explain over that which noise and random jitter do."""
 
     values: np.ndarray
     carriers: list[Carrier]
-    sums: np.ndarray
+    lattice: Carriers
     found: Explained
+    power: np.ndarray
 
     @property
     def zone(self) -> float:
@@ -96,10 +104,10 @@ class _Searched(NamedTuple):
         return float(np.hypot(*self.frequency(place))) < self.zone
 
     def largest(self, kx: float, ky: float, bins: float) -> tuple[int, int] | None:
-        """The place of most power within ``bins`` of a frequency; None outside of what was looked at."""
+        """The place that explains most within ``bins`` of a frequency; None outside of what was looked at."""
         if kx < 0.0:
             kx, ky = -kx, -ky
-        number, size = self.found.explained.shape
+        number, size = self.power.shape
         middle, reach = round(kx / self.step) - 1, round(PADDED * bins)
         columns = np.arange(max(middle - reach, 0), min(middle + reach + 1, size))
         rows = np.mod(np.arange(round(ky * number - bins), round(ky * number + bins) + 1), number)
@@ -124,18 +132,31 @@ def find_periodic(image: np.ndarray) -> Periodic | str:
         return "the image shows no lattice"
     values = windowed(part)
     reflections = spectra(values, carriers)
-    searched = _Searched(values, reflections, carriers.strong, explain_all(reflections))
-    for place in _candidates(searched.found):
+    found = explain_all(reflections)
+    searched = _Searched(values, reflections, carriers, found, over_jitter(found))
+    for place in _candidates(searched):
         readings = _readings(searched, place)
+        if any(reading.error > LEAST_PRECISE * reading.kx for reading in readings):
+            return "too small a part of a period lies in a row"
         if readings:
             return _with_harmonics(searched, place, readings)
     return "no periodic displacement is seen"
 
 
-def _candidates(found: Explained) -> Iterator[tuple[int, int]]:
+def over_jitter(found: Explained) -> np.ndarray:
+    """The power that displacements explain [M, p], of mean 2 where there are random ones alone.
+
+    Random displacements from row to row are seen in all reflections alike, so that their power is not that of independent noise: in one direction of
+    displacement it adds the mean of an exponential variable, which the median tells.
+    """
+    jitter = local_median(found.explained) - MEDIAN_SLACK * float(gamma.median(2))
+    return found.explained / (1.0 + np.maximum(jitter, 0.0) / math.log(2.0))
+
+
+def _candidates(searched: _Searched) -> Iterator[tuple[int, int]]:
     """Places [row, column] of lines that stand out of the noise, strongest first."""
-    power = found.explained
-    usable = found.freedom > 0
+    power = searched.power
+    usable = searched.found.freedom > 0
     limit = float(gamma.isf(FALSE_ALARMS / max(int(usable.sum()), 1), 2))
     rows, columns = np.nonzero(usable & (power > limit))
     order = np.argsort(-power[rows, columns])
@@ -154,15 +175,18 @@ def _candidates(found: Explained) -> Iterator[tuple[int, int]]:
 
 def _consistent(found: Explained, place: tuple[int, int]) -> bool:
     """Whether the satellites of all reflections are those of one displacement."""
-    limit = float(gamma.isf(CHANCE, max(int(found.freedom[place]), 1)))
+    limit = float(gamma.isf(LEFT_OUT, max(int(found.freedom[place]), 1)))
     return bool(found.left[place] < limit + MODEL_ERROR * found.explained[place])
 
 
 def _readings(searched: _Searched, place: tuple[int, int]) -> list[Reading]:
     """The frequencies that explain the line at ``place`` about as well, likeliest first; none where it may be the specimen's."""
-    found = searched.found
+    found, shape = searched.found, (searched.values.shape[0], searched.values.shape[1])
     if not _consistent(found, place) or searched.in_zone(place):
         return []
+    if searched.lattice.multiple(*searched.frequency(place), shape):
+        return []
+    place = searched.largest(*searched.frequency(place), 2) or place
     aliases = {
         other for other in _aliases(searched, place) if found.explained[other] > GRID_LOSS * found.explained[place]
     }
@@ -171,17 +195,20 @@ def _readings(searched: _Searched, place: tuple[int, int]) -> list[Reading]:
     alike = [item for item in alike if item[2] > best - ALIKE]
     if any(searched.in_zone(other) or not _consistent(found, other) for other, _, _ in alike):
         return []
-    if any(reading.error > LEAST_PRECISE * reading.kx for _, reading, _ in alike):
-        return []
-    total = sum(math.exp(strength - best) for _, _, strength in alike)
-    readings = [reading._replace(weight=math.exp(strength - best) / total) for _, reading, strength in alike]
-    return sorted(readings, key=lambda reading: -reading.weight)
+    readings: list[Reading] = []
+    for _, reading, strength in sorted(alike, key=lambda item: -item[2]):
+        folded = reading if reading.kx >= 0.0 else reading._replace(kx=-reading.kx, ky=-reading.ky)
+        apart = [max(abs(folded.kx - other.kx) * shape[1], abs(folded.ky - other.ky) * shape[0]) for other in readings]
+        if all(bins > APART for bins in apart):
+            readings.append(folded._replace(weight=math.exp(strength - best)))
+    total = sum(reading.weight for reading in readings)
+    return [reading._replace(weight=reading.weight / total) for reading in readings]
 
 
 def _aliases(searched: _Searched, place: tuple[int, int]) -> Iterator[tuple[int, int]]:
     """Places of the lines that explain some of the same satellites as those of other reflections."""
     kx, ky = searched.frequency(place)
-    for shift in (*searched.sums, *-searched.sums):
+    for shift in (*searched.lattice.strong, *-searched.lattice.strong):
         if np.abs(shift).max() > 1e-6:
             other = searched.largest(kx + shift[0], ky + shift[1], 2)
             if other is not None:
@@ -189,10 +216,11 @@ def _aliases(searched: _Searched, place: tuple[int, int]) -> Iterator[tuple[int,
 
 
 def _refined(searched: _Searched, place: tuple[int, int]) -> tuple[Reading, float]:
-    """The frequency near ``place`` that explains most, with its error by noise, and how much that is."""
+    """The frequency near ``place`` that explains most, with its error by noise, and how much that is; kx below zero of the line at -kx, -ky."""
     number, width = searched.values.shape
     kx, ky = searched.frequency(place)
-    ky += _vertex(searched.found.explained[np.mod([place[0] - 1, place[0], place[0] + 1], number), place[1]]) / number
+    near = np.mod([place[0] - 1, place[0], place[0] + 1], number)
+    ky += _vertex(searched.power[near, place[1]]) / number
     wave = np.exp(2j * np.pi * ky * places(number))
     rows = np.concatenate([[carrier.rows, carrier.rows / wave, carrier.rows * wave] for carrier in searched.carriers])
     columns = (rows.real @ searched.values + 1j * (rows.imag @ searched.values)).reshape(-1, 3, width)
@@ -214,7 +242,8 @@ def _refined(searched: _Searched, place: tuple[int, int]) -> tuple[Reading, floa
     window = hann(width)
     spread = (window**2 * x**2).sum() * window.sum() ** 2 / (window**2).sum() / (window * x**2).sum() ** 2
     strength = float(power[best])
-    error = math.sqrt(0.5 * spread / max(strength - 2.0, 1.0)) / (2.0 * math.pi)
+    apart = strength * float(searched.power[place] / searched.found.explained[place])
+    error = math.sqrt(0.5 * spread / max(apart - 2.0, 1.0)) / (2.0 * math.pi)
     return Reading(kx, error, 1.0, ky), strength
 
 
@@ -248,7 +277,7 @@ def _with_harmonics(searched: _Searched, place: tuple[int, int], readings: list[
 
 def _curve(searched: _Searched, place: tuple[int, int], kx: float) -> np.ndarray:
     """Frequencies along the row, the power that displacements explain at the line's frequency from row to row, and that of a line at ``kx`` in noise."""
-    power = searched.found.explained[place[0]]
+    power = searched.power[place[0]]
     frequencies = (np.arange(len(power)) + 1) * searched.step
     width = searched.values.shape[1]
     window = hann(width)
@@ -263,12 +292,16 @@ def _harmonic(searched: _Searched, line: tuple[int, int], base: Reading, multipl
     place = searched.largest(kx, ky, 1 + 0.5 * multiple)
     if place is None or searched.in_zone(place) or not searched.found.freedom[place]:
         return None
-    number = len(searched.values)
-    apart = abs((place[0] - line[0] + number // 2) % number - number // 2)
-    if apart <= SKIRTS * number and abs(place[1] - line[1]) <= PADDED * APART:
+    own, shape = searched.frequency(line), (searched.values.shape[0], searched.values.shape[1])
+    at = searched.frequency(place)
+    skirts = abs((at[1] - own[1] + 0.5) % 1.0 - 0.5) < SKIRTS and abs(place[1] - line[1]) <= PADDED * APART
+    # the line's own satellites, seen from other reflections
+    if skirts or any(
+        searched.lattice.multiple(at[0] - sign * own[0], at[1] - sign * own[1], shape) for sign in (1, -1)
+    ):
         return None
     cells = (2 * round(PADDED * (1 + 0.5 * multiple)) + 1) * (3 + multiple)
-    if searched.found.explained[place] < gamma.isf(HARMONIC_CHANCE / cells, 2) or not _consistent(searched.found, place):  # fmt: skip
+    if searched.power[place] < gamma.isf(HARMONIC_CHANCE / cells, 2) or not _consistent(searched.found, place):  # fmt: skip
         return None
     reading, _ = _refined(searched, place)
     return reading if abs(reading.kx - kx) < 4.0 * math.hypot(multiple * base.error, reading.error) else None

@@ -39,15 +39,25 @@ SLOW = 0.02
 """Share of the image over which drift and distortion are taken off the phases of reflections (rms width)."""
 BLOCKS = 8
 """Parts of the frequencies along a column of the image in each of which noise has one level."""
-APART, SLOWEST = 4, 8
+APART, SLOWEST = 3, 8
 """Frequency bins about other reflections, and about zero, in which no satellites are seen."""
 
 
 class Carriers(NamedTuple):
-    """Reflections ``g`` [n, 2] (kx, ky) in cycles per pixel, kx >= 0, and the frequencies ``strong`` [m, 2] at which there may be others."""
+    """Reflections ``g`` [n, 2] (kx, ky) in cycles per pixel, kx >= 0, the frequencies ``strong`` [m, 2] at which there may be others, and a ``basis`` [2, 2] of
+    rows that all of them are multiples of."""
 
     g: np.ndarray
     strong: np.ndarray
+    basis: np.ndarray
+
+    def multiple(self, kx: float, ky: float, shape: tuple[int, int]) -> bool:
+        """Whether a frequency is that of a reflection (of zero, too), strong or weak, within `APART` bins of an image of ``shape``."""
+        inverse = np.linalg.inv(self.basis)
+        # ky is known up to whole cycles per row
+        places = np.array([[kx, ky + turn] for turn in (-1.0, 0.0, 1.0)])
+        offsets = places - np.round(places @ inverse) @ self.basis
+        return bool((np.abs(offsets * np.array(shape[::-1])).max(axis=1) <= APART).any())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,7 +105,20 @@ def find_carriers(image: np.ndarray) -> Carriers | None:
     if np.linalg.matrix_rank(g, tol=0.2 * float(np.linalg.norm(g, axis=1).min())) < 2:
         return None
     sums = [first + sign * second for first in g for second in g for sign in (1.0, -1.0)]
-    return Carriers(g, np.unique(np.round([*g, *sums], 6), axis=0))
+    strong = np.unique(np.round([*g, *sums], 6), axis=0)
+    return Carriers(g, strong, _basis(strong, part.shape))
+
+
+def _basis(strong: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """The two shortest frequencies [2, 2] on different rows, those within `APART` bins of zero left out."""
+    lengths = np.hypot(*strong.T)
+    bins = np.abs(strong * np.array(shape[::-1])).max(axis=1)
+    ordered = strong[np.argsort(np.where(bins > APART, lengths, np.inf))]
+    first = ordered[0]
+    sines = (
+        np.abs(ordered @ np.array([first[1], -first[0]])) / np.hypot(*first) / np.maximum(np.hypot(*ordered.T), 1e-9)
+    )
+    return np.array([first, ordered[int(np.argmax(sines > 0.2))]])
 
 
 def _lattice(spots: Spots, shape: tuple[int, ...]) -> np.ndarray:
@@ -164,13 +187,18 @@ def places(size: int) -> np.ndarray:
 
 
 def _noise(power: np.ndarray) -> np.ndarray:
-    """The mean of exponential ``power`` [M, p], by medians of `BLOCKS` parts of each column's frequencies in their order."""
+    """The mean of exponential ``power`` [M, p]."""
+    return np.maximum(local_median(power) / np.log(2.0), 1e-300)
+
+
+def local_median(power: np.ndarray) -> np.ndarray:
+    """Medians of ``power`` [M, p] over `BLOCKS` parts of each column's frequencies in their order, for each frequency."""
     ordered = np.fft.fftshift(power, axes=0)
     result = np.empty_like(ordered)
     edges = np.linspace(0, len(power), BLOCKS + 1).astype(int)
     for low, high in itertools.pairwise(edges):
-        result[low:high] = np.median(ordered[low:high], axis=0) / np.log(2.0)
-    return np.maximum(np.fft.ifftshift(result, axes=0), 1e-300)
+        result[low:high] = np.median(ordered[low:high], axis=0)
+    return np.fft.ifftshift(result, axes=0)
 
 
 def _hide(noise: np.ndarray, g: np.ndarray, strong: np.ndarray, width: int) -> None:
