@@ -190,7 +190,9 @@ def _readings(searched: _Searched, place: tuple[int, int]) -> list[Reading]:
     aliases = {
         other for other in _aliases(searched, place) if found.explained[other] > GRID_LOSS * found.explained[place]
     }
-    alike = [(other, *_refined(searched, other)) for other in {place, *aliases}]
+    alike = [(other, *fitted) for other in {place, *aliases} if (fitted := _refined(searched, other)) is not None]
+    if place not in {other for other, _, _ in alike}:
+        return []
     best = max(strength for _, _, strength in alike)
     alike = [item for item in alike if item[2] > best - ALIKE]
     if any(searched.in_zone(other) or not _consistent(found, other) for other, _, _ in alike):
@@ -215,8 +217,9 @@ def _aliases(searched: _Searched, place: tuple[int, int]) -> Iterator[tuple[int,
                 yield other
 
 
-def _refined(searched: _Searched, place: tuple[int, int]) -> tuple[Reading, float]:
-    """The frequency near ``place`` that explains most, with its error by noise, and how much that is; kx below zero of the line at -kx, -ky."""
+def _refined(searched: _Searched, place: tuple[int, int]) -> tuple[Reading, float] | None:
+    """The frequency near ``place`` that explains most, with its error by noise, and how much that is; kx below zero of the line at -kx, -ky.
+    None where no frequency near is a maximum."""
     number, width = searched.values.shape
     kx, ky = searched.frequency(place)
     near = np.mod([place[0] - 1, place[0], place[0] + 1], number)
@@ -237,7 +240,9 @@ def _refined(searched: _Searched, place: tuple[int, int]) -> tuple[Reading, floa
         variances.append([carrier.noise[place[0], middle + 1 + place[1]], carrier.noise[-place[0] % number, middle - 1 - place[1]]])  # fmt: skip
     plus, minus = np.array(satellites).swapaxes(0, 1)
     power = explain(searched.carriers, plus, minus, np.array(variances)[..., None]).explained
-    best = min(max(int(power.argmax()), 1), len(power) - 2)
+    best = int(power.argmax())
+    if not 0 < best < len(power) - 1:
+        return None
     kx = float(trial[best] + _vertex(power[best - 1 : best + 2]) * (trial[1] - trial[0]))
     window = hann(width)
     spread = (window**2 * x**2).sum() * window.sum() ** 2 / (window**2).sum() / (window * x**2).sum() ** 2
@@ -303,5 +308,8 @@ def _harmonic(searched: _Searched, line: tuple[int, int], base: Reading, multipl
     cells = (2 * round(PADDED * (1 + 0.5 * multiple)) + 1) * (3 + multiple)
     if searched.power[place] < gamma.isf(HARMONIC_CHANCE / cells, 2) or not _consistent(searched.found, place):  # fmt: skip
         return None
-    reading, _ = _refined(searched, place)
+    fitted = _refined(searched, place)
+    if fitted is None:
+        return None
+    reading = fitted[0]
     return reading if abs(reading.kx - kx) < 4.0 * math.hypot(multiple * base.error, reading.error) else None

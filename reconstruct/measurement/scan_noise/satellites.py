@@ -39,7 +39,7 @@ SLOW = 0.02
 """Share of the image over which drift and distortion are taken off the phases of reflections (rms width)."""
 BLOCKS = 8
 """Parts of the frequencies along a column of the image in each of which noise has one level."""
-APART, SLOWEST = 3, 8
+APART, SLOWEST = 3, 6
 """Frequency bins about other reflections, and about zero, in which no satellites are seen."""
 
 
@@ -98,7 +98,7 @@ def find_carriers(image: np.ndarray) -> Carriers | None:
     """The strongest reflections of ``image`` [ny, nx]; None where it shows no lattice of two directions."""
     rows, columns = (max((size - LARGEST_SPECTRUM) // 2, 0) for size in image.shape)
     part = image[rows : rows + LARGEST_SPECTRUM, columns : columns + LARGEST_SPECTRUM]
-    spots = find_spots(power_spectrum(part).relative, 1.5 * SLOWEST / min(part.shape))
+    spots = find_spots(power_spectrum(part).relative, SLOWEST / min(part.shape))
     if not len(second_rows(spots, (part.shape[0], part.shape[1]))):
         return None
     g = _lattice(spots, part.shape)
