@@ -41,10 +41,12 @@ ALIKE = 10.0
 """Nats by which a reading is less likely than the best and may still be it."""
 MEDIAN_SLACK = 1.15
 """Factor by which the median of some frequencies is off by chance."""
+BIAS = 0.015
+"""Frequency bins rms by which a line is off for other reasons than noise: distortions, and what other reflections leave beside it."""
 GRID_LOSS = 0.5
 """Share of the power of a line that is seen where it falls between frequencies, at least."""
 MOST_CANDIDATES = 40
-HIGHEST_HARMONIC, HARMONIC_CHANCE = 5, 1e-4
+HIGHEST_HARMONIC, HARMONIC_CHANCE = 5, 1e-5
 """Largest multiple of the basic frequency that is looked for, and the rate at which noise makes one."""
 SKIRTS = 0.05
 """Cycles per row of the skirts that drift gives a line."""
@@ -248,7 +250,7 @@ def _refined(searched: _Searched, place: tuple[int, int]) -> tuple[Reading, floa
     spread = (window**2 * x**2).sum() * window.sum() ** 2 / (window**2).sum() / (window * x**2).sum() ** 2
     strength = float(power[best])
     apart = strength * float(searched.power[place] / searched.found.explained[place])
-    error = math.sqrt(0.5 * spread / max(apart - 2.0, 1.0)) / (2.0 * math.pi)
+    error = math.hypot(math.sqrt(0.5 * spread / max(apart - 2.0, 1.0)) / (2.0 * math.pi), BIAS / width)
     return Reading(kx, error, 1.0, ky), strength
 
 
@@ -312,4 +314,4 @@ def _harmonic(searched: _Searched, line: tuple[int, int], base: Reading, multipl
     if fitted is None:
         return None
     reading = fitted[0]
-    return reading if abs(reading.kx - kx) < 4.0 * math.hypot(multiple * base.error, reading.error) else None
+    return reading if abs(reading.kx - kx) < 3.0 * math.hypot(multiple * base.error, reading.error) else None
