@@ -188,7 +188,7 @@ def _readings(searched: _Searched, place: tuple[int, int]) -> list[Reading]:
         return []
     if searched.lattice.multiple(*searched.frequency(place), shape):
         return []
-    place = searched.largest(*searched.frequency(place), 2) or place
+    place = searched.largest(*searched.frequency(place), 2.0) or place
     aliases = {
         other for other in _aliases(searched, place) if found.explained[other] > GRID_LOSS * found.explained[place]
     }
@@ -214,7 +214,7 @@ def _aliases(searched: _Searched, place: tuple[int, int]) -> Iterator[tuple[int,
     kx, ky = searched.frequency(place)
     for shift in (*searched.lattice.strong, *-searched.lattice.strong):
         if np.abs(shift).max() > 1e-6:
-            other = searched.largest(kx + shift[0], ky + shift[1], 2)
+            other = searched.largest(kx + shift[0], ky + shift[1], 2.0)
             if other is not None:
                 yield other
 
@@ -296,7 +296,7 @@ def _curve(searched: _Searched, place: tuple[int, int], kx: float) -> np.ndarray
 def _harmonic(searched: _Searched, line: tuple[int, int], base: Reading, multiple: int) -> Reading | None:
     """The line at so many times the frequency ``base``, besides that at the place ``line``; None where noise may be all there is."""
     kx, ky = multiple * base.kx, (multiple * base.ky + 0.5) % 1.0 - 0.5
-    place = searched.largest(kx, ky, 1 + 0.5 * multiple)
+    place = searched.largest(kx, ky, 1.0 + 0.5 * multiple)
     if place is None or searched.in_zone(place) or not searched.found.freedom[place]:
         return None
     own, shape = searched.frequency(line), (searched.values.shape[0], searched.values.shape[1])

@@ -52,12 +52,12 @@ class Carriers(NamedTuple):
     basis: np.ndarray
 
     def multiple(self, kx: float, ky: float, shape: tuple[int, int]) -> bool:
-        """Whether a frequency is that of a reflection (of zero, too), strong or weak, within `APART` bins of an image of ``shape``."""
+        """Whether a frequency is that of a reflection (of zero, too), strong or weak, within `MATCH_BINS` in an image of ``shape``."""
         inverse = np.linalg.inv(self.basis)
         # ky is known up to whole cycles per row
         places = np.array([[kx, ky + turn] for turn in (-1.0, 0.0, 1.0)])
         offsets = places - np.round(places @ inverse) @ self.basis
-        return bool((np.abs(offsets * np.array(shape[::-1])).max(axis=1) <= APART).any())
+        return bool((np.abs(offsets * np.array(shape[::-1])).max(axis=1) <= MATCH_BINS).any())
 
 
 @dataclasses.dataclass(frozen=True)

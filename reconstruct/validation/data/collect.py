@@ -43,7 +43,7 @@ def _sources(signal: Signal, values: Mapping[str, float], known: Known) -> list[
             sources.append(averaged.averaged)
     if rotation.FIELD in values:
         sources.append(rotation.rotation)
-    if scan_noise.may_be_scan(signal, values, known):
+    if scan_noise.may_be_scan(signal, values):
         sources.append(scan_noise.scan_noise)
     if signal.data.ndim < 4 and {"gain", "dose"} & set(values):
         sources.append(counting.counting)

@@ -88,7 +88,6 @@ def _first(signal: Signal) -> np.ndarray:
     return np.asarray(data, np.float64)
 
 
-def may_be_scan(signal: Signal, values: Mapping[str, float], known: Known) -> bool:
+def may_be_scan(signal: Signal, values: Mapping[str, float]) -> bool:
     """Whether a recording is a scanned image, or a stack of them, that claims its dwell time."""
-    del known
     return FIELD in values and signal.kind in ("image", "image-stack") and signal.data.ndim in (2, 3)
