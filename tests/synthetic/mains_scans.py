@@ -20,7 +20,7 @@ class MainsScan:
     pixel: float = 0.2
     angle: float = 0.3
     dwell: float = 5e-5
-    flyback: float = 6e-3
+    flyback: float = 5e-3
     frequency: float = 50.0
     amplitudes: tuple[tuple[int, float], ...] = ((1, 0.08), (3, 0.03))
     jitter: float = 0.01

@@ -29,7 +29,7 @@ def test_the_frequency_along_the_row_and_its_harmonic_are_found(image):
     (reading,) = found.readings
     assert found.multiples == (1, 3)
     assert abs(reading.kx - DRAWN.frequency * DRAWN.dwell) < 2.5 * reading.error
-    assert reading.error < 0.01 * reading.kx
+    assert reading.error < 0.015 * reading.kx
     rms = 0.08 * np.hypot(0.9, 0.6) / np.sqrt(2.0) / DRAWN.pixel
     assert found.displacement == pytest.approx(rms, rel=0.1)
 
@@ -52,7 +52,7 @@ def test_a_true_dwell_time_agrees(mains):
 
 
 def test_a_line_alone_may_be_a_multiple_or_of_other_sources():
-    drawn = dataclasses.replace(DRAWN, amplitudes=((1, 0.1),), dwell=3e-5)
+    drawn = dataclasses.replace(DRAWN, amplitudes=((1, 0.1),))
     image = mains_scan(drawn, 3)
     for factor, status in ((1.0, "agrees"), (2.0, "agrees"), (1.3, "agrees"), (1e3, "disagrees"), (1e-3, "disagrees")):
         signal = signal_of_mains_scan(image, drawn, factor * drawn.dwell)
@@ -86,7 +86,9 @@ def test_waves_that_are_added_or_multiply_the_image_make_no_line():
 
 def test_a_modulation_of_the_crystal_makes_no_line():
     """A displacement with a period of several cells."""
-    drawn = dataclasses.replace(DRAWN, flyback=4e-2 + 0.02 * 0.02 - DRAWN.shape[1] * DRAWN.dwell)
+    line = 0.04 + 4e-4
+    flyback = line - DRAWN.shape[1] * DRAWN.dwell
+    drawn = dataclasses.replace(DRAWN, flyback=flyback, amplitudes=((1, 0.1),))
     assert isinstance(find_periodic(mains_scan(drawn, 6)), str)
 
 
