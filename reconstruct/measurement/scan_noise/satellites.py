@@ -82,10 +82,14 @@ class Explained(NamedTuple):
     displacement: np.ndarray
 
 
-def windowed(image: np.ndarray) -> np.ndarray:
-    """``image`` [M, N] without stray values and mean, under a Hann window."""
-    values = np.clip(image, *ordinary_range(image.ravel()[::7])).astype(np.float64)
-    window = hann(len(image))[:, None] * hann(image.shape[1])[None]
+def ordinary(image: np.ndarray) -> np.ndarray:
+    """``image`` [M, N] with stray values brought to the limits of ordinary ones."""
+    return np.clip(image, *ordinary_range(image.ravel()[::7])).astype(np.float64)
+
+
+def windowed(values: np.ndarray) -> np.ndarray:
+    """``values`` [M, N] without their mean, under a Hann window."""
+    window = hann(len(values))[:, None] * hann(values.shape[1])[None]
     return (values - (values * window).sum() / window.sum()) * window
 
 
