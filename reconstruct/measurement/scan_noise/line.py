@@ -31,8 +31,8 @@ def refined(searched: Searched, place: tuple[int, int]) -> tuple[Reading, float]
     near = np.mod([place[0] - 1, place[0], place[0] + 1], number)
     ky += _vertex(searched.power[near, place[1]]) / number
     wave = np.exp(2j * np.pi * ky * places(number))
-    rows = np.concatenate([[carrier.rows, carrier.rows / wave, carrier.rows * wave] for carrier in searched.carriers])
-    columns = (rows.real @ searched.values + 1j * (rows.imag @ searched.values)).reshape(-1, 3, width)
+    rows = np.array([[carrier.rows, carrier.rows / wave, carrier.rows * wave] for carrier in searched.carriers])
+    columns = np.real(rows) @ searched.values + 1j * (np.imag(rows) @ searched.values)
     x = places(width)
     trial = kx + np.arange(-20, 21) * 0.05 / width
     turns = np.exp(-2j * np.pi * trial[:, None] * x[None])

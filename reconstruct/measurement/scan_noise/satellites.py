@@ -14,7 +14,6 @@ import itertools
 from typing import NamedTuple
 
 import numpy as np
-from scipy.fft import fft, fftfreq, rfft
 from scipy.ndimage import gaussian_filter1d
 
 from reconstruct.measurement.lattice.cleaning import ordinary_range
@@ -140,7 +139,7 @@ def _lattice(spots: Spots, shape: tuple[int, ...]) -> np.ndarray:
 def spectra(values: np.ndarray, carriers: Carriers) -> list[Carrier]:
     """The spectra of the `windowed` ``values`` [M, N] about each reflection."""
     number, width = values.shape
-    along = rfft(values, PADDED * width, axis=1)
+    along = np.fft.rfft(values, PADDED * width, axis=1)
     reach = int(HIGHEST * PADDED * width)
     result = []
     for start in carriers.g:
@@ -148,8 +147,8 @@ def spectra(values: np.ndarray, carriers: Carriers) -> list[Carrier]:
         strip = _columns(along, centre + np.arange(-reach, reach + 1), width)
         strip *= np.exp(-2j * np.pi * g[1] * places(number))[:, None]
         drift = steady(strip[:, reach])
-        spectrum = fft(strip * drift[:, None], axis=0)
-        spectrum *= np.exp(2j * np.pi * fftfreq(number) * 0.5 * (number - 1))[:, None]
+        spectrum = np.fft.fft(strip * drift[:, None], axis=0)
+        spectrum *= np.exp(2j * np.pi * np.fft.fftfreq(number) * 0.5 * (number - 1))[:, None]
         amplitude = complex(spectrum[0, reach])
         noise = _noise(np.abs(spectrum) ** 2) / abs(amplitude) ** 2
         _hide(noise, g, carriers.strong, width)
@@ -221,7 +220,7 @@ def _hide(noise: np.ndarray, g: np.ndarray, strong: np.ndarray, width: int) -> N
 def explain(carriers: list[Carrier], plus: np.ndarray, minus: np.ndarray, variances: np.ndarray) -> Explained:
     """Displacements by the satellites ``plus`` and ``minus`` [n, ...] of each reflection (over its amplitude) with ``variances`` [n, 2, ...]."""
     g = np.array([carrier.g for carrier in carriers])
-    seen = np.isfinite(variances).all(axis=1)
+    seen = np.asarray(np.isfinite(variances)).all(axis=1)
     weights = np.where(seen[:, None], 1.0 / variances, 0.0)
     mirrored = -np.conj(minus)
     both = weights.sum(axis=1)

@@ -28,14 +28,14 @@ def scan_noise(
     signal: Signal, values: Mapping[str, float], known: Known, tell: Tell
 ) -> tuple[list[Evidence], list[Gap]]:
     """The dwell time, by a periodic displacement of the probe; nothing where none is seen, as in most images."""
-    del values, known
+    del known
     tell("looking for mains in the scan", None)
     image = _first(signal)
     found = find_periodic(image)
-    return ([] if isinstance(found, str) else [_evidence(found)]), []
+    return ([] if isinstance(found, str) else [_evidence(found, values[FIELD])]), []
 
 
-def _evidence(found: Periodic) -> Evidence:
+def _evidence(found: Periodic, claimed: float) -> Evidence:
     orders, other = _orders(found.multiples)
     parts = []
     for reading in found.readings:
@@ -57,6 +57,9 @@ def _evidence(found: Periodic) -> Evidence:
             f"The probe moves periodically: if that is by mains of 50 or 60 Hz, the dwell time is {said} µs; it may be a multiple of "
             "the mains' frequency, or another."
         )
+    words += (
+        f" With the dwell time of the file the frequency is {best.kx / claimed:.4g} ± {best.error / claimed:.2g} Hz."
+    )
     words += f" The displacement is {found.displacement:.2g} pixels rms."
     picture = Picture("fit", _plot(found), "Displacement along a row by its frequency, and the line that was found")
     statement = Statement("dwell time by the mains", {FIELD: 1.0})
