@@ -23,13 +23,13 @@ class Reading(NamedTuple):
     ky: float
 
 
-def refined(searched: Searched, place: tuple[int, int]) -> tuple[Reading, float] | None:
-    """The frequency near ``place`` that explains most, with its error by noise, and how much that is; kx below zero of the line at -kx, -ky.
+def refined(searched: Searched, cell: tuple[int, int]) -> tuple[Reading, float] | None:
+    """The frequency near ``cell`` that explains most, with its error by noise, and how much that is; kx below zero of the line at -kx, -ky.
     None where no frequency near is a maximum."""
     number, width = searched.values.shape
-    kx, ky = searched.frequency(place)
-    near = np.mod([place[0] - 1, place[0], place[0] + 1], number)
-    ky += _vertex(searched.power[near, place[1]]) / number
+    kx, ky = searched.frequency(cell)
+    near = np.mod([cell[0] - 1, cell[0], cell[0] + 1], number)
+    ky += _vertex(searched.power[near, cell[1]]) / number
     wave = np.exp(2j * np.pi * ky * places(number))
     rows = np.array([[carrier.rows, carrier.rows / wave, carrier.rows * wave] for carrier in searched.carriers])
     columns = np.real(rows) @ searched.values + 1j * (np.imag(rows) @ searched.values)
@@ -43,7 +43,7 @@ def refined(searched: Searched, place: tuple[int, int]) -> tuple[Reading, float]
         amplitude = own @ flat
         satellites.append([turns @ (above * flat) / amplitude, np.conj(turns) @ (below * flat) / amplitude])
         middle = carrier.spectrum.shape[1] // 2
-        variances.append([carrier.noise[place[0], middle + 1 + place[1]], carrier.noise[-place[0] % number, middle - 1 - place[1]]])  # fmt: skip
+        variances.append([carrier.noise[cell[0], middle + 1 + cell[1]], carrier.noise[-cell[0] % number, middle - 1 - cell[1]]])  # fmt: skip
     plus, minus = np.array(satellites).swapaxes(0, 1)
     power = explain(searched.carriers, plus, minus, np.array(variances)[..., None]).explained
     best = int(power.argmax())
@@ -53,7 +53,7 @@ def refined(searched: Searched, place: tuple[int, int]) -> tuple[Reading, float]
     window = hann(width)
     spread = (window**2 * x**2).sum() * window.sum() ** 2 / (window**2).sum() / (window * x**2).sum() ** 2
     strength = float(power[best])
-    apart = strength * float(searched.power[place] / searched.found.explained[place])
+    apart = strength * float(searched.power[cell] / searched.fits.explained[cell])
     error = math.hypot(math.sqrt(0.5 * spread / max(apart - 2.0, 1.0)) / (2.0 * math.pi), BIAS / width)
     return Reading(kx, error, 1.0, ky), strength
 
@@ -64,12 +64,12 @@ def _vertex(three: np.ndarray) -> float:
     return float(np.clip(0.5 * (three[0] - three[2]) / bend, -0.5, 0.5)) if bend < 0.0 else 0.0
 
 
-def curve(searched: Searched, place: tuple[int, int], kx: float) -> np.ndarray:
+def curve(searched: Searched, cell: tuple[int, int], kx: float) -> np.ndarray:
     """Frequencies along the row, the power that displacements explain at the line's frequency from row to row, and that of a line at ``kx`` in noise."""
-    power = searched.power[place[0]]
+    power = searched.power[cell[0]]
     frequencies = (np.arange(len(power)) + 1) * searched.step
     width = searched.values.shape[1]
     window = hann(width)
     lobe = np.abs(np.exp(-2j * np.pi * (frequencies - kx)[:, None] * places(width)) @ window / window.sum()) ** 2
     shown = frequencies < max(CURVE * kx, CURVE_BINS / width)
-    return np.stack([frequencies, power, 2.0 + (power[place[1]] - 2.0) * lobe])[:, shown]
+    return np.stack([frequencies, power, 2.0 + (power[cell[1]] - 2.0) * lobe])[:, shown]

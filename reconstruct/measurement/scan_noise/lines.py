@@ -53,28 +53,26 @@ def find_periodic(image: np.ndarray) -> Periodic | str:
     searched = search(part)
     if searched is None:
         return "the image shows no lattice"
-    for place in candidates(searched):
-        readings = _readings(searched, place)
+    for cell in candidates(searched):
+        readings = _readings(searched, cell)
         if any(reading.error > LEAST_PRECISE * reading.kx for reading in readings):
             return "too small a part of a period lies in a row"
         if readings:
-            return _with_harmonics(searched, place, readings)
+            return _with_harmonics(searched, cell, readings)
     return "no periodic displacement is seen"
 
 
-def _readings(searched: Searched, place: tuple[int, int]) -> list[Reading]:
-    """The frequencies that explain the line at ``place`` about as well, likeliest first; none where it may be the specimen's."""
-    found, shape = searched.found, (searched.values.shape[0], searched.values.shape[1])
-    if not consistent(searched, place) or searched.in_zone(place):
+def _readings(searched: Searched, cell: tuple[int, int]) -> list[Reading]:
+    """The frequencies that explain the line at ``cell`` about as well, likeliest first; none where it may be the specimen's."""
+    fits, shape = searched.fits, (searched.values.shape[0], searched.values.shape[1])
+    if not consistent(searched, cell) or searched.in_zone(cell):
         return []
-    if searched.lattice.multiple(*searched.frequency(place), shape):
+    if searched.lattice.multiple(*searched.frequency(cell), shape):
         return []
-    place = searched.largest(*searched.frequency(place), 2.0) or place
-    others = {
-        other for other in aliases(searched, place) if found.explained[other] > GRID_LOSS * found.explained[place]
-    }
-    alike = [(other, *fitted) for other in {place, *others} if (fitted := refined(searched, other)) is not None]
-    if place not in {other for other, _, _ in alike}:
+    cell = searched.largest(*searched.frequency(cell), 2.0) or cell
+    others = {other for other in aliases(searched, cell) if fits.explained[other] > GRID_LOSS * fits.explained[cell]}
+    alike = [(other, *fitted) for other in {cell, *others} if (fitted := refined(searched, other)) is not None]
+    if cell not in {other for other, _, _ in alike}:
         return []
     best = max(strength for _, _, strength in alike)
     alike = [item for item in alike if item[2] > best - ALIKE]
@@ -90,11 +88,11 @@ def _readings(searched: Searched, place: tuple[int, int]) -> list[Reading]:
     return [reading._replace(weight=reading.weight / total) for reading in readings]
 
 
-def _with_harmonics(searched: Searched, place: tuple[int, int], readings: list[Reading]) -> Periodic:
+def _with_harmonics(searched: Searched, cell: tuple[int, int], readings: list[Reading]) -> Periodic:
     """The basic frequency of the line and of others that are multiples of it, or it of them."""
-    found = searched.found
-    displacement = float(np.linalg.norm(found.displacement[place])) / math.sqrt(2.0)
-    shown = curve(searched, place, readings[0].kx)
+    fits = searched.fits
+    displacement = float(np.linalg.norm(fits.displacement[cell])) / math.sqrt(2.0)
+    shown = curve(searched, cell, readings[0].kx)
     if len(readings) > 1:
         return Periodic(tuple(readings), (1,), displacement, shown)
     line = readings[0]
@@ -102,7 +100,7 @@ def _with_harmonics(searched: Searched, place: tuple[int, int], readings: list[R
     for order in (1, 2, 3):
         for fold in range(order):
             base = line._replace(kx=line.kx / order, error=line.error / order, ky=(line.ky + fold) / order)
-            others = ((n, _harmonic(searched, place, base, n)) for n in range(1, HIGHEST_HARMONIC + 1) if n != order)
+            others = ((n, _harmonic(searched, cell, base, n)) for n in range(1, HIGHEST_HARMONIC + 1) if n != order)
             seen = [(order, line), *((n, other) for n, other in others if other is not None)]
             lines = seen if len(seen) > len(lines) else lines
     multiples, seen = zip(*sorted(lines), strict=True)
@@ -113,23 +111,23 @@ def _with_harmonics(searched: Searched, place: tuple[int, int], readings: list[R
 
 
 def _harmonic(searched: Searched, line: tuple[int, int], base: Reading, multiple: int) -> Reading | None:
-    """The line at so many times the frequency ``base``, besides that at the place ``line``; None where noise may be all there is."""
+    """The line at so many times the frequency ``base``, besides that at the cell ``line``; None where noise may be all there is."""
     kx, ky = multiple * base.kx, (multiple * base.ky + 0.5) % 1.0 - 0.5
-    place = searched.largest(kx, ky, 1.0 + 0.5 * multiple)
-    if place is None or searched.in_zone(place) or not searched.found.freedom[place]:
+    cell = searched.largest(kx, ky, 1.0 + 0.5 * multiple)
+    if cell is None or searched.in_zone(cell) or not searched.fits.freedom[cell]:
         return None
     own, shape = searched.frequency(line), (searched.values.shape[0], searched.values.shape[1])
-    at = searched.frequency(place)
-    skirts = abs((at[1] - own[1] + 0.5) % 1.0 - 0.5) < SKIRTS and abs(place[1] - line[1]) <= PADDED * APART
+    at = searched.frequency(cell)
+    skirts = abs((at[1] - own[1] + 0.5) % 1.0 - 0.5) < SKIRTS and abs(cell[1] - line[1]) <= PADDED * APART
     # the line's own satellites, seen from other reflections
     if skirts or any(
         searched.lattice.multiple(at[0] - sign * own[0], at[1] - sign * own[1], shape) for sign in (1, -1)
     ):
         return None
     cells = (2 * round(PADDED * (1 + 0.5 * multiple)) + 1) * (3 + multiple)
-    if searched.power[place] < gamma.isf(HARMONIC_CHANCE / cells, 2) or not consistent(searched, place):  # fmt: skip
+    if searched.power[cell] < gamma.isf(HARMONIC_CHANCE / cells, 2) or not consistent(searched, cell):  # fmt: skip
         return None
-    fitted = refined(searched, place)
+    fitted = refined(searched, cell)
     if fitted is None:
         return None
     reading = fitted[0]

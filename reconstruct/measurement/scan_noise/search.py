@@ -33,13 +33,13 @@ MOST_CANDIDATES = 40
 
 
 class Searched(NamedTuple):
-    """What was looked at: ``values`` [M, N] under their window, its reflections and their ``lattice``, displacements ``found`` [M, p], and
+    """What was looked at: ``values`` [M, N] under their window, its reflections and their ``lattice``, the ``fits`` of displacements [M, p], and
     the ``power`` [M, p] that they explain over that which noise and random jitter do."""
 
     values: np.ndarray
     carriers: list[Carrier]
     lattice: Carriers
-    found: Explained
+    fits: Explained
     power: np.ndarray
 
     @property
@@ -49,20 +49,20 @@ class Searched(NamedTuple):
 
     @property
     def step(self) -> float:
-        """Cycles per pixel from column to column of what was found."""
+        """Cycles per pixel from column to column of what was looked at."""
         return 1.0 / (PADDED * self.values.shape[1])
 
-    def frequency(self, place: tuple[int, int]) -> tuple[float, float]:
-        """(kx, ky) of a place [row, column], in cycles per pixel and per row."""
+    def frequency(self, cell: tuple[int, int]) -> tuple[float, float]:
+        """(kx, ky) of a cell [row, column], in cycles per pixel and per row."""
         number = len(self.values)
-        return (place[1] + 1) * self.step, (place[0] if 2 * place[0] < number else place[0] - number) / number
+        return (cell[1] + 1) * self.step, (cell[0] if 2 * cell[0] < number else cell[0] - number) / number
 
-    def in_zone(self, place: tuple[int, int]) -> bool:
-        """Whether a line at that place may be the specimen's."""
-        return float(np.hypot(*self.frequency(place))) < self.zone
+    def in_zone(self, cell: tuple[int, int]) -> bool:
+        """Whether a line at that cell may be the specimen's."""
+        return float(np.hypot(*self.frequency(cell))) < self.zone
 
     def largest(self, kx: float, ky: float, bins: float) -> tuple[int, int] | None:
-        """The place that explains most within ``bins`` of a frequency; None outside of what was looked at."""
+        """The cell that explains most within ``bins`` of a frequency; None outside of what was looked at."""
         if kx < 0.0:
             kx, ky = -kx, -ky
         number, size = self.power.shape
@@ -71,7 +71,7 @@ class Searched(NamedTuple):
         rows = np.mod(np.arange(round(ky * number - bins), round(ky * number + bins) + 1), number)
         if not len(columns):
             return None
-        power = self.found.explained[rows[:, None], columns]
+        power = self.fits.explained[rows[:, None], columns]
         row, column = np.unravel_index(int(power.argmax()), power.shape)
         return int(rows[row]), int(columns[column])
 
@@ -84,24 +84,24 @@ def search(image: np.ndarray) -> Searched | None:
         return None
     values = windowed(values)
     carriers = spectra(values, lattice)
-    found = explain_all(carriers)
-    return Searched(values, carriers, lattice, found, over_jitter(found))
+    fits = explain_all(carriers)
+    return Searched(values, carriers, lattice, fits, over_jitter(fits))
 
 
-def over_jitter(found: Explained) -> np.ndarray:
+def over_jitter(fits: Explained) -> np.ndarray:
     """The power that displacements explain [M, p], of mean 2 where there are random ones alone.
 
     Random displacements from row to row are seen in all reflections alike, so that their power is not that of independent noise: in one direction of
     displacement it adds the mean of an exponential variable, which the median tells.
     """
-    jitter = local_median(found.explained) - MEDIAN_SLACK * float(gamma.median(2))
-    return found.explained / (1.0 + np.maximum(jitter, 0.0) / math.log(2.0))
+    jitter = local_median(fits.explained) - MEDIAN_SLACK * float(gamma.median(2))
+    return fits.explained / (1.0 + np.maximum(jitter, 0.0) / math.log(2.0))
 
 
 def candidates(searched: Searched) -> Iterator[tuple[int, int]]:
     """Places [row, column] of lines that stand out of the noise, strongest first."""
     power = searched.power
-    usable = searched.found.freedom > 0
+    usable = searched.fits.freedom > 0
     limit = float(gamma.isf(FALSE_ALARMS / max(int(usable.sum()), 1), 2))
     rows, columns = np.nonzero(usable & (power > limit))
     order = np.argsort(-power[rows, columns])
@@ -118,16 +118,16 @@ def candidates(searched: Searched) -> Iterator[tuple[int, int]]:
         yield int(row), int(column)
 
 
-def consistent(searched: Searched, place: tuple[int, int]) -> bool:
+def consistent(searched: Searched, cell: tuple[int, int]) -> bool:
     """Whether the satellites of all reflections are those of one displacement."""
-    found = searched.found
-    limit = float(gamma.isf(LEFT_OUT, max(int(found.freedom[place]), 1)))
-    return bool(found.left[place] < limit + MODEL_ERROR * found.explained[place])
+    fits = searched.fits
+    limit = float(gamma.isf(LEFT_OUT, max(int(fits.freedom[cell]), 1)))
+    return bool(fits.left[cell] < limit + MODEL_ERROR * fits.explained[cell])
 
 
-def aliases(searched: Searched, place: tuple[int, int]) -> Iterator[tuple[int, int]]:
+def aliases(searched: Searched, cell: tuple[int, int]) -> Iterator[tuple[int, int]]:
     """Places of the lines that explain some of the same satellites as those of other reflections."""
-    kx, ky = searched.frequency(place)
+    kx, ky = searched.frequency(cell)
     for shift in (*searched.lattice.strong, *-searched.lattice.strong):
         if np.abs(shift).max() > 1e-6:
             other = searched.largest(kx + shift[0], ky + shift[1], 2.0)

@@ -21,9 +21,9 @@ from reconstruct.validation.data.scanned.scan_noise import scan_noise
 from reconstruct.validation.data.spectra import spectrum
 from reconstruct.validation.judgement.verdict import numbers
 from tests.reconstruct.validation.data.deviations import evidence_by, nearest
+from tests.reconstruct.validation.data.scanned.test_scans_evidence import signal_of_scan
 from tests.reconstruct.validation.data.test_counting_evidence import counted
 from tests.reconstruct.validation.data.test_films_evidence import signal_of_film
-from tests.reconstruct.validation.data.test_scans_evidence import signal_of_scan
 from tests.synthetic.convergent.laue_zones import Zone, zone_pattern
 from tests.synthetic.convergent.ronchigrams import Shadow, shadow_of, signal_of_shadow
 from tests.synthetic.diffraction_patterns import Drawn, pattern_of, signal_of_pattern

@@ -31,14 +31,14 @@ def scan_noise(
     del known
     tell("looking for mains in the scan", None)
     image = _first(signal)
-    found = find_periodic(image)
-    return ([] if isinstance(found, str) else [_evidence(found, values[FIELD])]), []
+    periodic = find_periodic(image)
+    return ([] if isinstance(periodic, str) else [_evidence(periodic, values[FIELD])]), []
 
 
-def _evidence(found: Periodic, claimed: float) -> Evidence:
-    orders, other = _orders(found.multiples)
+def _evidence(periodic: Periodic, claimed: float) -> Evidence:
+    orders, other = _orders(periodic.multiples)
     parts = []
-    for reading in found.readings:
+    for reading in periodic.readings:
         variance = (reading.error / reading.kx) ** 2 + MAINS_ERROR**2
         for order, share in orders.items():
             parts += [
@@ -47,10 +47,10 @@ def _evidence(found: Periodic, claimed: float) -> Evidence:
             ]
         if other > 0.0:
             parts.append(_part(other * reading.weight, reading.kx / OTHER, OTHER_SPREAD))
-    best = found.readings[0]
+    best = periodic.readings[0]
     said = " or ".join(f"{1e6 * best.kx / mains:.3g}" for mains in MAINS)
-    if len(found.multiples) > 1:
-        lines = f"in the ratio {' : '.join(map(str, found.multiples))}"
+    if len(periodic.multiples) > 1:
+        lines = f"in the ratio {' : '.join(map(str, periodic.multiples))}"
         words = f"The probe moves periodically, with frequencies {lines}: of mains of 50 or 60 Hz, the dwell time is {said} µs."
     else:
         words = (
@@ -60,8 +60,8 @@ def _evidence(found: Periodic, claimed: float) -> Evidence:
     words += (
         f" With the dwell time of the file the frequency is {best.kx / claimed:.4g} ± {best.error / claimed:.2g} Hz."
     )
-    words += f" The displacement is {found.displacement:.2g} pixels rms."
-    picture = Picture("fit", _plot(found), "Displacement along a row by its frequency, and the line that was found")
+    words += f" The displacement is {periodic.displacement:.2g} pixels rms."
+    picture = Picture("fit", _plot(periodic), "Displacement along a row by its frequency, and the line that was found")
     statement = Statement("dwell time by the mains", {FIELD: 1.0})
     return Evidence("mains in the scan", "data", (statement,), tuple(parts), words, ("pixel size", "line time"), pictures=(picture,))  # fmt: skip
 
@@ -77,9 +77,9 @@ def _part(weight: float, dwell: float, error: float) -> Component:
     return Component(weight, np.array([math.log(dwell)]), np.array([[error**2]]))
 
 
-def _plot(found: Periodic) -> FitPlot:
+def _plot(periodic: Periodic) -> FitPlot:
     """The power that a displacement of each frequency explains, over noise, and that of the line alone."""
-    kx, power, line = found.curve
+    kx, power, line = periodic.curve
     return FitPlot("displacement", power, line, (power - line) / np.sqrt(2.0 + 2.0 * line), (kx[0], kx[-1]), "1/pixel")
 
 

@@ -24,14 +24,14 @@ def image():
 
 @pytest.mark.smoke
 def test_the_frequency_along_the_row_and_its_harmonic_are_found(image):
-    found = find_periodic(image)
-    assert not isinstance(found, str)
-    (reading,) = found.readings
-    assert found.multiples == (1, 3)
+    periodic = find_periodic(image)
+    assert not isinstance(periodic, str)
+    (reading,) = periodic.readings
+    assert periodic.multiples == (1, 3)
     assert abs(reading.kx - DRAWN.frequency * DRAWN.dwell) < 2.5 * reading.error
     assert reading.error < 0.015 * reading.kx
     rms = 0.08 * np.hypot(0.9, 0.6) / np.sqrt(2.0) / DRAWN.pixel
-    assert found.displacement == pytest.approx(rms, rel=0.1)
+    assert periodic.displacement == pytest.approx(rms, rel=0.1)
 
 
 @pytest.mark.parametrize("factor", [2.0, 0.5, 1.5, 1e3, 1e-3])
