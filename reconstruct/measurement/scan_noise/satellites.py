@@ -220,7 +220,7 @@ def _hide(noise: np.ndarray, g: np.ndarray, strong: np.ndarray, width: int) -> N
 def explain(carriers: list[Carrier], plus: np.ndarray, minus: np.ndarray, variances: np.ndarray) -> Explained:
     """Displacements by the satellites ``plus`` and ``minus`` [n, ...] of each reflection (over its amplitude) with ``variances`` [n, 2, ...]."""
     g = np.array([carrier.g for carrier in carriers])
-    seen = np.asarray(np.isfinite(variances)).all(axis=1)
+    seen = np.isfinite(variances.sum(axis=1))
     weights = np.where(seen[:, None], 1.0 / variances, 0.0)
     mirrored = -np.conj(minus)
     both = weights.sum(axis=1)

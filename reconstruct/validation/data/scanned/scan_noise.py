@@ -48,18 +48,15 @@ def _evidence(periodic: Periodic, claimed: float) -> Evidence:
         if other > 0.0:
             parts.append(_part(other * reading.weight, reading.kx / OTHER, OTHER_SPREAD))
     best = periodic.readings[0]
-    said = " or ".join(f"{1e6 * best.kx / mains:.3g}" for mains in MAINS)
     if len(periodic.multiples) > 1:
-        lines = f"in the ratio {' : '.join(map(str, periodic.multiples))}"
-        words = f"The probe moves periodically, with frequencies {lines}: of mains of 50 or 60 Hz, the dwell time is {said} µs."
+        said = " or ".join(f"{1e6 * best.kx / mains:.3g}" for mains in MAINS)
+        lines = " : ".join(map(str, periodic.multiples))
+        words = f"The probe moves periodically, with frequencies in the ratio {lines}: with mains of 50 or 60 Hz the dwell time is {said} µs."
     else:
         words = (
-            f"The probe moves periodically: if that is by mains of 50 or 60 Hz, the dwell time is {said} µs; it may be a multiple of "
-            "the mains' frequency, or another."
+            f"The probe moves periodically, at {best.kx / claimed:.4g} ± {best.error / claimed:.2g} Hz with the dwell time of the file: mains move it at "
+            "multiples of 50 or 60 Hz, other sources at other frequencies."
         )
-    words += (
-        f" With the dwell time of the file the frequency is {best.kx / claimed:.4g} ± {best.error / claimed:.2g} Hz."
-    )
     words += f" The displacement is {periodic.displacement:.2g} pixels rms."
     picture = Picture("fit", _plot(periodic), "Displacement along a row by its frequency, and the line that was found")
     statement = Statement("dwell time by the mains", {FIELD: 1.0})

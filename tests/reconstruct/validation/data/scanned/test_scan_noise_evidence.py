@@ -58,7 +58,7 @@ def test_a_line_alone_may_be_a_multiple_or_of_other_sources():
         signal = signal_of_mains_scan(image, drawn, factor * drawn.dwell)
         assert validate_recording("scan", signal).verdict("dwell").status == status
     (item,), _ = evidence_by(scan_noise, signal_of_mains_scan(image, drawn, drawn.dwell))
-    assert "may be a multiple" in item.words
+    assert "other sources" in item.words
     assert abs(nearest(item, {"dwell": drawn.dwell})[0]) < 2.5
 
 
