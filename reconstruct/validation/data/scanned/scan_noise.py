@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from reconstruct.measurement.measurement import Component, FitPlot
+from reconstruct.measurement.scan_noise.line import Reading
 from reconstruct.measurement.scan_noise.lines import Periodic, find_periodic
 from reconstruct.validation.data.options import Known, Tell
 from reconstruct.validation.evidence import Evidence, Gap, Picture, Statement
@@ -20,6 +21,8 @@ ALONE = {1: 0.4, 2: 0.25, 3: 0.15}
 """Multiples of the mains that a line may be that is seen alone, with their probabilities; else it is not of the mains."""
 EVEN = {1: 0.8, 2: 0.2}
 """The same of the basic frequency of lines in the ratios 1 : 2 and 1 : 2 : 4: rectifiers make multiples of twice the mains."""
+FITS = 2.5
+"""Standard deviations within which a frequency is said to fit a multiple of the mains."""
 OTHER, OTHER_SPREAD = 200.0, 1.5
 """Hz, and rms of its logarithm, of lines that are not of the mains: pumps, sound, oscillating supplies (about 10 Hz to 4 kHz)."""
 
@@ -55,12 +58,20 @@ def _evidence(periodic: Periodic, claimed: float) -> Evidence:
     else:
         words = (
             f"The probe moves periodically, at {best.kx / claimed:.4g} ± {best.error / claimed:.2g} Hz with the dwell time of the file: mains move it at "
-            "multiples of 50 or 60 Hz, other sources at other frequencies."
+            f"multiples of 50 or 60 Hz{_fitting(best, claimed)}, other sources at other frequencies."
         )
     words += f" The displacement is {periodic.displacement:.2g} pixels rms."
     picture = Picture("fit", _plot(periodic), "Displacement along a row by its frequency, and the line that was found")
     statement = Statement("dwell time by the mains", {FIELD: 1.0})
     return Evidence("mains in the scan", "data", (statement,), tuple(parts), words, ("pixel size", "line time"), pictures=(picture,))  # fmt: skip
+
+
+def _fitting(reading: Reading, claimed: float) -> str:
+    """Which multiple of the mains the claimed dwell time makes of a frequency, in brackets; empty where none fits."""
+    error = math.hypot(reading.error / reading.kx, MAINS_ERROR)
+    off = {(order, mains): abs(reading.kx / (claimed * order * mains) - 1.0) for order in ALONE for mains in MAINS}
+    (order, mains), least = min(off.items(), key=lambda item: item[1])
+    return f" (here {order} x {mains:.0f} Hz fits)" if least < FITS * error else ""
 
 
 def _orders(multiples: tuple[int, ...]) -> tuple[dict[int, float], float]:

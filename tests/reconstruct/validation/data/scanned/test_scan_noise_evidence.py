@@ -115,6 +115,7 @@ def test_a_real_scan_moves_at_three_times_60_hertz(data):
     (signal,) = read_vendor(data / "images" / "sto-titan80.emi")
     (item,), _ = evidence_by(scan_noise, signal)
     claimed = numbers(signal.claims)["dwell"]
+    assert "3 x 60 Hz" in item.words
     third = [part for part in item.components if abs(np.exp(part.mean[0]) / claimed - 1.0) < 0.05]
     assert len(third) == 1
     assert float(np.exp(third[0].mean[0])) == pytest.approx(29.17e-6, rel=0.01)
