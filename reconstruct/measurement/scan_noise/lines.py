@@ -70,6 +70,10 @@ def _readings(searched: Searched, cell: tuple[int, int]) -> list[Reading]:
     if searched.lattice.multiple(*searched.frequency(cell), shape):
         return []
     cell = searched.largest(*searched.frequency(cell), 2.0) or cell
+    # a modulation of another kind, such as of the intensity, that may be the specimen's
+    total = fits.explained + fits.left
+    if any(searched.in_zone(other) and total[other] > total[cell] for other in aliases(searched, cell, True)):
+        return []
     others = {other for other in aliases(searched, cell) if fits.explained[other] > GRID_LOSS * fits.explained[cell]}
     alike = [(other, *fitted) for other in {cell, *others} if (fitted := refined(searched, other)) is not None]
     if cell not in {other for other, _, _ in alike}:

@@ -61,8 +61,8 @@ class Searched(NamedTuple):
         """Whether a line at that cell may be the specimen's."""
         return float(np.hypot(*self.frequency(cell))) < self.zone
 
-    def largest(self, kx: float, ky: float, bins: float) -> tuple[int, int] | None:
-        """The cell that explains most within ``bins`` of a frequency; None outside of what was looked at."""
+    def largest(self, kx: float, ky: float, bins: float, total: bool = False) -> tuple[int, int] | None:
+        """The cell that explains most within ``bins`` of a frequency (``total``: whose satellites hold most); None outside of what was looked at."""
         if kx < 0.0:
             kx, ky = -kx, -ky
         number, size = self.power.shape
@@ -72,6 +72,8 @@ class Searched(NamedTuple):
         if not len(columns):
             return None
         power = self.fits.explained[rows[:, None], columns]
+        if total:
+            power = power + self.fits.left[rows[:, None], columns]
         row, column = np.unravel_index(int(power.argmax()), power.shape)
         return int(rows[row]), int(columns[column])
 
@@ -125,11 +127,11 @@ def consistent(searched: Searched, cell: tuple[int, int]) -> bool:
     return bool(fits.left[cell] < limit + MODEL_ERROR * fits.explained[cell])
 
 
-def aliases(searched: Searched, cell: tuple[int, int]) -> Iterator[tuple[int, int]]:
-    """Places of the lines that explain some of the same satellites as those of other reflections."""
+def aliases(searched: Searched, cell: tuple[int, int], total: bool = False) -> Iterator[tuple[int, int]]:
+    """Places of the lines that explain (``total``: have) some of the same satellites as those of other reflections."""
     kx, ky = searched.frequency(cell)
     for shift in (*searched.lattice.strong, *-searched.lattice.strong):
         if np.abs(shift).max() > 1e-6:
-            other = searched.largest(kx + shift[0], ky + shift[1], 2.0)
+            other = searched.largest(kx + shift[0], ky + shift[1], 2.0, total)
             if other is not None:
                 yield other
