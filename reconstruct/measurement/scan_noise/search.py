@@ -21,8 +21,9 @@ from reconstruct.measurement.scan_noise.satellites import (
     windowed,
 )
 
-FALSE_ALARMS, LEFT_OUT = 1e-5, 0.05
-"""Rate of images without displacement in which noise makes a line; and of lines that are left out by chance."""
+FALSE_ALARMS, LEFT_OUT = 1e-9, 0.05
+"""Rate of images without displacement in which noise makes a line, if it is exponential: scans that wander have a heavier tail, and at 1e-5 one in a hundred
+shows a line; and the rate of lines that are left out by chance."""
 MODEL_ERROR = 0.1
 """Share of the satellites' power that is left by other reasons than noise: distortions smear reflections unlike each other."""
 ZONE = 0.6
