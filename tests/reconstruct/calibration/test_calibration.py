@@ -12,6 +12,8 @@ from reconstruct.calibration.rows import Row, contradictions, needed, prepared
 from tests.twin.column.columns import column, settings
 from twin.column.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 COLUMN = column()
 TRUE = COLUMN.vector(
     {
@@ -79,7 +81,6 @@ def test_an_undetermined_constant_keeps_its_prior_and_is_named(fitted):
     assert not fitted.outliers
 
 
-@pytest.mark.slow
 def test_an_outlier_is_named_and_left_out(rows, fitted):
     wrong = [dataclasses.replace(rows[0], value=1.6 * rows[0].value), *rows[1:]]
     result = calibrate(COLUMN, wrong)

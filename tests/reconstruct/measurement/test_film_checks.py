@@ -100,6 +100,7 @@ def test_data_of_the_model_pass_every_check():
     assert fit.scale.significance < 3.5
 
 
+@pytest.mark.slow
 def test_a_small_rotation_is_fitted():
     fit, _ = fitted(rotation=float(np.radians(7.0)))
     assert np.degrees(fit.orientation.rotation) == pytest.approx(7.0, abs=1.0)

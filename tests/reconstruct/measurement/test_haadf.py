@@ -53,6 +53,7 @@ def test_optics_scan_and_detector_are_measured_within_their_errors():
 THIN = {"C10": 60.0, "C12a": 20.0, "C12b": 0.0}
 
 
+@pytest.mark.slow
 def test_a_turned_crystal_and_a_gain_that_is_not_known():
     angle = 0.5
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])

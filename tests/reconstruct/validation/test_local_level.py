@@ -80,6 +80,7 @@ def test_gaps_of_quantities_that_are_no_walks(kind: str) -> None:
     assert np.mean(inside) >= 0.87  # never too narrow: what is not known to be smooth is not taken as smooth
 
 
+@pytest.mark.slow
 def test_few_readings_are_no_overconfidence() -> None:
     assert _covered(0.01, 1e-3, 300, count=8)[0] >= 0.87
 

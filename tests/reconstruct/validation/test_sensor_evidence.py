@@ -64,6 +64,7 @@ def _said(tracks: SensorTracks, claims: dict[str, Claim]):
     return evidence_of_sensors(tracks, claims, span_of(claims, {}))
 
 
+@pytest.mark.slow
 def test_high_tension_of_a_krios(krios: SensorTracks) -> None:
     claims = _claims(krios.record.start + 1800 * SECOND, high_tension=(3e5, "volt"))
     evidence, contradictions, _ = _said(krios, claims)

@@ -63,6 +63,7 @@ def test_only_images_of_cameras_may_be_films(drawn):
     assert not may_be_film(image, numbers(image.claims), Known("SrTiO3"))
 
 
+@pytest.mark.slow
 def test_real_rings(data):
     from instrument.readers import read_vendor
 
