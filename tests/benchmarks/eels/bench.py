@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from tests.benchmarks._case import Case
 from tests.benchmarks._form import Form
 
-PARTS = ("cross_sections", "spectrum", "sum_rule", "transitions")
+PARTS = ("cross_sections", "binding", "interpolation", "spectrum", "sum_rule", "transitions")
 
 
 def cases(short: Form, progress: Callable[..., None], kinds: Sequence[str] = PARTS) -> list[Case]:
@@ -14,7 +14,7 @@ def cases(short: Form, progress: Callable[..., None], kinds: Sequence[str] = PAR
     unknown = set(kinds) - set(PARTS)
     if unknown:
         raise ValueError(f"no part is called {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
-    rows = []
+    rows: list[Case] = []
     for part in kinds:
         progress(part)
         rows += importlib.import_module(f"tests.benchmarks.eels.{part}").cases(short, progress)
