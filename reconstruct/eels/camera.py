@@ -1,0 +1,104 @@
+"""The camera of a spectrometer as its noise shows it: counts per electron, noise that neighbouring channels share, and readout noise.
+
+A camera spreads the light of an electron over channels, so that single channels are quieter than counting says and sums of many are not. Variance of channel
+c: ``gain`` x mean + ``readout``^2; correlation of neighbours: ``correlation``. The counts per electron of sums over many channels are
+gain (1 + 2 sum of the correlations). How light spreads in scintillators:
+J. R. Meyer and A. I. Kirkland, Ultramicroscopy 75, 23 (1998).
+
+Whitening: noise with such correlations is a moving average, whose inverse is well approximated by prediction from a few channels before (Levinson's recursion;
+J. Durbin, Rev. Inst. Int. Stat. 28, 233, 1960), exact for an autoregressive process.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+MOST_LAGS = 8
+"""Channels over which noise may be shared."""
+SIGNIFICANT = 3.0
+"""Standard errors from which a correlation is kept."""
+LARGEST_REFLECTION = 0.98
+"""Largest partial correlation: estimates may leave the set of correlations that noise can have."""
+
+
+class Camera(NamedTuple):
+    """Noise variance over mean of a single channel (``gain``, in counts), ``correlation`` of channels 1, 2, ... apart [lags], ``readout`` rms in counts, and
+    the relative rms errors of ``gain`` and of the counts per electron."""
+
+    gain: float = 1.0
+    correlation: tuple[float, ...] = ()
+    readout: float = 0.0
+    error: float = 0.0
+
+    @property
+    def counts_per_electron(self) -> float:
+        """Noise variance over mean of sums over many channels."""
+        return self.gain * (1.0 + 2.0 * sum(self.correlation))
+
+
+def noise_of(residual: np.ndarray, mean: np.ndarray, freedom: float, fit_readout: bool = False) -> Camera:
+    """The camera from ``residual`` [n, channels] of spectra about what is expected of them, ``mean`` [n, channels] (> 0).
+
+    ``freedom``: share of the residual's degrees of freedom that the fit has left. ``fit_readout``: noise that does not grow with the mean is looked for too.
+    """
+    scaled = residual / np.sqrt(mean)
+    count = scaled.size * freedom
+    gain, readout = float((scaled**2).sum()) / count, 0.0
+    if fit_readout:
+        gain, readout = _noise_line(residual**2 / freedom, mean, gain)
+        scaled = residual / np.sqrt(mean + readout**2 / gain)
+    power = float((scaled**2).mean())
+    lags = [float((scaled[:, lag:] * scaled[:, :-lag]).mean()) / power for lag in range(1, MOST_LAGS + 1)]
+    significant = [index for index, value in enumerate(lags) if abs(value) > SIGNIFICANT / math.sqrt(count)]
+    kept = tuple(lags[: significant[-1] + 1]) if significant else ()
+    # neighbours that share noise are fewer independent ones
+    independent = count / (1.0 + 2.0 * sum(value**2 for value in kept))
+    return Camera(gain, kept, readout, math.sqrt(2.0 / independent))
+
+
+def _noise_line(squares: np.ndarray, mean: np.ndarray, start: float) -> tuple[float, float]:
+    """Gain and readout noise of squared residuals over the mean, by weighted least squares; readout 0 where the line says less."""
+    gain, offset = start, 0.0
+    for _ in range(4):
+        weight = 1.0 / (gain * mean + offset) ** 2
+        sums = [(weight * mean**power).sum() for power in (0, 1, 2)]
+        first, second = (weight * squares).sum(), (weight * squares * mean).sum()
+        determinant = sums[0] * sums[2] - sums[1] ** 2
+        offset = float(max((sums[2] * first - sums[1] * second) / determinant, 0.0))
+        gain = float(max((second - offset * sums[1]) / sums[2], 0.05 * start))
+    return gain, math.sqrt(offset)
+
+
+def whitening(correlation: tuple[float, ...], channels: int) -> np.ndarray:
+    """Taps [lags + 1, channels] that make noise of such a ``correlation`` white: w[c] = sum over l of taps[l, c] z[c - l], of variance 1 where z's is 1."""
+    lags = len(correlation)
+    taps = np.zeros((lags + 1, channels))
+    coefficients, variance = np.zeros(0), 1.0
+    for order in range(lags + 1):
+        row = np.zeros(lags + 1)
+        row[0], row[1 : order + 1] = 1.0, -coefficients
+        # the first channels have fewer neighbours before them
+        taps[:, order if order < lags else slice(lags, None)] = (row / math.sqrt(variance)).reshape(
+            (-1,) if order < lags else (-1, 1)
+        )
+        if order == lags:
+            break
+        past = np.array(correlation[:order])
+        reflection = (correlation[order] - coefficients @ past[::-1]) / variance
+        reflection = float(np.clip(reflection, -LARGEST_REFLECTION, LARGEST_REFLECTION))
+        coefficients = np.concatenate([coefficients - reflection * coefficients[::-1], [reflection]])
+        variance *= 1.0 - reflection**2
+    return taps
+
+
+def precision(taps: np.ndarray) -> np.ndarray:
+    """Diagonals [lags + 1, channels] of the inverse correlation matrix: value [l, c] couples channels c and c + l."""
+    lags, channels = taps.shape[0] - 1, taps.shape[1]
+    bands = np.zeros_like(taps)
+    for apart in range(lags + 1):
+        for lag in range(lags + 1 - apart):
+            # row c + lag + apart of the whitening matrix holds channel c + apart at lag and channel c at lag + apart
+            rows = channels - lag - apart
+            bands[apart, :rows] += taps[lag, lag + apart :] * taps[lag + apart, lag + apart :]
+    return bands

@@ -1,0 +1,182 @@
+"""What a spectrum image says of its own camera and near-edge shapes: counts per electron, noise shared by channels, fixed pattern, shapes of edges.
+
+Learnt from some of the spectra, so that the others can test it. The noise is what is left of spectra about a model that they share but for their own level,
+exponent and amplitudes; a pattern common to all spectra is taken out of it by being fitted.
+"""
+
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+
+from reconstruct.eels.camera import Camera, noise_of, precision, whitening
+from reconstruct.eels.core_loss.design import Design
+from reconstruct.eels.core_loss.pixels import Shared, expectation, fit_spectra
+from reconstruct.eels.core_loss.shared import Prior, joint_step
+
+WIDE_PATTERN = 0.2
+"""Rms of a fixed pattern before it is known: cameras have some per cent."""
+LEAST_PATTERN_SPECTRA = 24
+"""Spectra from which on a fixed pattern can be told from noise."""
+PATTERN_SIGNIFICANCE = 5.0
+"""Standard errors of its variance from which a pattern is fitted."""
+LEAST_NOISE_SPECTRA = 8
+"""Spectra from which noise is what differs between them; of fewer it is what differs from the model, misfit included."""
+FIRST_STEPS, LAST_STEPS = 5, 3
+SETTLED = 0.02
+"""Rms move in standard errors at which steps end."""
+SECOND_DIFFERENCE = np.array([1.0, -2.0, 1.0])
+
+
+@dataclasses.dataclass(frozen=True)
+class Learnt:
+    """``shape`` [m] with the joint ``information`` of shape and pattern ([m + c], or [m] without a pattern), ``pattern`` [c] of rms ``roughness``, the
+    ``camera``, ``told`` where its gain was given, and what was learnt ``from`` how many spectra."""
+
+    design: Design
+    shape: np.ndarray
+    pattern: np.ndarray
+    roughness: float
+    camera: Camera
+    information: np.ndarray
+    used: np.ndarray
+    spectra: int
+    told: bool
+
+    @property
+    def shared(self) -> Shared:
+        """As `pixels.fit_spectra` takes it."""
+        return shared_of(self.design, self.shape, self.pattern, self.camera, self.used)
+
+    @property
+    def covariance(self) -> np.ndarray:
+        """Of shape coefficients and the logarithm of the pattern."""
+        scale = 1.0 / np.sqrt(np.diag(self.information))
+        return np.linalg.inv(self.information * np.outer(scale, scale)) * np.outer(scale, scale)
+
+    @property
+    def shape_covariance(self) -> np.ndarray:
+        """Of the shape coefficients [m, m]."""
+        count = len(self.shape)
+        return self.covariance[:count, :count]
+
+
+def shared_of(design: Design, shape: np.ndarray, pattern: np.ndarray, camera: Camera, used: np.ndarray) -> Shared:
+    """What `pixels` needs of a design, a pattern and a camera, as arrays of one kind."""
+    taps = whitening(camera.correlation, len(pattern))
+    return Shared(design.curves(shape), pattern, design.log_energy, taps, float(camera.gain), float(camera.readout), used)
+
+
+def learn(
+    counts: np.ndarray,
+    design: Design,
+    used: np.ndarray,
+    gain: float | None = None,
+    camera: Camera | None = None,
+    pattern: bool = True,
+) -> Learnt:
+    """Shapes, pattern and camera from ``counts`` [n, c]; ``used`` [c]: 0 for channels that are left out. ``gain``: counts per electron, where it is told;
+    ``camera``: where all of it is known."""
+    fixed = camera is not None
+    camera = camera or Camera(_first_gain(counts, used) if gain is None else gain)
+    state = _State(counts, design, used, camera)
+    with_pattern = pattern and len(counts) >= LEAST_PATTERN_SPECTRA
+    state.steps(FIRST_STEPS, WIDE_PATTERN if with_pattern else 0.0)
+    roughness = state.roughness() if with_pattern else 0.0
+    if with_pattern and roughness == 0.0:
+        state.pattern = np.ones_like(state.pattern)
+    if not fixed:
+        state.camera = state.noise(gain, roughness)
+    state.steps(LAST_STEPS, roughness)
+    if not fixed:
+        state.camera = state.noise(gain, roughness)
+        state.steps(1, roughness)
+    return Learnt(
+        design,
+        state.shape,
+        state.pattern,
+        roughness,
+        state.camera,
+        state.information,
+        used,
+        len(counts),
+        gain is not None or fixed,
+    )
+
+
+def _first_gain(counts: np.ndarray, used: np.ndarray) -> float:
+    """Variance over mean by differences of neighbouring channels; too small where neighbours share noise."""
+    steps = np.apply_along_axis(np.convolve, 1, counts, SECOND_DIFFERENCE, mode="valid")
+    inner = (used[1:-1] > 0) & (used[2:] > 0) & (used[:-2] > 0)
+    return float((steps[:, inner] ** 2).mean() / 6.0 / max(counts[:, used > 0].mean(), 1e-12))
+
+
+class _State:
+    """The fit while it goes on."""
+
+    def __init__(self, counts: np.ndarray, design: Design, used: np.ndarray, camera: Camera):
+        self.counts, self.design, self.used, self.camera = counts, design, used, camera
+        self.shape, self.pattern = design.mean.copy(), np.ones(counts.shape[1])
+        ends = np.searchsorted(design.element, np.arange(len(design.elements) + 1))
+        self.members = tuple((int(begin), int(end)) for begin, end in zip(ends[:-1], ends[1:], strict=True))
+        self.parameters = fit_spectra(counts, self._shared()).parameters
+        self.information = np.zeros((0, 0))
+
+    def _shared(self) -> Shared:
+        return shared_of(self.design, self.shape, self.pattern, self.camera, self.used)
+
+    def steps(self, count: int, roughness: float) -> None:
+        """At most ``count`` steps; ``roughness``: prior rms of the pattern, 0 for none."""
+        prior = Prior(self.design.mean, self.design.spread, roughness)
+        for _ in range(count):
+            shared = self._shared()
+            bands = precision(np.asarray(shared.taps))
+            step = joint_step(
+                self.counts, self.parameters, self.shape, shared, self.design.basis, bands, prior, self.members
+            )
+            own = np.clip(step.parameters[:, :2], -1.0, 1.0)
+            self.parameters = self.parameters + np.concatenate([own, step.parameters[:, 2:]], axis=1)
+            self.shape = self.shape + step.shape
+            if roughness > 0.0:
+                self.pattern = self.pattern * np.exp(np.clip(step.pattern, -0.5, 0.5))
+            self.information = step.information
+            if step.size < SETTLED:
+                break
+
+    def roughness(self) -> float:
+        """Rms of the pattern beyond its errors; 0 where that is not significant."""
+        inside = self.used > 0
+        logs = np.log(self.pattern[inside])
+        errors = 1.0 / np.diag(self.information)[len(self.shape) :][inside]
+        excess = float((logs**2 - errors).mean())
+        spread = math.sqrt(2.0 / inside.sum()) * float(errors.mean())
+        return math.sqrt(excess) if excess > PATTERN_SIGNIFICANCE * spread else 0.0
+
+    def noise(self, gain: float | None, roughness: float) -> Camera:
+        """The camera by what is left."""
+        background, edges = (np.asarray(part) for part in expectation(self.parameters, self._shared()))
+        inside = self.used > 0
+        mean = (self.pattern * np.maximum(background + edges, 1e-3 * background))[:, inside]
+        residual = self.counts[:, inside] - (self.pattern * (background + edges))[:, inside]
+        own = self.parameters.size
+        freedom = 1.0 - (own + self._shared_freedom(roughness)) / residual.size
+        found = noise_of(residual, mean, max(freedom, 0.1), len(self.counts) >= LEAST_NOISE_SPECTRA)
+        if gain is None:
+            return found
+        single = gain / (1.0 + 2.0 * sum(found.correlation))
+        return found._replace(gain=single, error=0.0)
+
+    def _shared_freedom(self, roughness: float) -> float:
+        """Degrees of freedom that shapes and pattern take, as far as data and not their prior determine them."""
+        prior = self.design.spread**-2.0
+        if roughness > 0.0:
+            prior = np.concatenate([prior, np.full(len(self.pattern), roughness**-2.0)])
+        return float((1.0 - prior / np.diag(self.information)).clip(0.0, 1.0).sum())
+
+
+def held_out(learnt: Learnt, parameters: np.ndarray, chi_squared: np.ndarray) -> tuple[float, float]:
+    """Reduced chi squared of spectra that were not learnt from, with the whole covariance of their channels, and its rms error."""
+    freedom: Any = (np.asarray(learnt.used) > 0).sum() - parameters.shape[1]
+    count = len(chi_squared)
+    return float(chi_squared.mean() / freedom), math.sqrt(2.0 / (freedom * count))
