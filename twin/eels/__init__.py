@@ -1,0 +1,1 @@
+"""Electron energy-loss spectra: atoms that are ionised, and what a spectrometer records."""
