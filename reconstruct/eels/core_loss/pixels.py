@@ -14,8 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-EXPONENT, EXPONENT_SPREAD = 3.0, 1.5
-"""Prior of the background's exponent: most are 2 to 6 (Egerton, section 4.4.1)."""
+EXPONENT, EXPONENT_SPREAD = 3.5, 3.0
+"""Prior of the background's exponent: most are 2 to 6 (Egerton, section 4.4.1); wide, so that it matters only where there are hardly any counts."""
 LEVEL_SPREAD = 20.0
 """Prior rms of the logarithm of the level: none in effect, but solvable without counts."""
 ITERATIONS, SMALL_STEP = 30, 1e-3
@@ -130,7 +130,31 @@ def _fit_block(counts: Any, start: Any, shared: Shared) -> tuple[Any, Any, Any]:
 
     _, parameters, _ = jax.lax.while_loop(going, step, (0, start, jnp.inf))
     information, _, chi_squared = _terms(counts, parameters, shared)
-    return parameters, information, chi_squared
+    return parameters - _bias(parameters, information, shared), information, chi_squared
+
+
+def _bias(parameters: Any, information: Any, shared: Shared) -> Any:
+    """Bias [n, 2 + k] to first order in the noise, by the background's curvature (D. R. Cox and E. J. Snell, J. R. Stat. Soc. B 30, 248, 1968)."""
+    background, _ = expectation(parameters, shared)
+    scale = inverse_noise(parameters, background, shared)
+    slopes = whitened(scale[:, None, :] * derivatives(background, shared), shared.taps)
+    bent = whitened(scale * curvature(background, information, shared), shared.taps)
+    return solve(information, -jnp.einsum("nic,nc->ni", slopes, bent))
+
+
+def curvature(background: Any, information: Any, shared: Shared) -> Any:
+    """By how much [n, c] the expectation at the mean of uncertain levels and exponents is below the mean of expectations, to first order."""
+    covariance = inverted(information)[:, :2, :2]
+    basis = jnp.stack([jnp.ones_like(shared.log_energy), -shared.log_energy])
+    variance = jnp.einsum("ic,nij,jc->nc", basis, covariance, basis)
+    return 0.5 * shared.pattern[None, :] * background * variance
+
+
+def inverted(information: Any) -> Any:
+    """Inverses [n, p, p], of unknowns with different units."""
+    scale = 1.0 / jnp.sqrt(jnp.diagonal(information, axis1=1, axis2=2))
+    both = scale[:, :, None] * scale[:, None, :]
+    return jnp.linalg.inv(information * both) * both
 
 
 def solve(information: Any, gradient: Any) -> Any:

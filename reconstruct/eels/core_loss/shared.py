@@ -63,8 +63,8 @@ def expand(counts: Any, parameters: Any, shared: Shared) -> Expansion:
     return Expansion(
         jnp.einsum("nic,njc->nij", slopes, slopes) + jnp.diag(precision)[None],
         jnp.einsum("nic,nc->ni", slopes, residual) + gradient,
-        _transposed(slopes, shared.taps),
-        _transposed(residual, shared.taps),
+        transposed(slopes, shared.taps),
+        transposed(residual, shared.taps),
         (scale * shared.pattern[None, :])[:, None, :] * parameters[:, 2:, None],
         whole,
     )
@@ -170,7 +170,7 @@ def _solved(pieces: Expansion, border: np.ndarray, own: np.ndarray, slope: np.nd
     return Step(unit * moves, move[:shapes], move[shapes:], reduced, float(np.sqrt(np.mean(moves**2))))
 
 
-def _transposed(values: Any, taps: Any) -> Any:
+def transposed(values: Any, taps: Any) -> Any:
     """The transpose of `whitened`."""
     total = values * taps[0]
     for lag in range(1, taps.shape[0]):
