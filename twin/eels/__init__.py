@@ -1,1 +1,1 @@
-"""Electron energy-loss spectra: atoms that are ionised, and what a spectrometer records."""
+"""Energy-loss spectra: atomic physics of edges, and spectra as functions of their parameters."""

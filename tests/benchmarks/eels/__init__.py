@@ -1,0 +1,1 @@
+"""Benchmark of EELS: cross-sections, sum rules, transition potentials."""

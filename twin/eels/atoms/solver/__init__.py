@@ -1,0 +1,1 @@
+"""The radial equation: self-consistent atoms, bound states and continuum waves. Hartree atomic units throughout."""
