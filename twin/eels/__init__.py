@@ -1,1 +1,1 @@
-"""Energy-loss spectra: atomic physics of edges, and spectra as functions of their parameters."""
+"""Electron energy-loss spectra: what the spectrometer records, on an absolute scale."""
