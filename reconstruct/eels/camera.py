@@ -16,8 +16,8 @@ import numpy as np
 
 MOST_LAGS = 8
 """Channels over which noise may be shared."""
-SIGNIFICANT = 3.0
-"""Standard errors from which a correlation is kept."""
+SIGNIFICANT = 5.0
+"""Standard errors from which a correlation, or readout noise, is kept."""
 LARGEST_REFLECTION = 0.98
 """Largest partial correlation: estimates may leave the set of correlations that noise can have."""
 
@@ -58,25 +58,28 @@ def noise_of(residual: np.ndarray, mean: np.ndarray, freedom: float, fit_readout
 
 
 def _noise_line(squares: np.ndarray, mean: np.ndarray, start: float) -> tuple[float, float]:
-    """Gain and readout noise of squared residuals over the mean, by weighted least squares; readout 0 where the line says less."""
-    gain, offset = start, 0.0
+    """Gain and readout noise of squared residuals over the mean, by weighted least squares; no readout noise where that is not significant."""
+    gain, offset, error = start, 0.0, 0.0
     for _ in range(4):
-        weight = 1.0 / (gain * mean + offset) ** 2
-        sums = [(weight * mean**power).sum() for power in (0, 1, 2)]
-        first, second = (weight * squares).sum(), (weight * squares * mean).sum()
+        weight = 0.5 / (gain * mean + offset) ** 2  # the variance of a square is twice its square
+        sums = [float((weight * mean**power).sum()) for power in (0, 1, 2)]
+        first, second = float((weight * squares).sum()), float((weight * squares * mean).sum())
         determinant = sums[0] * sums[2] - sums[1] ** 2
-        offset = float(max((sums[2] * first - sums[1] * second) / determinant, 0.0))
-        gain = float(max((second - offset * sums[1]) / sums[2], 0.05 * start))
-    return gain, math.sqrt(offset)
+        if not determinant > 1e-9 * sums[0] * sums[2]:  # all channels are as bright
+            return start, 0.0
+        error = math.sqrt(sums[2] / determinant)
+        offset = max((sums[2] * first - sums[1] * second) / determinant, 0.0)
+        gain = max((second - offset * sums[1]) / sums[2], 0.05 * start)
+    return (gain, math.sqrt(offset)) if offset > SIGNIFICANT * error else (start, 0.0)
 
 
 def whitening(correlation: tuple[float, ...], channels: int) -> np.ndarray:
-    """Taps [lags + 1, channels] that make noise of such a ``correlation`` white: w[c] = sum over l of taps[l, c] z[c - l], of variance 1 where z's is 1."""
+    """Taps [1 + lags, channels] that make noise of such a ``correlation`` white: w[c] = sum over l of taps[l, c] z[c - l], of variance 1 where z's is 1."""
     lags = len(correlation)
-    taps = np.zeros((lags + 1, channels))
+    taps = np.zeros(((MOST_LAGS if lags else 0) + 1, channels))  # of two sizes, for which programs are compiled
     coefficients, variance = np.zeros(0), 1.0
     for order in range(lags + 1):
-        row = np.zeros(lags + 1)
+        row = np.zeros(len(taps))
         row[0], row[1 : order + 1] = 1.0, -coefficients
         # the first channels have fewer neighbours before them
         taps[:, order if order < lags else slice(lags, None)] = (row / math.sqrt(variance)).reshape(

@@ -21,19 +21,18 @@ BEFORE = 4.0
 FINE, GROWTH, FINE_UNTIL = 1.0, 1.35, 20.0
 """Distance of knots near the onset in eV (at least `LEAST_CHANNELS`), the factor by which they are further apart beyond, and where that begins."""
 LEAST_CHANNELS = 2.0
-WIDE, WIDE_LINES, DECAY, NARROW = 1.0, 4.0, 8.0, 0.1
-"""Prior of the shape, rms: near the onset of edges without and with white lines, the losses within which it decays, and what is left far from it."""
+WIDE, DECAY, NARROW = {"K": 0.7, "L": 1.5, "M": 4.0, "N": 4.0}, 8.0, 0.1
+"""Prior of the shape, rms: near the onset by shell (white lines of L, resonances of M and N), the losses within which it decays, and what is left far from it."""
 
 
 class Edge(NamedTuple):
     """Subshells of an ``element`` that are one edge: ``name`` ("L2,3"), ``onset`` in eV, ``cross_section`` [channels] in angstrom^2 per channel, which may
-    start before the onset (its continuation there is used for the shape), and whether it has white ``lines`` and a free shape (``shaped``)."""
+    start before the onset (its continuation there is used for the shape), and whether it has a free shape (``shaped``)."""
 
     element: str
     name: str
     onset: float
     cross_section: np.ndarray
-    lines: bool = False
     shaped: bool = True
 
 
@@ -53,6 +52,12 @@ class Design(NamedTuple):
     log_energy: np.ndarray
     elements: tuple[str, ...]
     edges: tuple[Edge, ...]
+
+    @property
+    def members(self) -> tuple[tuple[int, int], ...]:
+        """Of each element the first and the last but one of its shape coefficients."""
+        ends = np.searchsorted(self.element, np.arange(len(self.elements) + 1))
+        return tuple((int(begin), int(end)) for begin, end in zip(ends[:-1], ends[1:], strict=True))
 
     def curves(self, shape: np.ndarray) -> np.ndarray:
         """Edges of elements [k, c] for shape coefficients [m]."""
@@ -86,8 +91,7 @@ def design_of(energies: np.ndarray, edges: Sequence[Edge], kernel: np.ndarray | 
                 element.append(owner)
                 number.append(index)
                 mean.append(1.0 if knot >= 0.0 else 0.0)
-                wide = WIDE_LINES if edge.lines else WIDE
-                spread.append(NARROW + wide * np.exp(-max(knot, 0.0) / DECAY))
+                spread.append(NARROW + WIDE[edge.name[0]] * np.exp(-max(knot, 0.0) / DECAY))
                 losses.append(knot)
     basis = np.array(rows).reshape(len(rows), len(energies))
     if kernel is not None:

@@ -86,6 +86,7 @@ def learn(
     roughness = state.roughness() if with_pattern else 0.0
     if with_pattern and roughness == 0.0:
         state.pattern = np.ones_like(state.pattern)
+        state.steps(LAST_STEPS, 0.0)
     if not fixed:
         state.camera = state.noise(gain, roughness)
     state.steps(LAST_STEPS, roughness)
@@ -118,8 +119,6 @@ class _State:
     def __init__(self, counts: np.ndarray, design: Design, used: np.ndarray, camera: Camera):
         self.counts, self.design, self.used, self.camera = counts, design, used, camera
         self.shape, self.pattern = design.mean.copy(), np.ones(counts.shape[1])
-        ends = np.searchsorted(design.element, np.arange(len(design.elements) + 1))
-        self.members = tuple((int(begin), int(end)) for begin, end in zip(ends[:-1], ends[1:], strict=True))
         self.parameters = fit_spectra(counts, self._shared()).parameters
         self.information = np.zeros((0, 0))
 
@@ -133,7 +132,7 @@ class _State:
             shared = self._shared()
             bands = precision(np.asarray(shared.taps))
             step = joint_step(
-                self.counts, self.parameters, self.shape, shared, self.design.basis, bands, prior, self.members
+                self.counts, self.parameters, self.shape, shared, self.design.basis, bands, prior, self.design.members
             )
             own = np.clip(step.parameters[:, :2], -1.0, 1.0)
             self.parameters = self.parameters + np.concatenate([own, step.parameters[:, 2:]], axis=1)
@@ -145,12 +144,14 @@ class _State:
                 break
 
     def roughness(self) -> float:
-        """Rms of the pattern beyond its errors; 0 where that is not significant."""
-        inside = self.used > 0
-        logs = np.log(self.pattern[inside])
-        errors = 1.0 / np.diag(self.information)[len(self.shape) :][inside]
-        excess = float((logs**2 - errors).mean())
-        spread = math.sqrt(2.0 / inside.sum()) * float(errors.mean())
+        """Rms of the pattern beyond its errors, by what neighbouring channels differ: slow changes are not told from the spectra; 0 where it is not significant."""
+        inside = (self.used > 0)[2:] & (self.used > 0)[1:-1] & (self.used > 0)[:-2]
+        errors = 1.0 / np.diag(self.information)[len(self.shape) :]
+        weights = SECOND_DIFFERENCE**2 / (SECOND_DIFFERENCE**2).sum()
+        steps = np.convolve(np.log(self.pattern), SECOND_DIFFERENCE, mode="valid")[inside]
+        noise = np.convolve(errors, weights, mode="valid")[inside]
+        excess = float((steps**2 / (SECOND_DIFFERENCE**2).sum() - noise).mean())
+        spread = 2.0 * math.sqrt(2.0 / inside.sum()) * float(noise.mean())  # second differences overlap
         return math.sqrt(excess) if excess > PATTERN_SIGNIFICANCE * spread else 0.0
 
     def noise(self, gain: float | None, roughness: float) -> Camera:
