@@ -65,7 +65,9 @@ class Learnt:
 def shared_of(design: Design, shape: np.ndarray, pattern: np.ndarray, camera: Camera, used: np.ndarray) -> Shared:
     """What `pixels` needs of a design, a pattern and a camera, as arrays of one kind."""
     taps = whitening(camera.correlation, len(pattern))
-    return Shared(design.curves(shape), pattern, design.log_energy, taps, float(camera.gain), float(camera.readout), used)
+    return Shared(
+        design.curves(shape), pattern, design.log_energy, taps, float(camera.gain), float(camera.readout), used
+    )
 
 
 def learn(

@@ -97,9 +97,7 @@ def joint_step(
 
 def crossed(pieces: Expansion, basis: np.ndarray, members: Members, pattern: bool) -> np.ndarray:
     """Information [n, 2 + k, m (+ c)] that own and shared unknowns share."""
-    parts = [
-        (pieces.own * pieces.share[:, k, None, :]) @ basis[begin:end].T for k, (begin, end) in enumerate(members)
-    ]
+    parts = [(pieces.own * pieces.share[:, k, None, :]) @ basis[begin:end].T for k, (begin, end) in enumerate(members)]
     if pattern:
         parts.append(pieces.own * pieces.whole[:, None, :])
     return np.concatenate(parts, axis=2)
@@ -110,9 +108,7 @@ def _shape_information(pieces: Expansion, basis: np.ndarray, bands: np.ndarray, 
     count, channels = basis.shape
     border = np.zeros((count, count))
     for lag in range(bands.shape[0]):
-        shares = np.einsum(
-            "nkc,njc->kjc", pieces.share[..., : channels - lag], pieces.share[..., lag:], optimize=False
-        )
+        shares = np.einsum("nkc,njc->kjc", pieces.share[..., : channels - lag], pieces.share[..., lag:], optimize=False)
         shares = shares * bands[lag, : channels - lag]
         for k, (begin, end) in enumerate(members):
             for j, (first, last) in enumerate(members):
