@@ -153,6 +153,8 @@ def _measurement(
         maps = maps_of(fit, spectra.shape, spectra.valid, electrons, setup.extent)
         checks = _checks(fit, [item.element for item in tests])
         notes = _notes(fit, tests, kernel, proposals)
+    elif low is None:
+        notes = ["no rise of an edge and no zero loss is seen; state {elements} to fit their edges all the same"]
     if low is not None:
         plots += low.plots
     names = tuple(name for part in parts for name in part.names)
