@@ -44,7 +44,9 @@ def cases(short: Form, progress: Callable[..., None]) -> list[Case]:
 def summed(trial: Trial, size: int) -> tuple[float, int]:
     """The sum of |sigma V|^2 over transitions, positions and collected angles over d sigma / dE, and the number of transitions."""
     edge = subshell(trial.element, trial.name)
-    made = transition_potentials(edge, trial.ejected, (size, size), (trial.pixel,) * 2, trial.high_tension, share=0.998)
+    made = transition_potentials(
+        edge, trial.ejected, (size, size), (trial.pixel, trial.pixel), trial.high_tension, share=0.998
+    )
     theta = np.fft.fftfreq(size, trial.pixel) * wavelength(trial.high_tension)
     inside = np.hypot(theta[:, None], theta) <= trial.collection
     # Parseval: the sum over positions is that over momenta, where the aperture stands

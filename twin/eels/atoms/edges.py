@@ -1,6 +1,6 @@
 """Ionisation edges: subshells, their measured onsets, and the table of oscillator strengths that ships with the package.
 
-Energies and their sources stand in ``edges.csv``; strengths in ``strengths.npz``, made by ``python -m twin.eels.atoms.build``.
+Energies and their sources stand in ``edges.csv``; strengths in ``strengths.npz``, made by ``python -m tests.benchmarks.eels.table``.
 """
 
 import csv
@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from twin.eels.atoms.solver.configurations import Orbital, atomic_number, configuration, subshells
-from twin.eels.atoms.tabulation import ShellTable, unpack
+from twin.eels.atoms.tabulation import Packed, ShellTable, unpack
 
 DATA = files("twin.eels.atoms")
 SOURCES = {
@@ -75,14 +75,16 @@ def subshell(element: str, name: str) -> Subshell:
 
 
 @lru_cache(maxsize=1)
-def _strengths() -> dict[tuple[int, int, int], tuple[np.ndarray, np.ndarray]]:
+def _strengths() -> tuple[dict[tuple[int, ...], int], dict[str, np.ndarray]]:
+    """The row of each shell (Z, n, l), and the columns of all."""
     with (DATA / "strengths.npz").open("rb") as file, np.load(file) as stored:
-        shells, scales = stored["shells"], stored["scales"]
-        packed = (stored["high"].astype(np.uint16) << 8 | stored["low"]).view(np.int16)
-    return {tuple(key): (scale, steps) for key, scale, steps in zip(shells.tolist(), scales, packed, strict=True)}
+        columns = {name: stored[name] for name in stored.files}
+    return {tuple(shell): row for row, shell in enumerate(columns["shells"].tolist())}, columns
 
 
 def shell_table(element: str, orbital: Orbital) -> ShellTable:
     """The tabulated strengths of a shell of ``element``."""
-    scale, packed = _strengths()[atomic_number(element), orbital.n, orbital.l]
-    return ShellTable(*scale[:3].tolist(), unpack(float(scale[3]), packed))
+    rows, columns = _strengths()
+    row = rows[atomic_number(element), orbital.n, orbital.l]
+    binding, largest, window, top = columns["scales"][row].tolist()
+    return ShellTable(binding, largest, window, unpack(Packed(top, columns["high"][row], columns["low"][row])))

@@ -29,8 +29,12 @@ SERIES = -1 / (2 * 6.5**2)
 """Energy from which on levels are taken as a continuum, hartree."""
 LARGEST_L = 48
 """Of continuum waves."""
-NOTHING = 1e-7
-"""Share of the largest value at which a bound wave ends."""
+NOTHING = 1e-13
+"""Share of a bound electron beyond the radius at which its wave is taken to end: with 1e-7, strengths are wrong by a per cent far above the edge."""
+OUTSKIRTS = 3e-3
+"""Share of it beyond the radius that decides which l' are reached: about k times it."""
+FARTHEST = 60.0
+"""Radius in bohr at which waves of any energy are normalised at the latest; the potential is -1 / r there."""
 
 
 class Level(NamedTuple):
@@ -45,25 +49,24 @@ class Level(NamedTuple):
 def extent(atom: Atom, orbital: Orbital, share: float) -> float:
     """Radius in bohr outside of which less than ``share`` of the electron is."""
     r = atom.potential.radii
-    charge = np.cumsum(density(atom.potential, orbital.l, atom.shells[orbital]) * r)
-    return float(r[np.searchsorted(charge, (1 - share) * charge[-1])])
+    beyond = np.cumsum((density(atom.potential, orbital.l, atom.shells[orbital]) * r)[::-1])[::-1]
+    return float(r[np.argmax(beyond < share * beyond[0])])
 
 
-def ionisation(
-    atom: Atom, orbital: Orbital, energies: np.ndarray, momenta: np.ndarray, groups: int = 4, by_l: bool = False
-) -> np.ndarray:
-    """S per electron and hartree of the shell, [energy, momentum]; with ``by_l`` [energy, l', momentum].
+def largest_energy(atom: Atom, orbital: Orbital) -> float:
+    """Energy of the ejected electron, hartree, up to which waves of l' to `LARGEST_L` are all that it takes."""
+    return ((LARGEST_L - 6 - orbital.l) / extent(atom, orbital, OUTSKIRTS)) ** 2 / 2
+
+
+def ionisation(atom: Atom, orbital: Orbital, energies: np.ndarray, momenta: np.ndarray, groups: int = 4) -> np.ndarray:
+    """S per electron and hartree of the shell, [energy, momentum].
 
     ``energies`` of the ejected electron (hartree, rising, >= 0) are taken in ``groups``, each on a mesh of its own; ``momenta`` q in 1 / bohr.
     """
     if np.any(energies < 0) or np.any(np.diff(energies) <= 0) or np.any(momenta <= 0):
         raise ValueError("energies of the ejected electron must rise from 0 hartree or more, and momenta be above 0")
-    cuts = np.array_split(np.arange(len(energies)), min(groups, len(energies)))
-    parts = [_group(atom, orbital, energies[cut], momenta) for cut in cuts]
-    if not by_l:
-        return np.concatenate([part.sum(1) for part in parts])
-    most = max(part.shape[1] for part in parts)
-    return np.concatenate([np.pad(part, ((0, 0), (0, most - part.shape[1]), (0, 0))) for part in parts])
+    parts = np.array_split(energies, min(groups, len(energies)))
+    return np.concatenate([_group(atom, orbital, part, momenta) for part in parts])
 
 
 class Pair(NamedTuple):
@@ -79,19 +82,20 @@ class Pair(NamedTuple):
 
 def pair(atom: Atom, orbital: Orbital, energies: np.ndarray, largest_q: float) -> Pair:
     """The shell's wave, and continuum waves of ``energies`` with every l' that it can be excited to with some probability."""
-    fastest, slowest = np.sqrt(2 * energies[[-1, 0]])
-    end, bulk = extent(atom, orbital, NOTHING), extent(atom, orbital, 3e-3)
+    slowest, fastest = np.maximum(np.sqrt(2 * energies[[0, -1]]), 1e-3)
+    end, bulk = extent(atom, orbital, NOTHING), extent(atom, orbital, OUTSKIRTS)
     most = min(LARGEST_L, int(fastest * bulk) + orbital.l + 6)
-    outer = max(1.05 * end, 1.3 * (most + 5) / max(fastest, 1e-3), 3.0)
-    outer = max(1.05 * end, min(outer, 60.0), min(60.0, 12 / max(slowest, 1e-3)))
+    # the bound wave ends, the largest l' of the fastest has passed its barrier, and the slowest varies little in a wavelength
+    outer = max(1.05 * end, min(FARTHEST, max(3.0, 1.3 * (most + 5) / fastest, 12 / slowest)))
     on = mesh(atomic_number(atom.element), bulk, max(fastest, 0.15 * largest_q), outer, max(fastest, 1.0))
     potential = atom.potential.on(on.radii)
     kept = int(np.searchsorted(on.radii, end))
     waves = continuum(potential, on, energies, most, kept)
     wave = atom.shells[orbital]
     large, slope = (_between(atom.potential.radii, values, on.radii[:kept]) for values in (wave.large, wave.slope))
-    inner = Potential(*(values[:kept] for values in potential[:4]), potential.light)
-    return Pair(inner, on.weights[:kept], Wave(wave.energy, large, slope), energies, waves.large, waves.slope)
+    return Pair(
+        potential.within(kept), on.weights[:kept], Wave(wave.energy, large, slope), energies, waves.large, waves.slope
+    )
 
 
 def _between(radii: np.ndarray, values: np.ndarray, wanted: np.ndarray) -> np.ndarray:
@@ -114,15 +118,15 @@ def radial(waves: Pair, l: int, final: int, order: int, bessel: np.ndarray) -> n
 
 
 def _group(atom: Atom, orbital: Orbital, energies: np.ndarray, momenta: np.ndarray) -> np.ndarray:
-    """S [energy, l', momentum] of energies that share a mesh."""
-    waves = pair(atom, orbital, energies, momenta[-1])
-    most = waves.large.shape[1] - 1
-    bessel = spherical_bessel(most + orbital.l, momenta[:, None] * waves.potential.radii)
-    strength = np.zeros((len(energies), most + 1, len(momenta)))
-    for final in range(most + 1):
+    """S [energy, momentum] of energies that share a mesh."""
+    waves = pair(atom, orbital, energies, float(momenta.max()))
+    finals = waves.large.shape[1]
+    bessel = spherical_bessel(finals - 1 + orbital.l, momenta[:, None] * waves.potential.radii)
+    strength = np.zeros((len(energies), len(momenta)))
+    for final in range(finals):
         for order in multipoles(orbital.l, final):
             element = radial(waves, orbital.l, final, order, bessel[order] - (order == 0))
-            strength[:, final] += coupling(orbital.l, final, order) * element**2
+            strength += coupling(orbital.l, final, order) * element**2
     return 2 * strength / momenta**2
 
 
@@ -141,14 +145,14 @@ def levels(atom: Atom, largest_l: int) -> list[Level]:
 def excitation(atom: Atom, orbital: Orbital, to: Sequence[Level], momenta: np.ndarray) -> np.ndarray:
     """S per electron of transitions to each level, were it empty, [level, momentum]."""
     field, bound = atom.potential, atom.shells[orbital]
-    kept = slice(None, int(np.searchsorted(field.radii, extent(atom, orbital, NOTHING))))
-    inner = Potential(*(values[kept] for values in field[:4]), field.light)
+    kept = int(np.searchsorted(field.radii, extent(atom, orbital, NOTHING)))
+    inner = field.within(kept)
     weights = inner.radii * np.log(field.radii[1] / field.radii[0])
     bessel = spherical_bessel(max(level.l for level in to) + orbital.l, momenta[:, None] * inner.radii)
-    start = Wave(bound.energy, bound.large[kept], bound.slope[kept])
+    start = Wave(bound.energy, bound.large[:kept], bound.slope[:kept])
     strength = np.zeros((len(to), len(momenta)))
     for row, level in enumerate(to):
-        large, slope = (np.broadcast_to(v[kept], (1, level.l + 1, weights.size)) for v in level.wave[1:])
+        large, slope = (np.broadcast_to(v[:kept], (1, level.l + 1, weights.size)) for v in level.wave[1:])
         waves = Pair(inner, weights, start, np.array([level.wave.energy]), large, slope)
         for order in multipoles(orbital.l, level.l):
             element = radial(waves, orbital.l, level.l, order, bessel[order] - (order == 0))[0]

@@ -8,7 +8,7 @@ states of negative energy is missing (12 % for 1s of Ba).
 import numpy as np
 from scipy.integrate import simpson
 
-from twin.eels.atoms.oscillator import SERIES, excitation, extent, ionisation, levels
+from twin.eels.atoms.oscillator import OUTSKIRTS, SERIES, excitation, extent, ionisation, largest_energy, levels
 from twin.eels.atoms.solver.atom import Atom
 from twin.eels.atoms.solver.configurations import Orbital
 
@@ -19,7 +19,7 @@ FIRST = 0.1
 
 def largest_momentum(atom: Atom, orbital: Orbital) -> float:
     """Momentum (1 / bohr) up to which the sum is right: the ridge of close collisions needs waves of l' up to about 2 q r."""
-    return 20 / extent(atom, orbital, 3e-3)
+    return 20 / extent(atom, orbital, OUTSKIRTS)
 
 
 def bethe_sum(atom: Atom, orbital: Orbital, momenta: np.ndarray) -> np.ndarray:
@@ -29,12 +29,10 @@ def bethe_sum(atom: Atom, orbital: Orbital, momenta: np.ndarray) -> np.ndarray:
             f"momentum {momenta.max():g} per bohr needs waves of too large l'; go up to {largest_momentum(atom, orbital):g}"
         )
     binding = -atom.shells[orbital].energy
-    rising = np.argsort(momenta)
-    momenta = momenta[rising]
     to = levels(atom, orbital.l + 5)
     gaps = np.array([level.wave.energy for level in to]) + binding
     bound = gaps @ excitation(atom, orbital, to, momenta)
-    largest = min(300 * binding + 3 * momenta[-1] ** 2, (42 / extent(atom, orbital, 3e-3)) ** 2 / 2)
+    largest = min(300 * binding + 3 * momenta.max() ** 2, largest_energy(atom, orbital))
     u = np.linspace(0.0, np.log1p(largest / FIRST), ENERGIES)
     energies = FIRST * np.expm1(u)
     losses = energies + binding
@@ -44,4 +42,4 @@ def bethe_sum(atom: Atom, orbital: Orbital, momenta: np.ndarray) -> np.ndarray:
     power = np.log(strength[-4] / strength[-1]) / np.log(losses[-1] / losses[-4])
     tail = strength[-1] * losses[-1] / np.maximum(power - 1, 1.5)
     series = strength[0] * -SERIES
-    return (bound + series + free + tail)[np.argsort(rising)]
+    return bound + series + free + tail

@@ -14,19 +14,22 @@ from typing import NamedTuple
 import numpy as np
 from scipy.interpolate import CubicSpline
 
-from twin.eels.atoms.oscillator import SERIES, Level, excitation, extent, ionisation
+from twin.eels.atoms.oscillator import SERIES, Level, excitation, ionisation, largest_energy
 from twin.eels.atoms.solver.atom import Atom
 from twin.eels.atoms.solver.configurations import Orbital
 from twin.eels.atoms.solver.potential import HARTREE
 
-ENERGIES = 34
+ENERGIES = 38
 """Energies of the ejected electron."""
 BINS = 4
 """Bins of energy below the threshold of ionisation, before them."""
 FIRST = 5.0 / HARTREE
 """Energies are e = FIRST (exp(u) - 1) with equal steps in u, hartree."""
-SHARES = np.exp(np.concatenate([np.arange(-3.9, -0.9, 0.3), np.arange(-0.9, 0.8, 0.085), np.linspace(0.8, 1.6, 5)]))
-"""The columns s."""
+_SPACED = ((-3.9, -0.9, 10), (-0.9, -0.45, 5), (-0.45, 0.45, 18), (0.45, 0.9, 5))
+SHARES = np.exp(
+    [*(x for low, high, n in _SPACED for x in np.linspace(low, high, n, endpoint=False)), *np.linspace(0.9, 2.1, 6)]
+)
+"""The columns s: from the optical limit, close together at the ridge, to where nothing is left."""
 HIGHEST = 30.0
 """Largest energy as a multiple of the binding energy, if that is more than 1500 eV and the waves allow it."""
 RESOLUTION = 1e-3
@@ -49,25 +52,24 @@ def nodes(largest: float) -> np.ndarray:
     return FIRST * np.expm1(np.linspace(0.0, np.log1p(largest / FIRST), ENERGIES))
 
 
-def free_momentum(loss: float | np.ndarray, light: float) -> np.ndarray:
-    """Momentum that gives a free electron at rest the energy ``loss``."""
+def free_momentum(loss: np.ndarray, light: float) -> np.ndarray:
+    """Momentum that gives a free electron at rest the energies ``loss``."""
     return np.sqrt(2 * loss * (1 + loss / (2 * light**2)))
 
 
 def tabulate(atom: Atom, orbital: Orbital, levels: list[Level]) -> ShellTable:
     """Compute the table of one shell; ``levels`` of the atom as `oscillator.levels` gives them."""
     binding = -atom.shells[orbital].energy
-    limit = (42 / extent(atom, orbital, 3e-3)) ** 2 / 2  # waves of l' up to 48 are enough
-    largest = min(max(HIGHEST * binding, 1500 / HARTREE), limit)
+    largest = min(max(HIGHEST * binding, 1500 / HARTREE), largest_energy(atom, orbital))
     energies, light = nodes(largest), atom.potential.light
     ends = np.log(free_momentum(binding + energies[[0, -1]], light)) + np.log(SHARES[[0, -1]])
-    momenta = np.exp(np.linspace(*ends, int(np.ptp(ends) / 0.055) + 2))
+    momenta = np.exp(np.linspace(ends[0], ends[1], int(np.ptp(ends) / 0.055) + 2))
     strength = ionisation(atom, orbital, energies, momenta)
     rows = _at_shares(strength, momenta, free_momentum(binding + energies, light))
     room = [level for level in levels if level.vacancy > 1e-6 and level.wave.energy > -binding]
     window = -min([SERIES, *(level.wave.energy for level in room)])
     below = _binned(room, excitation(atom, orbital, room, momenta), strength[0], window)
-    bins = _at_shares(below, momenta, np.full(BINS, free_momentum(binding, light)))
+    bins = _at_shares(below, momenta, free_momentum(np.full(BINS, binding), light))
     return ShellTable(binding, largest, window, np.concatenate([bins, rows]))
 
 
@@ -93,18 +95,24 @@ def _binned(room: list[Level], strength: np.ndarray, threshold: np.ndarray, wind
     return density
 
 
-def pack(values: np.ndarray) -> tuple[float, np.ndarray]:
-    """The largest value, and steps of RESOLUTION below it as differences along s, then along energy, int16."""
+class Packed(NamedTuple):
+    """Values as steps of RESOLUTION below their largest, ``top``: differences along s and energy, the ``high`` and the ``low`` byte apart, uint8."""
+
+    top: float
+    high: np.ndarray
+    low: np.ndarray
+
+
+def pack(values: np.ndarray) -> Packed:
+    """Pack ``values``; what is more than LEAST below the largest is held as that."""
     top = float(values.max())
-    steps = np.round((np.maximum(values, top - LEAST) - top) / RESOLUTION).astype(np.int32)
-    return top, _differences(_differences(steps, 1), 0).astype(np.int16)
+    steps = np.round((np.maximum(values, top - LEAST) - top) / RESOLUTION)
+    packed = np.diff(np.diff(steps, axis=1, prepend=0), axis=0, prepend=0)  # at most twice LEAST: 16 bits hold it
+    words = packed.astype(np.int16).view(np.uint16)
+    return Packed(top, (words >> 8).astype(np.uint8), (words & 255).astype(np.uint8))
 
 
-def _differences(steps: np.ndarray, axis: int) -> np.ndarray:
-    return np.diff(steps, axis=axis, prepend=0)
-
-
-def unpack(top: float, packed: np.ndarray) -> np.ndarray:
-    """The values of `pack`; differences wrap around as they were made to."""
-    steps = np.cumsum(np.cumsum(packed.astype(np.int32), axis=0), axis=1)
-    return top + RESOLUTION * steps
+def unpack(packed: Packed) -> np.ndarray:
+    """The values of `pack`."""
+    words = (packed.high.astype(np.uint16) << 8 | packed.low).view(np.int16)
+    return packed.top + RESOLUTION * np.cumsum(np.cumsum(words, axis=0, dtype=np.int32), axis=1, dtype=np.int32)

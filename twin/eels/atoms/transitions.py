@@ -19,10 +19,11 @@ import numpy as np
 from scipy.interpolate import CubicSpline
 from scipy.special import sph_harm_y
 
-from twin.checks import electron_energy
-from twin.eels.atoms.edges import Subshell, shell_table
+from twin.eels.atoms.edges import Subshell
+from twin.eels.atoms.interpolation import ionisation_threshold
+from twin.eels.atoms.kinematics import Beam
 from twin.eels.atoms.oscillator import Pair, pair, radial
-from twin.eels.atoms.solver.angular import multipoles, spherical_bessel, three_j
+from twin.eels.atoms.solver.angular import coupling, multipoles, spherical_bessel, three_j
 from twin.eels.atoms.solver.atom import solve_atom
 from twin.eels.atoms.solver.potential import BOHR, HARTREE, LIGHT
 
@@ -31,8 +32,8 @@ RADIAL = 240
 
 
 class TransitionPotentials(NamedTuple):
-    """``values``: V [transition, y, x] in V angstrom / sqrt(eV), the atom in the corner [0, 0] of the periodic grid; ``labels``: (l', m', m) of each;
-    ``loss``: energy in eV that the fast electron loses; ``share``: of the cross-section within the grid's momenta, what these transitions hold."""
+    """``values``: V [transition, y, x] in V angstrom / sqrt(eV), complex64, the atom in the corner [0, 0] of the periodic grid; ``labels``: (l', m', m) of
+    each; ``loss``: energy in eV that the fast electron loses; ``share``: of the cross-section within the grid's momenta, what these transitions hold."""
 
     values: np.ndarray
     labels: tuple[tuple[int, int, int], ...]
@@ -41,7 +42,7 @@ class TransitionPotentials(NamedTuple):
 
 
 def transition_potentials(
-    of: Subshell,
+    subshell: Subshell,
     ejected: float,
     shape: tuple[int, int],
     sampling: tuple[float, float],
@@ -49,82 +50,99 @@ def transition_potentials(
     share: float = 0.99,
     retarded: bool = True,
 ) -> TransitionPotentials:
-    """The potentials of all transitions from the subshell to electrons of ``ejected`` eV above the threshold of ionisation.
+    """The potentials of transitions from the subshell to electrons of ``ejected`` eV above the threshold of ionisation (`ionisation_threshold`).
 
     ``shape`` (ny, nx) and ``sampling`` (angstrom a pixel, y and x) of the grid, ``high_tension`` in V. The l' that matter most are taken until they
     hold ``share`` of the cross-section on this grid. ``retarded=False``: the Coulomb potential alone, as non-relativistic codes have it.
+    The grid should be wide against gamma v / W, to which the potential reaches: 3.5 angstrom for O K at 200 kV, 18 for Si L.
     """
     if not (np.isfinite(ejected) and ejected >= 0):
         raise ValueError(f"energy of the ejected electron is {ejected} eV; give it above the threshold, from 0 on")
     if min(shape) < 1 or not min(sampling) > 0 or not 0 < share <= 1:
         raise ValueError(f"shape {shape}, sampling {sampling} and share {share}: give all above 0, and a share up to 1")
-    kinetic = electron_energy(high_tension) / HARTREE
-    loss = of.energy / HARTREE + shell_table(of.element, of.orbital).window + ejected / HARTREE
-    gamma = 1 + kinetic / LIGHT**2
-    along = loss / (LIGHT * np.sqrt(1 - 1 / gamma**2))
-    squeeze = gamma**2 if retarded else 1.0
-    qy, qx = (2 * np.pi * np.fft.fftfreq(n, d / BOHR) for n, d in zip(shape, sampling, strict=True))
-    perp2 = qy[:, None] ** 2 + qx**2
-    q = np.sqrt(perp2 + (along / squeeze) ** 2)
-    angles = np.arccos(-along / squeeze / q), np.broadcast_to(np.arctan2(qy[:, None], qx), q.shape)
-    factor = -4 * np.pi / (perp2 + along**2 / squeeze)
-
-    orbital = of.orbital
-    momenta = np.geomspace(q.min() * 0.999, q.max() * 1.001, RADIAL)
-    waves = pair(solve_atom(of.element), orbital, np.array([ejected / HARTREE]), momenta[-1])
-    finals = waves.large.shape[1]
-    elements = _elements(waves, orbital.l, momenta)
-    strength = np.zeros(finals)
-    for (final, order), element in elements.items():
-        weight = (2 * order + 1) * (2 * final + 1) * three_j(orbital.l, order, final, 0, 0, 0) ** 2
-        strength[final] += weight * np.sum((factor * CubicSpline(np.log(momenta), element)(np.log(q))) ** 2)
-    order_of = np.argsort(strength)[::-1]
-    held = np.cumsum(strength[order_of]) / strength.sum()
-    chosen = sorted(order_of[: int(np.searchsorted(held, share - 1e-12)) + 1].tolist())
-    kept = float(strength[chosen].sum() / strength.sum())
-
-    scale = np.sqrt(of.occupancy / (2 * orbital.l + 1) * HARTREE) * BOHR**3 / (sampling[0] * sampling[1])
+    l = subshell.orbital.l  # noqa: E741
+    loss = ionisation_threshold(subshell) + ejected
+    grid = _reciprocal(Beam(high_tension), loss / HARTREE, shape, sampling, retarded)
+    momenta = np.geomspace(grid.q.min() * 0.999, grid.q.max() * 1.001, RADIAL)
+    atom, energy = solve_atom(subshell.element), np.array([ejected / HARTREE])
+    elements = _elements(pair(atom, subshell.orbital, energy, float(momenta[-1])), l, momenta, grid.q)
+    chosen, kept = _largest(elements, l, grid.propagator, share)
+    # per electron of the subshell, and ifft2 to a density over the grid's area
+    scale = np.sqrt(subshell.occupancy / (2 * l + 1) * HARTREE) * BOHR**3 / (sampling[0] * sampling[1])
     harmonics: dict[tuple[int, int], np.ndarray] = {}
-    values, labels = [], []
-    for final in chosen:
-        between = {o: CubicSpline(np.log(momenta), elements[final, o])(np.log(q)) for o in multipoles(orbital.l, final)}
-        for m in range(-orbital.l, orbital.l + 1):
-            for m_final in range(-final, final + 1):
-                rho = _charge(between, harmonics, angles, orbital.l, m, final, m_final)
-                values.append((scale * np.fft.ifft2(factor * rho)).astype(np.complex64))
-                labels.append((final, m_final, m))
-    return TransitionPotentials(np.stack(values), tuple(labels), loss * HARTREE, kept)
+    labels = [(final, end, m) for final in chosen for m in range(-l, l + 1) for end in range(-final, final + 1)]
+    values = np.empty((len(labels), *shape), np.complex64)
+    for row, (final, end, m) in enumerate(labels):
+        charge = _charge(elements, harmonics, grid, (l, m), (final, end))
+        values[row] = scale * np.fft.ifft2(grid.propagator * charge)
+    return TransitionPotentials(values, tuple(labels), loss, kept)
 
 
-def _elements(waves: Pair, l: int, momenta: np.ndarray) -> dict[tuple[int, int], np.ndarray]:  # noqa: E741
-    """R of (l', multipole) at ``momenta``."""
+class _Reciprocal(NamedTuple):
+    """On the grid's momenta [y, x]: size and polar angles of Q*, and the propagator -4 pi / (Q_perp^2 + q_z^2 / gamma^2). Atomic units."""
+
+    q: np.ndarray
+    polar: np.ndarray
+    azimuth: np.ndarray
+    propagator: np.ndarray
+
+
+def _reciprocal(
+    beam: Beam, loss: float, shape: tuple[int, int], sampling: tuple[float, float], retarded: bool
+) -> _Reciprocal:
+    along = loss / (LIGHT * np.sqrt(beam.beta2))
+    squeeze = beam.gamma**2 if retarded else 1.0
+    y, x = (2 * np.pi * np.fft.fftfreq(n, d / BOHR) for n, d in zip(shape, sampling, strict=True))
+    across2 = y[:, None] ** 2 + x**2
+    q = np.sqrt(across2 + (along / squeeze) ** 2)
+    azimuth = np.arctan2(y[:, None], x)
+    return _Reciprocal(q, np.arccos(-along / squeeze / q), azimuth, -4 * np.pi / (across2 + along**2 / squeeze))
+
+
+def _elements(waves: Pair, l: int, momenta: np.ndarray, q: np.ndarray) -> dict[tuple[int, int], np.ndarray]:  # noqa: E741
+    """R of (l', multipole) at ``q``, interpolated between ``momenta``."""
     finals = waves.large.shape[1]
     bessel = spherical_bessel(finals - 1 + l, momenta[:, None] * waves.potential.radii)
+    at, logs = np.log(q), np.log(momenta)
     return {
-        (final, order): radial(waves, l, final, order, bessel[order] - (order == 0))[0]
+        (final, order): CubicSpline(logs, radial(waves, l, final, order, bessel[order] - (order == 0))[0])(at)
         for final in range(finals)
         for order in multipoles(l, final)
     }
 
 
-def _charge(
-    elements: dict[int, np.ndarray],
-    harmonics: dict[tuple[int, int], np.ndarray],
-    angles: tuple[np.ndarray, np.ndarray],
+def _largest(
+    elements: dict[tuple[int, int], np.ndarray],
     l: int,  # noqa: E741
-    m: int,
-    final: int,
-    m_final: int,
+    propagator: np.ndarray,
+    share: float,
+) -> tuple[list[int], float]:
+    """The fewest l' whose cross-sections on the grid add up to ``share`` of all, and the share that they have."""
+    strength = np.zeros(1 + max(final for final, _ in elements))
+    for (final, order), element in elements.items():
+        strength[final] += coupling(l, final, order) * np.sum((propagator * element) ** 2)
+    falling = np.argsort(strength)[::-1]
+    held = np.cumsum(strength[falling]) / strength.sum()
+    count = 1 + int(np.searchsorted(held, min(share, float(held[-1]))))
+    return sorted(falling[:count].tolist()), float(held[count - 1])
+
+
+def _charge(
+    elements: dict[tuple[int, int], np.ndarray],
+    harmonics: dict[tuple[int, int], np.ndarray],
+    grid: _Reciprocal,
+    start: tuple[int, int],
+    end: tuple[int, int],
 ) -> np.ndarray:
-    """rho of l m -> l' m' on the grid: 4 pi sum_lambda (-i)^lambda R Y*_lambda,m'-m(Q) and Gaunt's integral."""
-    total = np.zeros(angles[0].shape, complex)
-    mu = m_final - m
-    for order, element in elements.items():
+    """rho of l m -> l' m' on the grid: 4 pi sum_lambda (-i)^lambda R Y*_lambda,m'-m(Q*) times the integral of Y*_l'm' Y_lambda,m'-m Y_lm."""
+    (l, m), (final, m_final) = start, end  # noqa: E741
+    total, mu = np.zeros(grid.q.shape, np.complex128), m_final - m
+    for order in multipoles(l, final):
         gaunt = (-1) ** m_final * three_j(final, order, l, 0, 0, 0) * three_j(final, order, l, -m_final, mu, m)
         if gaunt == 0.0:
             continue
         gaunt *= np.sqrt((2 * final + 1) * (2 * order + 1) * (2 * l + 1) / (4 * np.pi))
         if (order, mu) not in harmonics:
-            harmonics[order, mu] = sph_harm_y(order, mu, *angles).conj()
-        total += 4 * np.pi * (-1j) ** order * gaunt * element * harmonics[order, mu]
+            harmonics[order, mu] = sph_harm_y(order, mu, grid.polar, grid.azimuth).conj()
+        total += 4 * np.pi * (-1j) ** order * gaunt * elements[final, order] * harmonics[order, mu]
     return total

@@ -2,7 +2,7 @@
 
 Aluminium: the plasmon by exspy's Drude component over a constant, fitted from 12 to 18 eV in the spectrum as it is; its width less the zero loss's as widths of Lorentzian
 and Gaussian (Voigt; Olivero and Longbothum's formula) add. t/lambda by `estimate_thickness`, with the zero loss ended where exspy finds its least slope within a window of 2 to
-5 eV: what these differ by is its error. Titanate: a power law and edges of the same elements, in every spectrum.
+5 eV: what these differ by is its error. Titanate: a power law and edges of Ti, O and Mn (its hydrogenic cross-sections have no M shells), in some spectra; the time is that of all.
 """
 
 import json
@@ -53,12 +53,12 @@ def titanate(path: str) -> dict[str, object]:
     """Seconds for all spectra."""
     signal = _loaded(path)
     signal.set_microscope_parameters(beam_energy=200.0, convergence_angle=30.0, collection_angle=33.0)
-    signal.add_elements(("Ti", "O", "La", "Mn"))
+    signal.add_elements(("Ti", "O", "Mn"))
     count = int(signal.axes_manager.navigation_size)
     some = hs.signals.BaseSignal(signal.data.reshape(count, -1)[:: count // SPECTRA][:SPECTRA]).as_signal1D(1)
     part = signal.inav[0, :SPECTRA] if signal.axes_manager.navigation_shape[0] < SPECTRA else signal.inav[:SPECTRA, 0]
     part.data[...] = np.asarray(some.data).reshape(part.data.shape)
-    model = part.create_model()
+    model = part.create_model(GOS="hydrogenic")
     start = time.monotonic()
     model.smart_fit() if SPECTRA == 1 else model.multifit(kind="smart", show_progressbar=False)
     each = (time.monotonic() - start) / SPECTRA

@@ -19,7 +19,6 @@ START = 1e-4
 """First radius times Z, bohr."""
 FIRST = 1e-140
 """A wave's value there: with l = 40 it grows to 1e100 before it is normalised."""
-
 TAIL = 400
 """Points at the mesh's end among which the two are that give the amplitude, about a radian apart."""
 FREE = 6.0

@@ -47,6 +47,10 @@ class Potential(NamedTuple):
         second = -(self.bend - 3 * self.slope + 2 * self.product) / r**3 / (2 * self.light**2) / mass
         return 2 * mass * (self.values - energy) - first / r + 0.75 * first**2 - 0.5 * second
 
+    def within(self, count: int) -> "Potential":
+        """The same on the first ``count`` radii."""
+        return Potential(self.radii[:count], self.product[:count], self.slope[:count], self.bend[:count], self.light)
+
     def on(self, radii: np.ndarray) -> "Potential":
         """The same potential on other radii; -1 / r beyond its own."""
         own, x = np.log(self.radii), np.log(radii)
