@@ -9,6 +9,7 @@ compound Poisson distributions: Gruebel & Hermesmeier, ASTIN Bull. 29, 197, 1999
 """
 
 import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -23,13 +24,16 @@ DAMPING = 16.0
 """Logarithm of how much is left of what wraps around."""
 ROOM = 1.5
 """Length of the transforms over the length that is used."""
-POINTS = 3.0
-"""Least number of grid points over the full width of the narrowest structure: a Gaussian is then 3e-4 of its maximum at the band limit."""
+POINTS, POINTS_ALONE = 5.0, 3.0
+"""Least number of grid points over the full width of the zero loss, and where it is not on the axis itself: at the band limit a Gaussian's transform is then 2e-10 and
+3e-4 of its maximum. What is left there rings over all channels, and edges are 1e-6 of the zero loss."""
 BELOW = 30.0
-"""Full widths of the narrowest structure that are kept below the zero loss and above the last channel."""
+"""Full widths of the zero loss that are kept below the zero loss and above the last channel."""
 MARGIN = 150.0
 """Energy in eV by which the grid begins before the first channel where the zero loss is not on it."""
 MOST_POINTS = 1 << 20
+HIGH_TENSION, DRIFT_TUBE = "gun.high_tension", "spectrometer.drift_tube"
+"""Channels (`twin.channels`) that move the energy axis."""
 
 
 class Axis(NamedTuple):
@@ -72,7 +76,7 @@ def energy_axis(
         f"the resolution is {resolution} eV; give the full width of the zero loss, above 0",
     )
     whole = offset <= MARGIN if whole is None else whole
-    oversampling = max(1, math.ceil(POINTS * dispersion / resolution))
+    oversampling = max(1, math.ceil((POINTS if whole else POINTS_ALONE) * dispersion / resolution))
     step = dispersion / oversampling
     guard = math.ceil(BELOW * max(resolution, dispersion) / step) + reach * oversampling
     first = round(offset / step)
@@ -111,25 +115,25 @@ def frequencies(axis: Axis, dispersion: Number) -> Complex[Array, " half"]:
 def transform(axis: Axis, dispersion: Number, values: Float[Array, "*batch size"]) -> Complex[Array, "*batch half"]:
     """Laplace transform of ``values`` (per eV) at the grid's points, with the energy counted from the beginning of the grid."""
     damping = np.exp(-DAMPING / axis.size * np.arange(axis.size))
-    return step_of(axis, dispersion) * jnp.fft.rfft(values * damping)
+    return step_of(axis, dispersion) * jnp.fft.rfft(values * damping.reshape(*(1,) * (values.ndim - 1), -1))
 
 
-def channel_width(axis: Axis, dispersion: Number) -> Complex[Array, " half"]:
-    """Transform of what one channel takes in: 1 over its width, of area 1."""
-    half = 0.5 * dispersion * frequencies(axis, dispersion)
+def width(axis: Axis, dispersion: Number, energy: Number) -> Complex[Array, " half"]:
+    """Transform of a box of area 1 that is ``energy`` eV wide: what a channel, or a point of the grid, takes in."""
+    half = 0.5 * energy * frequencies(axis, dispersion)
     return jnp.sinh(half) / half
 
 
 def sampled(
-    axis: Axis, transformed: Complex[Array, "*batch half"], dispersion: Number, offset: Number | Float[Array, "*batch"]
-) -> Float[Array, "*batch wide"]:
-    """The spectrum per eV at the centres of the channels, `Axis.reach` of them on either side included, from its transform."""
+    axis: Axis, transformed: Complex[Array, " half"], dispersion: Number, offset: Number
+) -> Float[Array, " wide"]:
+    """The spectrum per eV at the centres of the channels, `Axis.reach` more on either side, from its transform."""
     wide = axis.channels + 2 * axis.reach
     start = axis.first - axis.base - axis.reach * axis.oversampling
     points = start + axis.oversampling * np.arange(wide)
-    rest = jnp.asarray(offset) - axis.first * step_of(axis, dispersion)
-    moved = transformed * jnp.exp(frequencies(axis, dispersion) * rest[..., None])
-    values = jnp.fft.irfft(moved, n=axis.size)[..., points % axis.size]
+    rest = offset - axis.first * step_of(axis, dispersion)
+    moved = transformed * jnp.exp(frequencies(axis, dispersion) * rest)
+    values = jnp.fft.irfft(moved, n=axis.size)[points % axis.size]
     return values * np.exp(DAMPING / axis.size * points) / step_of(axis, dispersion)
 
 
@@ -137,7 +141,8 @@ def energies_of(
     axis: Axis, dispersion: Number, offset: Number | Float[Array, "*batch"], reach: int = 0
 ) -> Float[Array, "*batch wide"]:
     """Energies in eV of the channels, ``reach`` more on either side."""
-    return jnp.asarray(offset)[..., None] + dispersion * np.arange(-reach, axis.channels + reach)
+    losses = dispersion * jnp.arange(-reach, axis.channels + reach)
+    return jnp.asarray(offset)[..., None] + losses.reshape(*(1,) * jnp.ndim(offset), -1)
 
 
 def offset_change(
@@ -150,3 +155,12 @@ def offset_change(
     """
     kept = energy * (energy + 2.0 * REST_ENERGY_EV) / (energy + REST_ENERGY_EV)
     return jnp.asarray(high_tension, jnp.float64) + drift_tube - kept * prism
+
+
+def offset_by_channels(energy: float, now: Mapping[str, Number], then: Mapping[str, Number]) -> Float[Array, ""]:
+    """Change of a spectrum's offset in eV between readings by channel ("gun.high_tension", "spectrometer.drift_tube", volt): ``then``, when the offset was found, and ``now``.
+
+    A channel that is missing in either counts as unchanged. Only changes count: the bias of the divider that measures the high tension has no part.
+    """
+    moved = [now[name] - then[name] if name in now and name in then else 0.0 for name in (HIGH_TENSION, DRIFT_TUBE)]
+    return offset_change(energy, *moved)

@@ -13,6 +13,7 @@ import numpy as np
 import scipy.fft
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from twin.detection.counting import poisson
 from twin.eels.spectrum.parameters import Parameter
 
 
@@ -70,7 +71,7 @@ def covariance(
     shared = values["gain"] ** 2 * _filtered(electrons, pairs, reach)
     shared = _patterned(shared, values)[..., : shared.shape[-1] - lag]
     if "pattern" in values:
-        shared = shared * values["pattern"][lag:]
+        shared = shared * _along_last(values["pattern"][lag:], shared.ndim)
     return shared + values["readout"] ** 2 if lag == 0 else shared
 
 
@@ -90,13 +91,17 @@ def sample(
 ) -> Float[Array, "*batch channels"]:
     """One noisy recording: Poisson numbers of electrons in each channel, spread as in `expected_counts`, and readout noise. ``key`` is explicit."""
     shots, hum = jax.random.split(key)
-    counted = jax.random.poisson(shots, jnp.maximum(electrons, 0.0)).astype(electrons.dtype)
+    counted = poisson(shots, jnp.maximum(electrons, 0.0))
     counts = expected_counts(counted, values, reach)
     return counts + values["readout"] * jax.random.normal(hum, counts.shape, counts.dtype)
 
 
 def _patterned(counts: Float[Array, "*batch channels"], values: Mapping[str, Any]) -> Float[Array, "*batch channels"]:
-    return counts * values["pattern"] if "pattern" in values else counts
+    return counts * _along_last(values["pattern"], counts.ndim) if "pattern" in values else counts
+
+
+def _along_last(values: Array, rank: int) -> Array:
+    return values.reshape(*(1,) * (rank - 1), -1)
 
 
 def _filtered(
@@ -107,5 +112,5 @@ def _filtered(
         return electrons * taps[0]
     wide = electrons.shape[-1]
     length = scipy.fft.next_fast_len(wide, real=True)
-    product = jnp.fft.rfft(electrons, n=length) * jnp.fft.rfft(taps, n=length)
+    product = jnp.fft.rfft(electrons, n=length) * _along_last(jnp.fft.rfft(taps, n=length), electrons.ndim)
     return jnp.fft.irfft(product, n=length)[..., 2 * reach : wide]

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
-from scipy.interpolate import BSpline, CubicSpline
+from scipy.interpolate import BSpline, CubicSpline, PPoly
 
 from twin.checks import Number, require
 
@@ -38,7 +38,7 @@ class Edge(NamedTuple):
     """An edge of an ``element``: its ``name`` ("L"), subshells, and which parameters shape it.
 
     ``white``: white lines at its two lowest onsets; ``split``: each is split by the crystal field; ``lines``: further lines; ``knots`` in eV above the first onset of
-    fine structure (empty: none). ``reference``: the continuum's integral over the window of `PEARSON`, angstrom^2.
+    fine structure (empty: none). ``reference``: the continuum's integral over the window of `PEARSON`, angstrom^2; ``white_area``: usual area of the white lines over it.
     """
 
     element: str
@@ -49,6 +49,7 @@ class Edge(NamedTuple):
     split: bool = False
     lines: int = 0
     knots: tuple[float, ...] = ()
+    white_area: float = 0.5
 
     @property
     def label(self) -> str:
@@ -87,9 +88,13 @@ def energies_for(onset: float, last: float) -> Float[np.ndarray, " n"]:
     return onset + WIDEN * np.expm1(np.linspace(0.0, np.log1p(top / WIDEN), NODES))
 
 
-def value(part: Continuum, energies: Float[Array, " n"], shift: Number = 0.0) -> Float[Array, " n"]:
-    """d sigma / dE at ``energies``, angstrom^2 per eV: at the onset's value below it (see `step`)."""
-    above = jnp.maximum(energies - part.onset - shift, 0.0)
+def value(
+    part: Continuum, energies: Float[Array, " n"], shift: Number = 0.0, softness: Number = 0.0
+) -> Float[Array, " n"]:
+    """d sigma / dE at ``energies``, angstrom^2 per eV. Below the onset, where `step` takes it away, it goes on as it is there, from one to the other by a hyperbola
+    that is ``softness`` eV wide."""
+    past = energies - part.onset - shift
+    above = 0.5 * (past + jnp.sqrt(past**2 + softness**2))
     place = jnp.log1p(above / WIDEN) / part.pitch
     index = jnp.clip(jnp.floor(place).astype(int), 0, part.coefficients.shape[1] - 1)
     rest = (place - index) * part.pitch
@@ -97,14 +102,21 @@ def value(part: Continuum, energies: Float[Array, " n"], shift: Number = 0.0) ->
     return jnp.exp(((cubic * rest + square) * rest + slope) * rest + level)
 
 
-def step(energies: Float[Array, " n"], onset: Number, width: Number) -> Float[Array, " n"]:
-    """An onset: the integral of a Lorentzian of full ``width`` at half maximum."""
-    return 0.5 + jnp.arctan((energies - onset) / (0.5 * width)) / np.pi
+def step(energies: Float[Array, " n"], onset: Number, width: Number, pitch: Number) -> Float[Array, " n"]:
+    """An onset, the integral of a Lorentzian of full ``width`` at half maximum, averaged over ``pitch`` eV around each energy."""
+    half, at = 0.5 * width, energies - onset
+
+    def area(to: Float[Array, " n"]) -> Float[Array, " n"]:
+        return 0.5 * to + (to * jnp.arctan(to / half) - 0.5 * half * jnp.log1p((to / half) ** 2)) / np.pi
+
+    return (area(at + 0.5 * pitch) - area(at - 0.5 * pitch)) / pitch
 
 
-def lorentzian(energies: Float[Array, " n"], centre: Number, width: Number) -> Float[Array, " n"]:
-    """A line of area 1 per eV, ``width`` at half maximum."""
-    return 0.5 * width / np.pi / ((energies - centre) ** 2 + (0.5 * width) ** 2)
+def lorentzian(energies: Float[Array, " n"], centre: Number, width: Number, pitch: Number) -> Float[Array, " n"]:
+    """A line of area 1, per eV, of full ``width`` at half maximum, averaged over ``pitch`` eV around each energy."""
+    half, at = 0.5 * width, energies - centre
+    # the difference of two arctangents, without their cancellation far away
+    return jnp.arctan2(half * pitch, at**2 - 0.25 * pitch**2 + half**2) / (np.pi * pitch)
 
 
 def edge(
@@ -116,6 +128,7 @@ def edge(
     split: bool = False,
     lines: int = 0,
     knots: Sequence[float] = (),
+    white_area: float = 0.5,
 ) -> Edge:
     """A checked `Edge`; ValueError where white lines have no two partners, or knots do not rise from 0."""
     parts = tuple(sorted(subshells, key=lambda part: part.onset))
@@ -135,19 +148,21 @@ def edge(
     total = sum(
         np.asarray(value(part, jnp.asarray(window))) * (window >= part.onset) for part in parts if part.onset < high
     )
-    return Edge(element, name, parts, float(np.trapezoid(total, window)), white, split, lines, places)
+    return Edge(element, name, parts, float(np.trapezoid(total, window)), white, split, lines, places, white_area)
 
 
 def fine_basis(at: Edge, energies: Float[Array, " n"], shift: Number) -> Float[Array, "n knots"]:
-    """Cubic B-splines of fine structure at ``energies``: the first is 1 at the onset, all vanish smoothly at the last knot."""
+    """Cubic B-splines of fine structure at ``energies``: the first is 1 at the onset and below, all vanish smoothly at the last knot."""
     breaks = np.array([0.0, *at.knots])
     padded = np.concatenate([[0.0] * 3, breaks, [breaks[-1]] * 3])
-    count = len(padded) - 4 - 3  # the last three do not vanish smoothly there
-    spline = BSpline(padded, np.eye(len(padded) - 4)[:, :count], 3)
-    table = np.linspace(0.0, breaks[-1], 256 * len(breaks))
-    above = energies - at.onset - shift
-    columns = [jnp.interp(above, table, column, left=column[0], right=0.0) for column in np.asarray(spline(table)).T]
-    return jnp.stack(columns, axis=-1)
+    # without the last three, which do not vanish smoothly there
+    columns = np.eye(len(padded) - 4)[:-3]
+    pieces = np.stack([PPoly.from_spline(BSpline(padded, column, 3)).c[:, 3:-3] for column in columns], axis=-1)
+    above = jnp.clip(energies - at.onset - shift, 0.0, breaks[-1])
+    index = jnp.clip(jnp.searchsorted(jnp.asarray(breaks), above, side="right") - 1, 0, len(at.knots) - 1)
+    rest = (above - jnp.asarray(breaks)[index])[:, None]
+    cubic, square, slope, level = (jnp.asarray(pieces[power])[index] for power in range(4))
+    return ((cubic * rest + square) * rest + slope) * rest + level
 
 
 def fine_count(at: Edge) -> int:
@@ -155,16 +170,21 @@ def fine_count(at: Edge) -> int:
     return len(at.knots)
 
 
-def profile(at: Edge, energies: Float[Array, " n"], values: dict[str, Any]) -> Float[Array, " n"]:
-    """d sigma / dE of an edge at ``energies``, angstrom^2 per eV, for parameters ``values`` under their names without the edge's label."""
+def profile(at: Edge, energies: Float[Array, " n"], pitch: Number, values: dict[str, Any]) -> Float[Array, " n"]:
+    """d sigma / dE of an edge, angstrom^2 per eV, for parameters ``values`` under their names without the edge's label.
+
+    It is averaged over ``pitch`` eV around each of ``energies``: onsets and lines narrower than that keep their places and areas.
+    """
     shift = values["shift"]
     total = jnp.zeros_like(energies)
     for part in at.subshells:
-        total = total + value(part, energies, shift) * step(energies, part.onset + shift, values["onset_width"])
+        total = total + value(part, energies, shift, values["onset_width"]) * step(
+            energies, part.onset + shift, values["onset_width"], pitch
+        )
     if at.knots:
         total = total * (1.0 + fine_basis(at, energies, shift) @ values["fine"])
     for centre, width, area in _lines(at, values):
-        total = total + at.reference * area * lorentzian(energies, centre + shift, width)
+        total = total + at.reference * area * lorentzian(energies, centre + shift, width, pitch)
     return total
 
 

@@ -29,8 +29,8 @@ def oscillators(
 ) -> Float[Array, " n"]:
     """The loss function at ``energies`` (0 at and below 0): terms at ``positions``, ``widths`` at half maximum, in eV, ``strengths`` a in eV^2 each to one scale."""
     loss = jnp.maximum(energies, 0.0)[:, None]
-    square = (loss**2 - positions**2) ** 2 + (loss * widths) ** 2
-    return (strengths * loss * widths / square).sum(-1)
+    at, width, strength = positions[None], widths[None], strengths[None]
+    return (strength * loss * width / ((loss**2 - at**2) ** 2 + (loss * width) ** 2)).sum(-1)
 
 
 def gap_factor(energies: Float[Array, " n"], gap: Number, softness: Number, exponent: float) -> Float[Array, " n"]:

@@ -104,8 +104,8 @@ def spectrum_model(
         "a gap is one of plasmons' losses; give plasmons, or a dielectric function that has the gap",
     )
     require(
-        backgrounds == 0 or axis.offset > 0.0 or reference is not None,
-        f"a power law has no value at zero loss, and the axis begins at {axis.offset:g} eV; leave backgrounds out: the low loss has its own tail",
+        backgrounds == 0 or axis.offset > 0.0,
+        f"a power law has no value at zero loss, and the axis begins at {axis.offset:g} eV; leave backgrounds out: valence losses have their own tail",
     )
     last = float(axis.energies[-1])
     begin = axis.base * axis.dispersion / axis.oversampling

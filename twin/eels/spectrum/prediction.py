@@ -7,6 +7,7 @@ the axis (`Axis.whole` is False) edges are computed alone, to first order in n_k
 differentiable in every parameter.
 """
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -27,6 +28,11 @@ BLOCK = 64
 """Spectra that are computed at once."""
 
 
+_counts = jax.jit(detector.expected_counts, static_argnums=2)
+_covariance = jax.jit(detector.covariance, static_argnums=(2, 3))
+_sample = jax.jit(detector.sample, static_argnums=3)
+
+
 class Transforms(NamedTuple):
     """What all spectra share: transforms of the zero loss (with the width of channels), of single losses, of losses at both faces and of the cross-section of each edge,
     and the integrals of the latter two over the grid."""
@@ -45,7 +51,11 @@ def electrons(model: SpectrumModel, values: Values) -> Float[Array, "*batch wide
     Parameters that differ between spectra have leading axes; `BLOCK` spectra at a time are computed. ValueError for parameters that cannot be
     (`parameters.completed`).
     """
-    full = parameters.completed(model.parameters, values)
+    return _all_electrons(model, parameters.completed(model.parameters, values))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _all_electrons(model: SpectrumModel, full: dict[str, Array]) -> Float[Array, "*batch wide"]:
     shared = transforms(model, full)
     each = {item.name: full[item.name] for item in model.parameters if item.each}
     shape = jnp.broadcast_shapes(*(value.shape for value in each.values()))
@@ -61,19 +71,19 @@ def electrons(model: SpectrumModel, values: Values) -> Float[Array, "*batch wide
 def expected(model: SpectrumModel, values: Values) -> Float[Array, "*batch channels"]:
     """Mean counts in each channel."""
     full = parameters.completed(model.parameters, values)
-    return detector.expected_counts(electrons(model, full), full, model.axis.reach)
+    return _counts(_all_electrons(model, full), full, model.axis.reach)
 
 
 def covariance(model: SpectrumModel, values: Values, lag: int = 0) -> Float[Array, "*batch shared"]:
     """Covariance in counts^2 of channels that are ``lag`` apart, [..., channels - lag]; lag 0: their variance."""
     full = parameters.completed(model.parameters, values)
-    return detector.covariance(electrons(model, full), full, model.axis.reach, lag)
+    return _covariance(_all_electrons(model, full), full, model.axis.reach, lag)
 
 
 def sample(key: PRNGKeyArray | Array, model: SpectrumModel, values: Values) -> Float[Array, "*batch channels"]:
     """One noisy recording in counts."""
     full = parameters.completed(model.parameters, values)
-    return detector.sample(key, electrons(model, full), full, model.axis.reach)
+    return _sample(key, _all_electrons(model, full), full, model.axis.reach)
 
 
 def energies(model: SpectrumModel, values: Values) -> Float[Array, "*batch channels"]:
@@ -92,7 +102,11 @@ def single_losses(model: SpectrumModel, values: Values) -> tuple[Float[Array, " 
 def components(model: SpectrumModel, values: Values) -> dict[str, Array]:
     """What the electrons of one spectrum are, [channels] each: the zero loss, valence losses, each edge with its plural scattering, each background, and
     losses to several cores. Their sum is the spectrum before the camera."""
-    full = parameters.completed(model.parameters, values)
+    return _components(model, parameters.completed(model.parameters, values))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _components(model: SpectrumModel, full: dict[str, Array]) -> dict[str, Array]:
     shared, reach = transforms(model, full), model.axis.reach
 
     def read(transformed: Array) -> Array:
@@ -120,7 +134,8 @@ def components(model: SpectrumModel, values: Values) -> dict[str, Array]:
 def transforms(model: SpectrumModel, full: Values) -> Transforms:
     """What all spectra with the shapes of ``full`` (all parameters) share."""
     axis, dispersion = model.axis, full["dispersion"]
-    width = axes.channel_width(axis, dispersion)
+    step = axes.step_of(axis, dispersion)
+    width = axes.width(axis, dispersion, dispersion)
     if model.measured is None:
         shape = [full[f"zero_loss.{name}"] for name in ("gaussian", "loss_tail", "gain_tail")]
         zero = zero_loss.field_emission(axes.frequencies(axis, dispersion), *shape) * width
@@ -128,19 +143,17 @@ def transforms(model: SpectrumModel, full: Values) -> Transforms:
         zero = zero_loss.measured(axis, model.measured.values, model.measured.zero_channel, dispersion)
         zero = zero if model.measured.recorded else zero * width
     single, faces, faces_total = None, None, jnp.zeros(())
-    step = axes.step_of(axis, dispersion)
     if model.low:
         distribution, at_faces = _single(model, full)
         single = axes.transform(axis, dispersion, distribution)
         if at_faces is not None:
             faces, faces_total = axes.transform(axis, dispersion, at_faces), step * at_faces.sum()
     at = axes.grid(axis, dispersion)
-    sigmas = (
-        jnp.stack([profile(edge, at, _own(full, edge)) for edge in model.edges])
-        if model.edges
-        else jnp.zeros((0, axis.size))
-    )
-    return Transforms(zero, single, faces, faces_total, axes.transform(axis, dispersion, sigmas), step * sigmas.sum(-1))
+    sigmas = [profile(edge, at, step, _own(full, edge)) for edge in model.edges]
+    sigmas = jnp.stack(sigmas) if sigmas else jnp.zeros((0, axis.size))
+    # profiles are averages over a point of the grid, which is undone
+    edges = axes.transform(axis, dispersion, sigmas) / axes.width(axis, dispersion, step)[None]
+    return Transforms(zero, single, faces, faces_total, edges, step * sigmas.sum(-1))
 
 
 def _own(full: Values, at: Edge) -> dict[str, Array]:
