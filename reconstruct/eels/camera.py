@@ -37,24 +37,33 @@ class Camera(NamedTuple):
         return self.gain * (1.0 + 2.0 * sum(self.correlation))
 
 
-def noise_of(residual: np.ndarray, mean: np.ndarray, freedom: float, fit_readout: bool = False) -> Camera:
+def noise_of(
+    residual: np.ndarray, mean: np.ndarray, freedom: float, fit_readout: bool = False, absorbed: int = 0
+) -> Camera:
     """The camera from ``residual`` [n, channels] of spectra about what is expected of them, ``mean`` [n, channels] (> 0).
 
-    ``freedom``: share of the residual's degrees of freedom that the fit has left. ``fit_readout``: noise that does not grow with the mean is looked for too.
+    ``freedom``: share of the residual's degrees of freedom that is left by what all spectra share, channel by channel; ``absorbed``: parameters of each spectrum,
+    which take slow noise away, and so the noise of sums more than that of single channels. ``fit_readout``: noise that does not grow with the mean is looked
+    for too.
     """
-    scaled = residual / np.sqrt(mean)
-    count = scaled.size * freedom
-    gain, readout = float((scaled**2).sum()) / count, 0.0
+    scaled, readout = residual / np.sqrt(mean), 0.0
+    count, channels = scaled.size * freedom, scaled.shape[1]
+    gain = float((scaled**2).sum()) / (count * (1.0 - absorbed / channels))
     if fit_readout:
-        gain, readout = _noise_line(residual**2 / freedom, mean, gain)
+        gain, readout = _noise_line(residual**2 / (freedom * (1.0 - absorbed / channels)), mean, gain)
         scaled = residual / np.sqrt(mean + readout**2 / gain)
-    power = float((scaled**2).mean())
-    lags = [float((scaled[:, lag:] * scaled[:, :-lag]).mean()) / power for lag in range(1, MOST_LAGS + 1)]
-    significant = [index for index, value in enumerate(lags) if abs(value) > SIGNIFICANT / math.sqrt(count)]
-    kept = tuple(lags[: significant[-1] + 1]) if significant else ()
+    products = [float((scaled[:, lag:] * scaled[:, : channels - lag]).mean()) / freedom for lag in range(MOST_LAGS + 1)]
+    kept: tuple[float, ...] = ()
+    for _ in range(4):  # slow noise that was taken away is missing from all lags alike
+        slow = absorbed / channels * gain * (1.0 + 2.0 * sum(kept))
+        single = products[0] + slow
+        lags = [(product + slow) / single for product in products[1:]]
+        significant = [index for index, value in enumerate(lags) if abs(value) > SIGNIFICANT / math.sqrt(count)]
+        last = next((index for index in range(len(lags)) if index not in significant), len(lags))
+        kept = tuple(lags[:last])
     # neighbours that share noise are fewer independent ones
     independent = count / (1.0 + 2.0 * sum(value**2 for value in kept))
-    return Camera(gain, kept, readout, math.sqrt(2.0 / independent))
+    return Camera(single if not readout else gain, kept, readout, math.sqrt(2.0 / independent))
 
 
 def _noise_line(squares: np.ndarray, mean: np.ndarray, start: float) -> tuple[float, float]:

@@ -162,9 +162,9 @@ class _State:
         inside = self.used > 0
         mean = (self.pattern * np.maximum(background + edges, 1e-3 * background))[:, inside]
         residual = self.counts[:, inside] - (self.pattern * (background + edges))[:, inside]
-        own = self.parameters.size
-        freedom = 1.0 - (own + self._shared_freedom(roughness)) / residual.size
-        found = noise_of(residual, mean, max(freedom, 0.1), len(self.counts) >= LEAST_NOISE_SPECTRA)
+        freedom = max(1.0 - self._shared_freedom(roughness) / residual.size, 0.1)
+        own = self.parameters.shape[1]
+        found = noise_of(residual, mean, freedom, len(self.counts) >= LEAST_NOISE_SPECTRA, own)
         if gain is None:
             return found
         single = gain / (1.0 + 2.0 * sum(found.correlation))

@@ -83,9 +83,10 @@ def inverse_noise(parameters: Any, background: Any, shared: Shared) -> Any:
 
 def whitened(values: Any, taps: Any) -> Any:
     """Whitening along the last axis of [..., c]."""
-    total = values * taps[0]
+    rows = taps.reshape(taps.shape[0], *[1] * (values.ndim - 1), taps.shape[1])
+    total = values * rows[0]
     for lag in range(1, taps.shape[0]):
-        total = total + taps[lag] * jnp.pad(values[..., :-lag], [(0, 0)] * (values.ndim - 1) + [(lag, 0)])
+        total = total + rows[lag] * jnp.pad(values[..., :-lag], [(0, 0)] * (values.ndim - 1) + [(lag, 0)])
     return total
 
 

@@ -168,8 +168,9 @@ def _solved(pieces: Expansion, border: np.ndarray, own: np.ndarray, slope: np.nd
 
 def transposed(values: Any, taps: Any) -> Any:
     """The transpose of `whitened`."""
-    total = values * taps[0]
+    rows = taps.reshape(taps.shape[0], *[1] * (values.ndim - 1), taps.shape[1])
+    total = values * rows[0]
     for lag in range(1, taps.shape[0]):
-        shifted = (taps[lag] * values)[..., lag:]
+        shifted = (rows[lag] * values)[..., lag:]
         total = total + jnp.pad(shifted, [(0, 0)] * (values.ndim - 1) + [(0, lag)])
     return total

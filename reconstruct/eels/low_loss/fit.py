@@ -28,8 +28,8 @@ NARROWEST = 2.0
 LARGEST_THICKNESS = 12.0
 LEAST_COUNTS = 1e-4
 """Least expectation of a channel, over the mean of losses."""
-THIN = 1024
-"""Channels of a resolved spectrum that are enough: more are summed."""
+COARSE = 10.0
+"""Resolution in channels for which the model is computed with one point a channel."""
 
 
 class LowLoss(NamedTuple):
@@ -110,10 +110,14 @@ class _Fit:
         self.counts, self.zero, self.dispersion = counts, zero, dispersion
         self.energy, self.collection = energy, collection
         self.offset = -zero.centre * dispersion
-        self.axis = energy_axis(len(counts), self.offset, dispersion, dispersion * 3.0, whole=True)
+        # losses are counted from a whole channel: the shape that was recorded lies where it lies, and nothing is interpolated
+        middle = round(zero.centre)
+        self.start = -middle * dispersion
+        # one point a channel: what was recorded has no finer structure
+        self.axis = energy_axis(len(counts), self.start, dispersion, COARSE * dispersion, whole=True)
         self.used = np.arange(zero.begins, len(counts))
         self.floor = LEAST_COUNTS * max(float(counts[self.used].mean()), 1e-12)
-        self.measured = Measured(zero.shape, zero.centre)
+        self.measured = Measured(zero.shape, float(middle))
 
     def solve(self, terms: list[tuple[float, float, float]], thickness: float) -> Solution:
         """The likeliest parameters with so many terms, from these on."""
@@ -128,7 +132,7 @@ class _Fit:
             named = {name: values[index] for index, name in enumerate(names)}
             # as many electrons as the zero loss has with the share that lost nothing
             counts = self.zero.counts * jnp.exp(values[0])
-            made = expected(model, {"counts": counts, "offset": self.offset, "dispersion": self.dispersion, **named})
+            made = expected(model, {"counts": counts, "offset": self.start, "dispersion": self.dispersion, **named})
             return made[used]
 
         slopes = jax.jit(jax.jacfwd(predicted))

@@ -128,7 +128,9 @@ def test_nothing_to_see_is_undetermined(files, capsys) -> None:
         ("core", ("--elements", "Ti", "--dispersion-eV", "nan"), ("--dispersion-eV", "not a finite number")),
     ],
 )  # fmt: skip
-def test_bad_input_says_what_can_still_be_done(name: str, options: tuple[str, ...], words: tuple[str, ...], files, capsys) -> None:
+def test_bad_input_says_what_can_still_be_done(
+    name: str, options: tuple[str, ...], words: tuple[str, ...], files, capsys
+) -> None:
     given = [files.get(word, word) if before == "--low-loss" else word for before, word in zip(("", *options), options, strict=False)]  # fmt: skip
     message = refused(capsys, files[name], *ANGLES, *given)
     for word in words:

@@ -30,7 +30,11 @@ def cases(short: Form, progress: Callable[..., None]) -> list[Case]:
         progress(f"{total:g} counts")
         parameters = np.array([[np.log(0.8 * total / 300.0), 3.0, 0.2 * total, 0.0]])
         alarms = float(presence(_drawn(parameters, shared, SPECTRA[short], 0), shared, 1, 1.0).found().mean())
-        rows.append(case(f"false alarms at 5 %, {total:g} counts", 100.0 * alarms, "%", "3.5 to 6.5 %", 0.035 <= alarms <= 0.065))
+        rows.append(
+            case(
+                f"false alarms at 5 %, {total:g} counts", 100.0 * alarms, "%", "3.5 to 6.5 %", 0.035 <= alarms <= 0.065
+            )
+        )
         limit = float(detection_limit(parameters, shared, 1, 1.0)[0])
         power = []
         for number, factor in enumerate(FACTORS, 1):

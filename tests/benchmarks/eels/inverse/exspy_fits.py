@@ -62,7 +62,10 @@ def titanate(path: str) -> dict[str, object]:
     start = time.monotonic()
     model.smart_fit() if SPECTRA == 1 else model.multifit(kind="smart", show_progressbar=False)
     each = (time.monotonic() - start) / SPECTRA
-    return {"seconds": each * count, "model": f"{SPECTRA} of {count} spectra timed: " + ", ".join(part_.name for part_ in model)}
+    return {
+        "seconds": each * count,
+        "model": f"{SPECTRA} of {count} spectra timed: " + ", ".join(part_.name for part_ in model),
+    }
 
 
 def _loaded(path: str):
@@ -81,4 +84,11 @@ def _width(signal) -> float:
 
 if __name__ == "__main__":
     folder = sys.argv[1]
-    print(json.dumps({"aluminium": aluminium(f"{folder}/al-low-loss.dm3"), "titanate": titanate(f"{folder}/titanate-si-eels.dm3")}))
+    print(
+        json.dumps(
+            {
+                "aluminium": aluminium(f"{folder}/al-low-loss.dm3"),
+                "titanate": titanate(f"{folder}/titanate-si-eels.dm3"),
+            }
+        )
+    )

@@ -34,7 +34,9 @@ def test_no_dispersion(dispersion: float) -> None:
 def test_saturated_channels_are_refused_and_a_range_leaves_them_out() -> None:
     counts = _counts()
     counts[1, 20:26] = 4095.0
-    with pytest.raises(ValueError, match=r"6 channels from 320 to 325 eV stand at 4095 counts in 1 of 4.*give \{range\}"):
+    with pytest.raises(
+        ValueError, match=r"6 channels from 320 to 325 eV stand at 4095 counts in 1 of 4.*give \{range\}"
+    ):
         spectra_of(counts, 300.0, 1.0)
     assert spectra_of(counts, 300.0, 1.0, window=(330.0, 900.0)).counts.shape == (4, 482)
 
