@@ -18,7 +18,8 @@ MAX_BYTES = 2 * 1024**3
 
 
 def signal_of(data: Any, name: str = "data", spectra: bool = False) -> Signal:
-    """``data`` as a signal with axes, units and claims; BadInput for what is none. Called ``name`` in messages. ``spectra``: the last axis is that of channels."""
+    """``data`` as a signal with axes, units and claims; BadInput for what is none. Called ``name`` in messages. ``spectra``: the last axis is that
+    of channels."""
     if isinstance(data, Signal):
         return data
     if isinstance(data, (str, os.PathLike)):

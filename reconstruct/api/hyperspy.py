@@ -30,10 +30,10 @@ def signal_of_hyperspy(data: Any, name: str = "data") -> Signal:
         raise BadInput(
             name, f"has {len(axes)} axes for data of shape {values.shape}", "Give a signal as HyperSpy made it."
         )
-    one = int(data.axes_manager.signal_dimension) == 1
+    single = int(data.axes_manager.signal_dimension) == 1
     kind: Kind = (
         ("spectrum" if values.ndim == 1 else "spectrum-image")
-        if one
+        if single
         else ("image" if values.ndim == 2 else "image-stack")
     )
     metadata = data.metadata.as_dictionary() if hasattr(data.metadata, "as_dictionary") else {}

@@ -25,11 +25,14 @@ def measure(
 
     ``kind``: "lattice" (pixel sizes, shear and rotation of an image of a known crystal), "thon" (defocus and astigmatism of an amorphous film's image), "haadf"
     (C10, astigmatism, source, detector, scan, drift), "disk" (bright-field disk, semi-angle or camera length), "rotation" (of a 4D-STEM scan against its
-    camera), "pacbed" (thickness and tilt from a position-averaged pattern), "film" (aberrations to third order from 4D-STEM scans of a film), "eels" (thickness,
+    camera), "pacbed" (thickness and tilt from a position-averaged pattern), "film" (aberrations to third order from 4D-STEM scans of a film), "eels"
+    (thickness,
     plasmon and edges of energy-loss spectra, with maps).
 
-    ``data``: an image [y, x], a pattern [ky, kx], a scan [y, x, ky, kx] or a stack of one of these, or spectra [..., channel], as an array, as what `twin.simulate`
-    returns, as an xarray DataArray with coordinates and their units, as a HyperSpy signal, or as the `twin.records.Signal` that `instrument.readers.read_vendor` reads from a file. "haadf" and "film" take
+    ``data``: an image [y, x], a pattern [ky, kx], a scan [y, x, ky, kx] or a stack of one of these, or spectra [..., channel], as an array, as what
+    `twin.simulate`
+    returns, as an xarray DataArray with coordinates and their units, as a HyperSpy signal, or as the `twin.records.Signal` that
+    `instrument.readers.read_vendor` reads from a file. "haadf" and "film" take
     a list of several. Counts in electrons, or with ``gain``; NaN marks pixels that are not known, where a kind takes them.
 
     ``known``: what is known, in angstrom, radian, electronvolt, second, ampere, shares (0.05 is 5 %), errors as rms. Every kind takes ``black`` and

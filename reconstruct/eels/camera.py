@@ -42,7 +42,8 @@ def noise_of(
 ) -> Camera:
     """The camera from ``residual`` [n, channels] of spectra about what is expected of them, ``mean`` [n, channels] (> 0).
 
-    ``freedom``: share of the residual's degrees of freedom that is left by what all spectra share, channel by channel; ``absorbed``: parameters of each spectrum,
+    ``freedom``: share of the residual's degrees of freedom that is left by what all spectra share, channel by channel; ``absorbed``: parameters of
+    each spectrum,
     which take slow noise away, and so the noise of sums more than that of single channels. ``fit_readout``: noise that does not grow with the mean is looked
     for too.
     """

@@ -48,7 +48,8 @@ class FitPlot:
 
 @dataclasses.dataclass(frozen=True)
 class Map:
-    """A quantity of each spectrum of an image: ``values`` with their rms ``errors`` by noise, [ny, nx], in ``unit``; ``common``: the relative error that all share.
+    """A quantity of each spectrum of an image: ``values`` with their rms ``errors`` by noise, [ny, nx], in ``unit``; ``common``: the relative error
+    that all share.
 
     ``extent`` as of a `FitPlot`."""
 
@@ -72,7 +73,8 @@ class Measurement:
     ``checks`` test the fit against the data; where one fails `withhold` takes the quantities back. ``defects`` were found in the data and masked or fitted.
     ``contradictions``: sentences about what was stated and the data contradict. ``principal``: the quantities that such an image is recorded for (empty: all).
     ``periods``: of quantities that lie on a circle, such as angles, after how much they are the same again.
-    ``withheld``: the measurement that a failed check took back, for the study of the checks; nothing else may use it. ``maps``: quantities of each spectrum of an
+    ``withheld``: the measurement that a failed check took back, for the study of the checks; nothing else may use it. ``maps``: quantities of each
+    spectrum of an
     image; ``details``: what else was found, as plain values.
     """
 

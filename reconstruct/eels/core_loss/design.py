@@ -9,6 +9,7 @@ What the shape can swallow: everything that has the same distribution over the s
 of the energy axis by a few channels, plural scattering where no low loss is given, and weak edges of another element that goes with it.
 """
 
+import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -20,9 +21,10 @@ BEFORE = 4.0
 """Losses before the onset from which on there may be an edge: resolution and chemical shift."""
 FINE, GROWTH, FINE_UNTIL = 1.0, 1.35, 20.0
 """Distance of knots near the onset in eV (at least `LEAST_CHANNELS`), the factor by which they are further apart beyond, and where that begins."""
-LEAST_CHANNELS = 2.0
+LEAST_CHANNELS = 1.0
 WIDE, DECAY, NARROW = {"K": 0.7, "L": 1.5, "M": 4.0, "N": 4.0}, 8.0, 0.1
-"""Prior of the shape, rms: near the onset by shell (white lines of L, resonances of M and N), the losses within which it decays, and what is left far from it."""
+"""Prior of the shape, rms: near the onset by shell (white lines of L, resonances of M and N), the losses within which it decays, and what is left
+far from it."""
 
 
 class Edge(NamedTuple):
@@ -57,7 +59,7 @@ class Design(NamedTuple):
     def members(self) -> tuple[tuple[int, int], ...]:
         """Of each element the first and the last but one of its shape coefficients."""
         ends = np.searchsorted(self.element, np.arange(len(self.elements) + 1))
-        return tuple((int(begin), int(end)) for begin, end in zip(ends[:-1], ends[1:], strict=True))
+        return tuple((int(begin), int(end)) for begin, end in itertools.pairwise(ends))
 
     def curves(self, shape: np.ndarray) -> np.ndarray:
         """Edges of elements [k, c] for shape coefficients [m]."""

@@ -1,6 +1,7 @@
 """Whether an edge is there: the score test of a spectrum without it, with its false-alarm rate, and the least areal density that it finds.
 
-The score of the edge's amplitude at zero, with background and the other edges fitted without it and what they absorb taken out (efficient score; C. R. Rao, Proc.
+The score of the edge's amplitude at zero, with background and the other edges fitted without it and what they absorb taken out (efficient score; C.
+R. Rao, Proc.
 Camb. Phil. Soc. 44, 50, 1948; J. Neyman's C(alpha)). It needs no fit with the edge, which at few counts may have no maximum. At few counts the score is skew,
 as counts are; its first Cornish-Fisher correction makes it a standard normal deviate (R. A. Fisher and E. A. Cornish, Technometrics 2, 209, 1960).
 
@@ -46,13 +47,14 @@ class Presence(NamedTuple):
         """Probability of so large a pooled deviate where the edge is in no spectrum."""
         return float(ndtr(-self.pooled))
 
-    def found(self, rate: float = FALSE_ALARMS) -> np.ndarray:
+    def detected(self, rate: float = FALSE_ALARMS) -> np.ndarray:
         """Spectra [n] in which the edge is found at a ``rate`` of false alarms."""
         return self.deviate > ndtri(1.0 - rate)
 
 
 class Score(NamedTuple):
-    """Of n spectra [n]: the ``score`` of an amplitude of zero, its variance (``information``), third cumulant (``skew``), and its variance with the noise of the
+    """Of n spectra [n]: the ``score`` of an amplitude of zero, its variance (``information``), third cumulant (``skew``), and its variance with the
+    noise of the
     counts as they are (``scatter``)."""
 
     score: np.ndarray
@@ -100,10 +102,12 @@ def detection_limit(
     power: float = POWER,
     pooled: bool = False,
 ) -> np.ndarray:
-    """Amplitudes [n] of the edge ``index`` that are found with probability ``power`` at a ``rate`` of false alarms, in spectra that are otherwise as ``parameters``
+    """Amplitudes [n] of the edge ``index`` that are found with probability ``power`` at a ``rate`` of false alarms, in spectra that are otherwise as
+    ``parameters``
     [n, 2 + k] say; ``pooled``: [1], the amplitude in every spectrum that all together show.
 
-    The mean of the score exceeds its threshold by so much of its own spread. Both are taken at the fit without the edge to the expectation with it, which absorbs
+    The mean of the score exceeds its threshold by so much of its own spread. Both are taken at the fit without the edge to the expectation with it,
+    which absorbs
     a part of it.
     """
     without = np.array(parameters, np.float64)

@@ -1,6 +1,7 @@
 """Edges of elements in a spectrum: which ones are within its range, where their onsets are seen, and which elements its rises speak for.
 
-Onsets are taken where the spectrum rises, since energy axes without a zero loss are off by electronvolts. Edges whose rise is not seen are put where the others say
+Onsets are taken where the spectrum rises, since energy axes without a zero loss are off by electronvolts. Edges whose rise is not seen are put where
+the others say
 that the axis is.
 """
 
@@ -71,8 +72,8 @@ def _best_shift(rises: Sequence[Rise], energies: np.ndarray, wanted: Sequence[On
     shifts = np.arange(-LARGEST_SHIFT, LARGEST_SHIFT + 0.25, 0.5)
     places, spreads, strengths = _seen(rises, energies)
     scores = -0.5 * (shifts / SHIFT_SPREAD) ** 2
-    for place, spread, strength in zip(places, spreads, strengths, strict=True):
-        off = np.array([place - onset.energy for onset in wanted])[:, None] - shifts
+    for position, spread, strength in zip(places, spreads, strengths, strict=True):
+        off = np.array([position - onset.energy for onset in wanted])[:, None] - shifts
         error = np.array([math.hypot(onset.error, spread, SLACK) for onset in wanted])[:, None]
         scores += np.maximum((UNEXPLAINED * strength - 0.5 * (off / error) ** 2).max(axis=0), 0.0)
     return float(shifts[int(np.argmax(scores))]) if scores.max() > 0.0 else 0.0
@@ -116,8 +117,8 @@ def propose(
         if scores[best] > 0.0:
             total = float(logsumexp(np.append(scores, 0.0)))  # 0: none of the known edges
             _, element, matched = scored[best]
-            found = tuple((onset.name, float(places[index])) for index, onset, _ in matched)
-            proposals.append(Proposal(element, found, math.exp(scores[best] - total)))
+            detected = tuple((onset.name, float(places[index])) for index, onset, _ in matched)
+            proposals.append(Proposal(element, detected, math.exp(scores[best] - total)))
             for index, _, _ in matched:
                 free[index] = False
         free[top] = False

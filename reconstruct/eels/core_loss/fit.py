@@ -1,4 +1,5 @@
-"""A spectrum image, or one spectrum, as background and edges: what is shared learnt from half of the spectra and tested by the others, then every spectrum fitted."""
+"""A spectrum image, or one spectrum, as background and edges: what is shared learnt from half of the spectra and tested by the others, then every
+spectrum fitted."""
 
 import dataclasses
 import math
@@ -8,7 +9,7 @@ import numpy as np
 
 from reconstruct.eels.camera import Camera
 from reconstruct.eels.core_loss.design import Design, Edge, design_of
-from reconstruct.eels.core_loss.learning import LEAST_NOISE_SPECTRA, Learnt, held_out, learn
+from reconstruct.eels.core_loss.learning import LEAST_NOISE_SPECTRA, Learned, held_out, learn
 from reconstruct.eels.core_loss.pixels import BLOCK, Fitted, expectation, fit_spectra, inverse_noise, whitened
 from reconstruct.eels.core_loss.shared import crossed, expand
 
@@ -20,12 +21,13 @@ SEED = 23
 
 @dataclasses.dataclass(frozen=True)
 class CoreLossFit:
-    """Of n spectra with c channels at ``energies`` the ``fitted`` parameters with what was ``learnt``, from the spectra ``chosen`` [n] (True). ``counts`` [n, c]
+    """Of n spectra with c channels at ``energies`` the ``fitted`` parameters with what was ``learned``, from the spectra ``chosen`` [n] (True).
+    ``counts`` [n, c]
     are those that were fitted; ``tested``: reduced chi squared of the other spectra and its rms error, None where there are none."""
 
     energies: np.ndarray
     counts: np.ndarray
-    learnt: Learnt
+    learned: Learned
     fitted: Fitted
     chosen: np.ndarray
     tested: tuple[float, float] | None
@@ -33,7 +35,7 @@ class CoreLossFit:
     @property
     def design(self) -> Design:
         """The model."""
-        return self.learnt.design
+        return self.learned.design
 
     @property
     def amplitudes(self) -> np.ndarray:
@@ -43,7 +45,7 @@ class CoreLossFit:
     @property
     def units(self) -> np.ndarray:
         """Counts of a model amplitude for one electron and one atom per angstrom^2 [k]."""
-        return self.design.scale * self.learnt.camera.counts_per_electron
+        return self.design.scale * self.learned.camera.counts_per_electron
 
     @property
     def own_covariance(self) -> np.ndarray:
@@ -52,24 +54,24 @@ class CoreLossFit:
 
     def expected(self) -> tuple[np.ndarray, np.ndarray]:
         """Background and edges of each spectrum [n, c] in counts, with the pattern."""
-        shared = self.learnt.shared
+        shared = self.learned.shared
         background, edges = (np.asarray(part) for part in expectation(self.fitted.parameters, shared))
-        return background * self.learnt.pattern, edges * self.learnt.pattern
+        return background * self.learned.pattern, edges * self.learned.pattern
 
     def whitened_residual(self) -> np.ndarray:
         """What is left of each spectrum [n, c] over its noise, made white."""
-        shared = self.learnt.shared
+        shared = self.learned.shared
         background, edges = (np.asarray(part) for part in expectation(self.fitted.parameters, shared))
         scale = np.asarray(inverse_noise(self.fitted.parameters, background, shared))
-        return np.asarray(whitened(scale * (self.counts - self.learnt.pattern * (background + edges)), shared.taps))
+        return np.asarray(whitened(scale * (self.counts - self.learned.pattern * (background + edges)), shared.taps))
 
     def sensitivity(self) -> tuple[np.ndarray, np.ndarray]:
         """By how much parameters of a spectrum move with shared unknowns: with shape coefficients, of each spectrum [n, 2 + k, m], and with all that is shared,
         their mean [2 + k, m (+ c)]."""
-        shared, design = self.learnt.shared, self.design
-        with_pattern = self.learnt.roughness > 0.0
+        shared, design = self.learned.shared, self.design
+        with_pattern = self.learned.roughness > 0.0
         own = self.own_covariance
-        parts, total = [], np.zeros((own.shape[1], len(self.learnt.information)))
+        parts, total = [], np.zeros((own.shape[1], len(self.learned.information)))
         for begin in range(0, len(own), BLOCK):
             part = slice(begin, begin + BLOCK)
             pieces = expand(self.counts[part], self.fitted.parameters[part], shared)
@@ -82,13 +84,13 @@ class CoreLossFit:
     def covariance(self) -> np.ndarray:
         """Of each spectrum's parameters [n, 2 + k, 2 + k], by its own noise and the errors of the near-edge shapes (those of the pattern are small beside)."""
         each, _ = self.sensitivity()
-        return self.own_covariance + each @ self.learnt.shape_covariance @ np.swapaxes(each, 1, 2)
+        return self.own_covariance + each @ self.learned.shape_covariance @ np.swapaxes(each, 1, 2)
 
     def mean(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean of the spectra's parameters [2 + k], and its covariance with that of all that is shared."""
         _, common = self.sensitivity()
         own = self.own_covariance.sum(axis=0) / len(self.fitted.parameters) ** 2
-        return self.fitted.parameters.mean(axis=0), own + common @ self.learnt.covariance @ common.T
+        return self.fitted.parameters.mean(axis=0), own + common @ self.learned.covariance @ common.T
 
 
 def fit_core_loss(
@@ -113,12 +115,12 @@ def fit_core_loss(
     halved = len(clean) >= 2 * LEAST_NOISE_SPECTRA
     chosen = np.zeros(len(clean), bool)
     chosen[order[: min(len(clean) // 2, MOST_LEARNT) if halved else len(clean)]] = True
-    learnt = learn(clean[chosen], design, used, gain, camera)
-    fitted = fit_spectra(clean, learnt.shared)
+    learned = learn(clean[chosen], design, used, gain, camera)
+    fitted = fit_spectra(clean, learned.shared)
     tested = None
     if halved:
-        tested = held_out(learnt, fitted.parameters[~chosen], fitted.chi_squared[~chosen])
-    return CoreLossFit(energies, clean, learnt, fitted, chosen, tested)
+        tested = held_out(learned, fitted.parameters[~chosen], fitted.chi_squared[~chosen])
+    return CoreLossFit(energies, clean, learned, fitted, chosen, tested)
 
 
 def white_lines(fit: CoreLossFit, edge: int, split: float) -> tuple[float, float] | None:
@@ -131,8 +133,8 @@ def white_lines(fit: CoreLossFit, edge: int, split: float) -> tuple[float, float
     weights = np.zeros((2, len(own)))
     for row, members in enumerate((first, second)):
         weights[row, members] = curve[np.searchsorted(own.nonzero()[0], members)]
-    areas = weights @ (fit.learnt.shape - design.mean)
-    covariance = weights @ fit.learnt.shape_covariance @ weights.T
+    areas = weights @ (fit.learned.shape - design.mean)
+    covariance = weights @ fit.learned.shape_covariance @ weights.T
     if not (areas > 3.0 * np.sqrt(np.diag(covariance))).all():
         return None
     slope = np.array([1.0 / areas[1], -areas[0] / areas[1] ** 2])

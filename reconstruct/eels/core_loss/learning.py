@@ -1,6 +1,6 @@
 """What a spectrum image says of its own camera and near-edge shapes: counts per electron, noise shared by channels, fixed pattern, shapes of edges.
 
-Learnt from some of the spectra, so that the others can test it. The noise is what is left of spectra about a model that they share but for their own level,
+Learned from some of the spectra, so that the others can test it. The noise is what is left of spectra about a model that they share but for their own level,
 exponent and amplitudes; a pattern common to all spectra is taken out of it by being fitted.
 """
 
@@ -30,7 +30,7 @@ SECOND_DIFFERENCE = np.array([1.0, -2.0, 1.0])
 
 
 @dataclasses.dataclass(frozen=True)
-class Learnt:
+class Learned:
     """``shape`` [m] with the joint ``information`` of shape and pattern ([m + c], or [m] without a pattern), ``pattern`` [c] of rms ``roughness``, the
     ``camera``, ``told`` where its gain was given, and what was learnt ``from`` how many spectra."""
 
@@ -77,7 +77,7 @@ def learn(
     gain: float | None = None,
     camera: Camera | None = None,
     pattern: bool = True,
-) -> Learnt:
+) -> Learned:
     """Shapes, pattern and camera from ``counts`` [n, c]; ``used`` [c]: 0 for channels that are left out. ``gain``: counts per electron, where it is told;
     ``camera``: where all of it is known."""
     fixed = camera is not None
@@ -95,7 +95,7 @@ def learn(
     if not fixed:
         state.camera = state.noise(gain, roughness)
         state.steps(1, roughness)
-    return Learnt(
+    return Learned(
         design,
         state.shape,
         state.pattern,
@@ -146,7 +146,8 @@ class _State:
                 break
 
     def roughness(self) -> float:
-        """Rms of the pattern beyond its errors, by what neighbouring channels differ: slow changes are not told from the spectra; 0 where it is not significant."""
+        """Rms of the pattern beyond its errors, by what neighbouring channels differ: slow changes are not told from the spectra; 0 where it is not
+        significant."""
         inside = (self.used > 0)[2:] & (self.used > 0)[1:-1] & (self.used > 0)[:-2]
         errors = 1.0 / np.diag(self.information)[len(self.shape) :]
         weights = SECOND_DIFFERENCE**2 / (SECOND_DIFFERENCE**2).sum()
@@ -164,11 +165,11 @@ class _State:
         residual = self.counts[:, inside] - (self.pattern * (background + edges))[:, inside]
         freedom = max(1.0 - self._shared_freedom(roughness) / residual.size, 0.1)
         own = self.parameters.shape[1]
-        found = noise_of(residual, mean, freedom, len(self.counts) >= LEAST_NOISE_SPECTRA, own)
+        detected = noise_of(residual, mean, freedom, len(self.counts) >= LEAST_NOISE_SPECTRA, own)
         if gain is None:
-            return found
-        single = gain / (1.0 + 2.0 * sum(found.correlation))
-        return found._replace(gain=single, error=0.0)
+            return detected
+        single = gain / (1.0 + 2.0 * sum(detected.correlation))
+        return detected._replace(gain=single, error=0.0)
 
     def _shared_freedom(self, roughness: float) -> float:
         """Degrees of freedom that shapes and pattern take, as far as data and not their prior determine them."""
@@ -178,8 +179,8 @@ class _State:
         return float((1.0 - prior / np.diag(self.information)).clip(0.0, 1.0).sum())
 
 
-def held_out(learnt: Learnt, parameters: np.ndarray, chi_squared: np.ndarray) -> tuple[float, float]:
+def held_out(learned: Learned, parameters: np.ndarray, chi_squared: np.ndarray) -> tuple[float, float]:
     """Reduced chi squared of spectra that were not learnt from, with the whole covariance of their channels, and its rms error."""
-    freedom: Any = (np.asarray(learnt.used) > 0).sum() - parameters.shape[1]
+    freedom: Any = (np.asarray(learned.used) > 0).sum() - parameters.shape[1]
     count = len(chi_squared)
     return float(chi_squared.mean() / freedom), math.sqrt(2.0 / (freedom * count))

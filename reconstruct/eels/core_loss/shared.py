@@ -1,6 +1,7 @@
 """What many spectra share, fitted together with what each has of its own: near-edge shapes, and the fixed pattern of the camera's gain.
 
-One Gauss-Newton step of the quasi-likelihood. Its matrix has a block for each spectrum (level, exponent, amplitudes) and a border for what is shared, so that the
+One Gauss-Newton step of the quasi-likelihood. Its matrix has a block for each spectrum (level, exponent, amplitudes) and a border for what is
+shared, so that the
 shared part is solved first, with each spectrum's own unknowns eliminated (Schur complement). Products with the channels' precision matrix, which is a band, are
 sums over lags, so that no spectrum needs a matrix of derivatives by all shared unknowns.
 """

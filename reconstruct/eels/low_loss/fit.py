@@ -1,6 +1,7 @@
 """Low-loss spectra by the counting likelihood: t/lambda and the plasmon, with plural scattering exactly and the zero loss as it was recorded.
 
-Losses are Drude terms (`twin.eels.spectrum`): the volume plasmon, and others for what else is lost (surfaces, interband transitions, an oxide), added one by one
+Losses are Drude terms (`twin.eels.spectrum`): the volume plasmon, and others for what else is lost (surfaces, interband transitions, an oxide),
+added one by one
 where the spectrum has most beyond the model, as long as that is significant. A loss function is never these terms exactly: what is left of the spectrum is
 larger than counting noise and alike in neighbouring channels. Covariances are therefore those of estimates whose residual is what it is, correlated as it
 is (the sandwich of Huber with the kernel of W. K. Newey and K. D. West, Econometrica 55, 703, 1987).
@@ -34,7 +35,8 @@ COARSE = 10.0
 
 class LowLoss(NamedTuple):
     """``names`` and ``values`` [p] ("t_over_lambda", "plasmon1.energy", ".width", ".strength"; eV), their ``covariance`` [p, p]; ``model`` and ``data``
-    [n] at ``energies`` [n] (eV from the zero loss) with the ``noise`` [n] of counting by ``gain`` (counts per electron; as the residual has it where it was not told)
+    [n] at ``energies`` [n] (eV from the zero loss) with the ``noise`` [n] of counting by ``gain`` (counts per electron; as the residual has it where
+    it was not told)
     and ``misfit``: chi squared over its degrees of freedom."""
 
     names: tuple[str, ...]
@@ -74,13 +76,13 @@ def fit_low_loss(
     terms = [(dispersion * (first - zero.centre), dispersion * max(width, NARROWEST), 1.0)]
     best = fit.solve(terms, start)
     while len(terms) < MOST_TERMS:
-        place = fit.excess(best)
-        if place is None:
+        position = fit.excess(best)
+        if position is None:
             break
-        more = fit.solve([*_terms(best), place], float(best[0][0]))
+        more = fit.solve([*_terms(best), position], float(best[0][0]))
         if not more[1] < (1.0 - LEAST_GAIN) * best[1]:
             break
-        best, terms = more, [*terms, place]
+        best, terms = more, [*terms, position]
     return fit.result(best, gain)
 
 

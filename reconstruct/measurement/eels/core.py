@@ -26,15 +26,16 @@ class Quantities(NamedTuple):
 
 
 def quantities_of(fit: CoreLossFit, electrons: float | None) -> Quantities:
-    """Net electrons of each element's edges in the range (mean spectrum), atoms per area where the ``electrons`` of the mean spectrum are known, ratios to the first
+    """Net electrons of each element's edges in the range (mean spectrum), atoms per area where the ``electrons`` of the mean spectrum are known,
+    ratios to the first
     element, and the exponent of the background."""
-    design, learnt = fit.design, fit.learnt
+    design, learned = fit.design, fit.learned
     theta, _ = fit.mean()
     own = fit.own_covariance.sum(axis=0) / len(fit.fitted.parameters) ** 2
     _, common = fit.sensitivity()
-    count, gain = len(design.elements), learnt.camera.counts_per_electron
-    curve = design.curves(learnt.shape).sum(axis=1)
-    shared = len(learnt.information)
+    count, gain = len(design.elements), learned.camera.counts_per_electron
+    curve = design.curves(learned.shape).sum(axis=1)
+    shared = len(learned.information)
     names, units, mean, by_own, by_shared, by_sigma = [], [], [], [], [], []
 
     def add(name: str, unit: str, value: float, slopes: dict[int, float], shape: np.ndarray, sigma: np.ndarray) -> None:
@@ -75,10 +76,10 @@ def quantities_of(fit: CoreLossFit, electrons: float | None) -> Quantities:
     own_rows, sigma_rows = np.array(by_own), np.array(by_sigma)
     shared_rows = own_rows @ common + np.array(by_shared)
     sigma_errors = np.array([_cross_section_error(fit, k) for k in range(count)])
-    covariance = own_rows @ own @ own_rows.T + shared_rows @ learnt.covariance @ shared_rows.T
+    covariance = own_rows @ own @ own_rows.T + shared_rows @ learned.covariance @ shared_rows.T
     covariance += sigma_rows @ np.diag(sigma_errors**2) @ sigma_rows.T
     scale = np.array([0.0 if name == "background_exponent" or name.startswith("ratio") else 1.0 for name in names])
-    scaled = np.array(mean) * scale * learnt.camera.error  # counts per electron are no better known
+    scaled = np.array(mean) * scale * learned.camera.error  # counts per electron are no better known
     return Quantities(tuple(names), tuple(units), np.array(mean), covariance + np.outer(scaled, scaled))
 
 
@@ -89,7 +90,8 @@ def _cross_section_error(fit: CoreLossFit, element: int) -> float:
 
 
 class Found(NamedTuple):
-    """Whether the edges of an element are there: the test, the least amplitude that is found in a spectrum (median) and that all together show, as electrons of the edge, and
+    """Whether the edges of an element are there: the test, the least amplitude that is found in a spectrum (median) and that all together show, as
+    electrons of the edge, and
     in how many of the tested spectra it was found."""
 
     element: str
@@ -102,7 +104,7 @@ class Found(NamedTuple):
 def presence_of(fit: CoreLossFit, element: int) -> Found:
     """The test in the spectra from which shapes were not learnt, where there are some."""
     chosen = ~fit.chosen if not fit.chosen.all() else fit.chosen
-    shared, gain = fit.learnt.shared, fit.learnt.camera.counts_per_electron
+    shared, gain = fit.learned.shared, fit.learned.camera.counts_per_electron
     tested = presence(fit.counts[chosen], shared, element, gain)
     parameters = fit.fitted.parameters[chosen]
     some = parameters[:: max(1, len(parameters) // LIMIT_SPECTRA)]
@@ -113,17 +115,17 @@ def presence_of(fit: CoreLossFit, element: int) -> Found:
     return Found(fit.design.elements[element], tested, limit, together, len(parameters))
 
 
-def details_of(fit: CoreLossFit, found: list[Found], seen: dict[str, float]) -> dict[str, Any]:
+def details_of(fit: CoreLossFit, detected: list[Found], seen: dict[str, float]) -> dict[str, Any]:
     """Edges, camera and shapes as plain values; ``seen``: onsets in eV on the spectrum's axis by edge."""
     edges = []
     for number, edge in enumerate(fit.design.edges):
         if not edge.shaped:
             continue
-        test = next(item for item in found if item.element == edge.element)
+        test = next(item for item in detected if item.element == edge.element)
         row: dict[str, Any] = {
             "element": edge.element, "edge": edge.name, "onset": edge.onset, "seen": seen.get(f"{edge.element} {edge.name}"), "deviate": test.presence.pooled,
             "false_alarm": test.presence.false_alarm, "spectra_tested": test.tested,
-            "spectra_found": int(test.presence.found().sum()), "rate_of_false_alarms": FALSE_ALARMS, "power": POWER,
+            "spectra_found": int(test.presence.detected().sum()), "rate_of_false_alarms": FALSE_ALARMS, "power": POWER,
             "limit_electrons": test.limit, "limit_electrons_all": test.pooled_limit,
         }  # fmt: skip
         if edge.name in ("L2,3", "M4,5"):
@@ -132,12 +134,12 @@ def details_of(fit: CoreLossFit, found: list[Found], seen: dict[str, float]) -> 
             ratio = white_lines(fit, number, 0.75 * split)
             row["white_line_ratio"] = None if ratio is None else {"value": ratio[0], "error": ratio[1]}
         edges.append(row)
-    camera = fit.learnt.camera
+    camera = fit.learned.camera
     return {
         "edges": edges,
         "camera": {
-            "counts_per_electron": camera.counts_per_electron, "error": camera.error * camera.counts_per_electron, "told": fit.learnt.told,
-            "channel_correlation": list(camera.correlation), "readout": camera.readout, "pattern_rms": fit.learnt.roughness,
+            "counts_per_electron": camera.counts_per_electron, "error": camera.error * camera.counts_per_electron, "told": fit.learned.told,
+            "channel_correlation": list(camera.correlation), "readout": camera.readout, "pattern_rms": fit.learned.roughness,
         },
         "learnt_from": int(fit.chosen.sum()),
         "spectra": len(fit.counts),
@@ -151,9 +153,9 @@ def maps_of(
     exponent."""
     if len(shape) != 2:
         return ()
-    design, learnt = fit.design, fit.learnt
-    gain = learnt.camera.counts_per_electron
-    curve = design.curves(learnt.shape).sum(axis=1)
+    design, learned = fit.design, fit.learned
+    gain = learned.camera.counts_per_electron
+    curve = design.curves(learned.shape).sum(axis=1)
     own = np.sqrt(np.diagonal(fit.own_covariance, axis1=1, axis2=2))
     quantities = quantities_of(fit, None if electrons is None else float(electrons.mean()))
     errors = np.sqrt(np.diag(quantities.covariance))
@@ -185,15 +187,15 @@ def plot_of(fit: CoreLossFit) -> FitPlot:
     """The mean spectrum without the camera's pattern, its model with the error that the mean has, and what is left of the spectra that were not learnt from."""
     tested = ~fit.chosen if not fit.chosen.all() else fit.chosen
     background, edges = fit.expected()
-    pattern = fit.learnt.pattern
+    pattern = fit.learned.pattern
     data, model = fit.counts.mean(axis=0) / pattern, (background + edges).mean(axis=0) / pattern
-    noise = np.sqrt(fit.learnt.camera.gain * np.maximum(model, 0.0) / pattern / len(fit.counts))
+    noise = np.sqrt(fit.learned.camera.gain * np.maximum(model, 0.0) / pattern / len(fit.counts))
     count = int(tested.sum())
     spread = math.sqrt(
-        count * (1.0 + (count / fit.chosen.sum() if fit.learnt.roughness > 0.0 and not fit.chosen.all() else 0.0))
+        count * (1.0 + (count / fit.chosen.sum() if fit.learned.roughness > 0.0 and not fit.chosen.all() else 0.0))
     )
     residual = fit.whitened_residual()[tested].sum(axis=0) / spread
-    used = np.asarray(fit.learnt.used) > 0
+    used = np.asarray(fit.learned.used) > 0
     marks = tuple((f"{edge.element} {edge.name}", edge.onset) for edge in fit.design.edges if edge.shaped)
     ends = float(fit.energies[0]), float(fit.energies[-1])
     name = "core loss" if len(fit.counts) == 1 else f"core loss, mean of {len(fit.counts)} spectra"

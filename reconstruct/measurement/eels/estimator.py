@@ -1,6 +1,7 @@
 """Energy-loss spectra to quantities: the zero loss and plasmon where they are recorded, and the edges of elements.
 
-Absolute atoms per area need the electrons that made the spectrum, which the low loss counts; without it there are electrons of edges and ratios of elements. Without a
+Absolute atoms per area need the electrons that made the spectrum, which the low loss counts; without it there are electrons of edges and ratios of
+elements. Without a
 zero loss neither the energy axis nor the thickness can be verified.
 """
 
@@ -42,7 +43,8 @@ UNVERIFIABLE = "unverifiable: there is no zero loss"
 
 
 class Setup(NamedTuple):
-    """What is known: beam ``energy`` in eV, semi-angles in radian (``collection`` None: not known), ``elements`` (None: to be proposed), ``gain`` in counts per electron, the ratio of the
+    """What is known: beam ``energy`` in eV, semi-angles in radian (``collection`` None: not known), ``elements`` (None: to be proposed), ``gain`` in
+    counts per electron, the ratio of the
     exposures of core and low loss, the mean ``free_path`` in angstrom, and the ``extent`` of maps with its unit."""
 
     energy: float
@@ -105,11 +107,19 @@ def _edges(spectra: Spectra, elements: Sequence[str], setup: Setup, rises: Seque
         if not made and element in (setup.elements or ()) and not _only_low(spectra, setup.elements or ()):
             there = ", ".join(f"{shell.name} {shell.energy:g} eV" for shell in edges_of(element)) or "none up to 3 keV"
             raise ValueError(
-                f"{element} has no edge within {energies[0]:.5g} to {energies[-1]:.5g} eV with {BEFORE:g} eV of background before it (its edges: {there}); leave it out of {{elements}} to measure the others, "
+                f"{element} has no edge within {energies[0]:.5g} to {energies[-1]:.5g} eV with {BEFORE:g} eV of background before it (its edges: "
+                f"{there}); leave it out of {{elements}} to measure the others, "
                 "or record a range that holds its edge"
             )
         edges += made
     return edges
+
+
+def _only_low(spectra: Spectra, elements: Sequence[str]) -> bool:
+    """Whether a spectrum with its zero loss ends before every edge of the elements: then they are told for the mean free path."""
+    if isinstance(spectra.zero, str):
+        return False
+    return not any(edges_of(element, LEAST_LOSS, float(spectra.losses[-1])) for element in elements)
 
 
 def _core(spectra: Spectra, low: Spectra | None, edges: list[Any], setup: Setup) -> tuple[CoreLossFit, Kernel | None]:
@@ -184,7 +194,7 @@ def _electrons(spectra: Spectra, fit: CoreLossFit | None, kernel: Kernel | None,
     """Electrons that made each spectrum [n]: those of its low loss, of one camera, with the exposures' ratio. None where no low loss is there."""
     if fit is None or kernel is None:
         return None
-    gain = setup.gain or fit.learnt.camera.counts_per_electron
+    gain = setup.gain or fit.learned.camera.counts_per_electron
     total = kernel.total * setup.exposure_ratio / gain
     return total[spectra.valid] if len(total) == len(spectra.valid) else np.full(int(spectra.valid.sum()), total.mean())
 
@@ -192,7 +202,7 @@ def _electrons(spectra: Spectra, fit: CoreLossFit | None, kernel: Kernel | None,
 def _total(spectra: Spectra, fit: CoreLossFit | None, low: Low | None) -> float:
     """Electrons of all spectra, where counts per electron are known."""
     if fit is not None:
-        return float(spectra.summed.sum() / fit.learnt.camera.counts_per_electron)
+        return float(spectra.summed.sum() / fit.learned.camera.counts_per_electron)
     return math.nan
 
 
@@ -223,10 +233,10 @@ def _low_quantities(low: Low | None, spectra: Spectra) -> Quantities:
 
 def _low_undetermined(low: Low | None) -> dict[str, str]:
     if low is None:
-        return {name: UNVERIFIABLE for name in ("energy_offset", "t_over_lambda", "thickness")}
+        return dict.fromkeys(("energy_offset", "t_over_lambda", "thickness"), UNVERIFIABLE)
     missing = {}
     if low.fit is None:
-        missing = {name: low.reason for name in ("t_over_lambda", "thickness")}
+        missing = dict.fromkeys(("t_over_lambda", "thickness"), low.reason)
     elif "thickness" not in low.values:
         missing["thickness"] = "the inelastic mean free path is not known: add {mean_free_path}, or {elements}"
     return missing
@@ -254,7 +264,8 @@ def _checks(fit: CoreLossFit, elements: list[str]) -> list[FitCheck]:
     if fit.tested is None:
         return []
     finding = (
-        f"spectra that the camera and shapes were not learnt from differ from background and edges of {', '.join(elements)} by more than their noise (reduced chi squared {fit.tested[0]:.3g}): another element, shapes "
+        f"spectra that the camera and shapes were not learnt from differ from background and edges of {', '.join(elements)} by more than "
+        f"their noise (reduced chi squared {fit.tested[0]:.3g}): another element, shapes "
         "that differ between spectra, or drift of the energy axis; state {elements} that are there, or a {range}"
     )
     return [FitCheck("reduced chi squared of spectra that were left out", fit.tested[0], LARGEST_MISFIT, finding)]
@@ -262,8 +273,8 @@ def _checks(fit: CoreLossFit, elements: list[str]) -> list[FitCheck]:
 
 def _notes(fit: CoreLossFit, tests: list[Found], kernel: Kernel | None, proposals: list[Proposal]) -> list[str]:
     notes = []
-    camera = fit.learnt.camera
-    if not fit.learnt.told:
+    camera = fit.learned.camera
+    if not fit.learned.told:
         words = f"{camera.counts_per_electron:.4g} counts per electron"
         source = (
             "the scatter of spectra"
@@ -273,12 +284,15 @@ def _notes(fit: CoreLossFit, tests: list[Found], kernel: Kernel | None, proposal
         shared = (
             f", noise of neighbouring channels correlated by {camera.correlation[0]:.2f}" if camera.correlation else ""
         )
-        pattern = f", a fixed pattern of {100.0 * fit.learnt.roughness:.2g} % rms" if fit.learnt.roughness > 0.0 else ""
+        pattern = (
+            f", a fixed pattern of {100.0 * fit.learned.roughness:.2g} % rms" if fit.learned.roughness > 0.0 else ""
+        )
         notes.append(f"camera by {source}: {words}{shared}{pattern}")
     for test in tests:
-        seen = f"{int(test.presence.found().sum())} of {test.tested} spectra" if test.tested > 1 else "the spectrum"
+        seen = f"{int(test.presence.detected().sum())} of {test.tested} spectra" if test.tested > 1 else "the spectrum"
         notes.append(
-            f"{test.element}: {test.presence.pooled:.1f} standard deviations; found in {seen} at 5 % false alarms; detection limit {test.limit:.3g} electrons a spectrum (95 %)"
+            f"{test.element}: {test.presence.pooled:.1f} standard deviations; found in {seen} at 5 % false alarms; detection limit "
+            f"{test.limit:.3g} electrons a spectrum (95 %)"
         )
     if proposals:
         listed = ", ".join(f"{item.element} ({item.plausibility:.0%})" for item in proposals)

@@ -20,7 +20,8 @@ FREE_PATH_ERROR = 0.2
 
 
 class Low(NamedTuple):
-    """What the low loss says: ``values`` with rms errors by name, the ``fit`` (None where nothing beyond the zero loss can be fitted, for a ``reason``), the ``zero``
+    """What the low loss says: ``values`` with rms errors by name, the ``fit`` (None where nothing beyond the zero loss can be fitted, for a
+    ``reason``), the ``zero``
     loss of the mean spectrum, and ``plots``."""
 
     values: dict[str, tuple[float, float]]
@@ -75,7 +76,8 @@ def low_loss_of(
 
 
 class Kernel(NamedTuple):
-    """The low loss as core losses have it: ``curve`` [n] of unit sum from zero loss on in their channels, and the counts of all its electrons, ``total``, of each
+    """The low loss as core losses have it: ``curve`` [n] of unit sum from zero loss on in their channels, and the counts of all its electrons,
+    ``total``, of each
     spectrum [n]."""
 
     curve: np.ndarray
@@ -90,7 +92,7 @@ def kernel_of(spectra: Spectra, dispersion: float) -> Kernel:
     losses = spectra.losses
     lost = losses > 2.0 * spectra.dispersion * spectra.zero.width
     size = max(int(losses[-1] / dispersion), 1) + 1
-    place = np.clip(np.round(np.where(lost, losses, 0.0) / dispersion).astype(int), 0, size - 1)
-    curve = np.bincount(place, weights=mean, minlength=size)
+    position = np.clip(np.round(np.where(lost, losses, 0.0) / dispersion).astype(int), 0, size - 1)
+    curve = np.bincount(position, weights=mean, minlength=size)
     # the shape is that of the mean, the electrons are each spectrum's own
     return Kernel(curve / curve.sum(), np.where(inside, spectra.counts, 0.0).sum(axis=1))

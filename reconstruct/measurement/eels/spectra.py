@@ -22,7 +22,8 @@ STRETCHES = 8
 
 @dataclasses.dataclass(frozen=True)
 class Spectra:
-    """``counts`` [n, channels] (dark level subtracted) of spectra that lie as ``shape`` (() for one), at ``energies`` [channels] in eV by the file's axis or what was
+    """``counts`` [n, channels] (dark level subtracted) of spectra that lie as ``shape`` (() for one), at ``energies`` [channels] in eV by the file's
+    axis or what was
     stated; ``used`` [channels]: 0 for channels that are left out, with the ``defects`` why. ``zero``: the zero loss of their sum, or why none is
     seen; ``valid`` [n]: spectra that hold numbers."""
 
@@ -67,7 +68,8 @@ def spectra_of(
     """
     if dispersion == 0.0 or not math.isfinite(dispersion):
         raise ValueError(
-            f"the dispersion is {dispersion:g} eV a channel: no energy is known; state {{dispersion}} and {{offset}}, which two known edges, or the zero loss and an edge, calibrate"
+            f"the dispersion is {dispersion:g} eV a channel: no energy is known; state {{dispersion}} and {{offset}}, which two known edges, or "
+            f"the zero loss and an edge, calibrate"
         )
     counts = np.asarray(data, np.float64).reshape(-1, data.shape[-1]) - black
     energies = offset + dispersion * np.arange(counts.shape[1])
@@ -77,7 +79,8 @@ def spectra_of(
         inside = (energies >= window[0]) & (energies <= window[1])
         if inside.sum() < LEAST_CHANNELS:
             raise ValueError(
-                f"{{range}} {window[0]:g} to {window[1]:g} eV holds {inside.sum()} channels of spectra from {energies[0]:g} to {energies[-1]:g} eV; give at least {LEAST_CHANNELS}"
+                f"{{range}} {window[0]:g} to {window[1]:g} eV holds {inside.sum()} channels of spectra from {energies[0]:g} to {energies[-1]:g} eV; "
+                f"give at least {LEAST_CHANNELS}"
             )
         counts, energies = counts[:, inside], energies[inside]
     if counts.shape[1] < LEAST_CHANNELS:
@@ -111,7 +114,8 @@ def _refuse_saturated(counts: np.ndarray, energies: np.ndarray) -> None:
     channels = np.flatnonzero(full.any(axis=0))
     spectra = int(run.any(axis=1).sum())
     raise ValueError(
-        f"{len(channels)} channels from {energies[channels[0]]:.6g} to {energies[channels[-1]]:.6g} eV stand at {highest:g} counts in {spectra} of {len(counts)} spectra: the camera is saturated; "
+        f"{len(channels)} channels from {energies[channels[0]]:.6g} to {energies[channels[-1]]:.6g} eV stand at {highest:g} counts in "
+        f"{spectra} of {len(counts)} spectra: the camera is saturated; "
         "give {range} without them to measure what else there is, and record the zero loss with a shorter exposure"
     )
 
@@ -127,7 +131,8 @@ def _refuse_negative(counts: np.ndarray, energies: np.ndarray) -> None:
         if stretch.mean() < -NEGATIVE_ERRORS * noise / math.sqrt(size) and stretch.mean() < -1e-3 * mean.max():
             ends = f"{energies[begin]:.6g} to {energies[begin + size - 1]:.6g} eV"
             raise ValueError(
-                f"from {ends} there are {stretch.mean():.4g} counts on average: more dark level was subtracted than there is; state {{black}} {min(stretch.mean(), mean.min()):.4g} to add it again, or "
+                f"from {ends} there are {stretch.mean():.4g} counts on average: more dark level was subtracted than there is; state {{black}} "
+                f"{min(stretch.mean(), mean.min()):.4g} to add it again, or "
                 "give {range} without these channels"
             )
 

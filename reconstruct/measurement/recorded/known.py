@@ -242,9 +242,11 @@ class Film(PatternPixel, Step, Energy, Semiangle, FocalSpread, Changes, Data):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Eels(Energy, Semiangle, Counts):
-    """Of energy-loss spectra: ``elements`` ("Ti,O", or a sequence; default: those that rises of the spectra speak for); the ``low_loss`` of the same place, as data or
+    """Of energy-loss spectra: ``elements`` ("Ti,O", or a sequence; default: those that rises of the spectra speak for); the ``low_loss`` of the same
+    place, as data or
     a Signal, and the ratio of the exposures of core and low loss (``exposure_ratio``; default: by their claims); ``collection`` semi-angle in radian;
-    ``dispersion`` (a channel) and ``offset`` (of the first channel), and the ``range`` (from, to) that is used, in eV; ``mean_free_path`` for inelastic scattering in
+    ``dispersion`` (a channel) and ``offset`` (of the first channel), and the ``range`` (from, to) that is used, in eV; ``mean_free_path`` for
+    inelastic scattering in
     angstrom (default: by formula, of the elements); ``map``: maps are part of `to_dict`."""
 
     elements: str | Sequence[str] | None = None

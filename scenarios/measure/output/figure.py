@@ -156,8 +156,8 @@ def _draw_curve(panel: Any, plot: FitPlot) -> None:
     if len(plot.band):
         ends = plot.model - BAND * plot.band, plot.model + BAND * plot.band
         left.fill_between(x, *ends, color=ORANGE, alpha=0.3, linewidth=0, label="noise, 90 %")
-    for name, place in plot.marks:
-        at = factor * place
+    for name, position in plot.marks:
+        at = factor * position
         for axes in (left, right):
             axes.axvline(at, color=FAINT, linewidth=0.7, linestyle=":", zorder=0)
         left.annotate(name, (at, 1.0), (2, -2), xycoords=("data", "axes fraction"), textcoords="offset points", fontsize=7.5, va="top", color=INK)  # fmt: skip

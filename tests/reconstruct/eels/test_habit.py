@@ -38,10 +38,10 @@ def single() -> np.ndarray:
 def test_fourier_log_recovers_single_scattering(thickness: float, zero: np.ndarray, single: np.ndarray) -> None:
     spectrum = 1e6 * _back(_shifted(zero) * np.exp(thickness * (single - 1.0)))
     elastic = 1e6 * np.exp(-thickness) * zero
-    found = fourier_log(spectrum, elastic, ZERO)
+    detected = fourier_log(spectrum, elastic, ZERO)
     wanted = thickness * _back(_shifted(elastic) * single)
-    assert found.relative_thickness == pytest.approx(thickness, rel=5e-3)
-    assert np.abs(found.distribution - wanted).max() < 0.01 * wanted.max()
+    assert detected.relative_thickness == pytest.approx(thickness, rel=5e-3)
+    assert np.abs(detected.distribution - wanted).max() < 0.01 * wanted.max()
 
 
 def test_fourier_ratio_takes_plural_scattering_out(zero: np.ndarray, single: np.ndarray) -> None:
@@ -50,10 +50,10 @@ def test_fourier_ratio_takes_plural_scattering_out(zero: np.ndarray, single: np.
     poisson = np.exp(thickness * (single - 1.0))
     transform = _shifted(edge) * _shifted(zero)
     low, elastic = 1e6 * _back(_shifted(zero) * poisson), 1e6 * np.exp(-thickness) * zero
-    found = fourier_ratio(_back(transform * poisson), low, elastic, ZERO)
+    detected = fourier_ratio(_back(transform * poisson), low, elastic, ZERO)
     wanted = np.exp(-thickness) * _back(transform)
     inside = slice(200, 1900)
-    assert np.abs(found - wanted)[inside].max() < 0.01 * wanted.max()
+    assert np.abs(detected - wanted)[inside].max() < 0.01 * wanted.max()
 
 
 def test_a_power_law_is_subtracted_with_its_error() -> None:

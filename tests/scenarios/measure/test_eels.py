@@ -40,8 +40,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "low": stored_spectra(folder / "low.hspy", 10.0 * low, -10.0, 0.25),
         "flat": stored_spectra(folder / "flat.hspy", np.full((4, CHANNELS), 100.0), OFFSET, STEP),
         "saturated": stored_spectra(folder / "saturated.hspy", saturated, OFFSET, STEP),
-        "negative": stored_spectra(folder / "negative.hspy", counts - 0.6 * counts.mean(), OFFSET, STEP),
-        "standing": stored_spectra(folder / "standing.hspy", counts, OFFSET, 0.0),
+        "negative": stored_spectra(folder / "negative.hspy", counts - counts.mean(), OFFSET, STEP),
         "low-image": stored_spectra(folder / "low-image.hspy", np.tile(10.0 * low, (3, 3, 1)), -10.0, 0.25),
     }
 
@@ -77,7 +76,7 @@ def test_edges_of_a_spectrum_image_with_maps_and_a_figure(files, capsys, tmp_pat
 
 def test_atoms_per_area_with_the_low_loss(files, capsys) -> None:
     """The exposure of the core loss makes ELECTRONS of the low loss's 1e7: the truth is what the image was made of."""
-    mean, amplitudes = core_image(8, 10, ENERGIES, ELECTRONS, 0)
+    _, amplitudes = core_image(8, 10, ENERGIES, ELECTRONS, 0)
     result = command(
         capsys, files["core"], *ANGLES, "--elements", "Ti,O", "--gain", 10, "--low-loss", files["low"], "--exposure-ratio", 0.02, "--mean-free-path-nm", 120
     )  # fmt: skip
@@ -117,7 +116,7 @@ def test_nothing_to_see_is_undetermined(files, capsys) -> None:
 @pytest.mark.parametrize(
     ("name", "options", "words"),
     [
-        ("standing", ("--elements", "Ti"), ("dispersion is 0 eV", "--dispersion-eV")),
+        ("core", ("--elements", "Ti", "--dispersion-eV", "0"), ("dispersion is 0 eV", "State --dispersion-eV and --offset-eV")),
         ("saturated", ("--elements", "Ti"), ("10 channels from 440 to 449 eV", "1 of 80 spectra", "--range-eV")),
         ("negative", ("--elements", "Ti"), ("dark level", "--black -")),
         ("core", ("--elements", "Ti,C"), ("C has no edge within", "K 284", "to measure the others")),

@@ -1,4 +1,5 @@
-"""Energy-loss spectra for tests, made by code other than the estimators': a power law, edges of atoms with white lines, plasmons by sums of orders, a camera."""
+"""Energy-loss spectra for tests, made by code other than the estimators': a power law, edges of atoms with white lines, plasmons by sums of orders,
+a camera."""
 
 import math
 
@@ -34,7 +35,8 @@ def background(energies: np.ndarray, electrons: float, exponent: float = 3.0) ->
 def core_image(
     rows: int, columns: int, energies: np.ndarray, electrons: float, seed: int, shares: dict[str, float] | None = None
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Mean electrons [rows, columns, channels] of a spectrum image with ``electrons`` a spectrum, and the amplitudes (electrons times atoms per angstrom^2) of each
+    """Mean electrons [rows, columns, channels] of a spectrum image with ``electrons`` a spectrum, and the amplitudes (electrons times atoms per
+    angstrom^2) of each
     element [rows, columns]: Ti in the left half mostly, O everywhere."""
     generator = np.random.default_rng(seed)
     shares = shares or {"Ti": 0.15, "O": 0.15}
@@ -43,20 +45,21 @@ def core_image(
     amplitudes = {}
     left = np.arange(columns) < columns / 2
     for element, share in shares.items():
-        curve = edge(element, energies, lines=0.4 if element != "O" else 0.0)
+        curve = edge(element, energies, lines=0.15 if element != "O" else 0.0)
         weight = generator.uniform(0.8, 1.2, (rows, columns)) * (np.where(left, 1.0, 0.3) if element == "Ti" else 1.0)
         amplitudes[element] = weight * share * electrons / curve.sum()
         whole += amplitudes[element][..., None] * curve
     rest = (1.0 - sum(shares.values())) * electrons
-    for place in np.ndindex(rows, columns):
-        whole[place] += background(energies, rest * generator.uniform(0.8, 1.2), exponents[place])
+    for position in np.ndindex(rows, columns):
+        whole[position] += background(energies, rest * generator.uniform(0.8, 1.2), exponents[position])
     return whole, amplitudes
 
 
 def recorded(
     mean: np.ndarray, seed: int, gain: float = 1.0, spread: float = 0.0, pattern: float = 0.0, readout: float = 0.0
 ) -> np.ndarray:
-    """Counts of a camera: electrons counted, their light spread to neighbouring channels (``spread``: share that each neighbour gets), a fixed pattern of rms ``pattern``."""
+    """Counts of a camera: electrons counted, their light spread to neighbouring channels (``spread``: share that each neighbour gets), a fixed
+    pattern of rms ``pattern``."""
     generator = np.random.default_rng(seed)
     counted = generator.poisson(mean).astype(float)
     light = (1.0 - 2.0 * spread) * counted

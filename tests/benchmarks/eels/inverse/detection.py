@@ -29,7 +29,7 @@ def cases(short: Form, progress: Callable[..., None]) -> list[Case]:
     for total in TOTALS:
         progress(f"{total:g} counts")
         parameters = np.array([[np.log(0.8 * total / 300.0), 3.0, 0.2 * total, 0.0]])
-        alarms = float(presence(_drawn(parameters, shared, SPECTRA[short], 0), shared, 1, 1.0).found().mean())
+        alarms = float(presence(_drawn(parameters, shared, SPECTRA[short], 0), shared, 1, 1.0).detected().mean())
         rows.append(
             case(
                 f"false alarms at 5 %, {total:g} counts", 100.0 * alarms, "%", "3.5 to 6.5 %", 0.035 <= alarms <= 0.065
@@ -40,7 +40,7 @@ def cases(short: Form, progress: Callable[..., None]) -> list[Case]:
         for number, factor in enumerate(FACTORS, 1):
             with_edge = parameters + np.array([0.0, 0.0, 0.0, factor * limit])
             counts = _drawn(with_edge, shared, SPECTRA[short], number)
-            power.append(float(presence(counts, shared, 1, 1.0).found().mean()))
+            power.append(float(presence(counts, shared, 1, 1.0).detected().mean()))
         measured = float(np.interp(POWER, power, FACTORS))
         words = f"detection limit (95 % power), measured over predicted ({limit:.3g} counts), {total:g} counts"
         rows.append(case(words, measured, "", "within 15 %", abs(measured - 1.0) <= 0.15))

@@ -1,8 +1,11 @@
 """exspy's estimates of the real files, run by an interpreter that has exspy: ``python exspy_fits.py FOLDER`` prints one JSON object as its last line.
 
-Aluminium: the plasmon by exspy's Drude component over a constant, fitted from 12 to 18 eV in the spectrum as it is; its width less the zero loss's as widths of Lorentzian
-and Gaussian (Voigt; Olivero and Longbothum's formula) add. t/lambda by `estimate_thickness`, with the zero loss ended where exspy finds its least slope within a window of 2 to
-5 eV: what these differ by is its error. Titanate: a power law and edges of Ti, O and Mn (its hydrogenic cross-sections have no M shells), in some spectra; the time is that of all.
+Aluminium: the plasmon by exspy's Drude component over a constant, fitted from 12 to 18 eV in the spectrum as it is; its width less the zero loss's
+as widths of Lorentzian
+and Gaussian (Voigt; Olivero and Longbothum's formula) add. t/lambda by `estimate_thickness`, with the zero loss ended where exspy finds its least
+slope within a window of 2 to
+5 eV: what these differ by is its error. Titanate: a power law and edges of Ti, O and Mn (its hydrogenic cross-sections have no M shells), in some
+spectra; the time is that of all.
 """
 
 import json
@@ -31,7 +34,7 @@ def aluminium(path: str) -> dict[str, object]:
         end = float(signal.estimate_elastic_scattering_threshold(window=window).data[0])
         if math.isfinite(end):
             ends.append(end)
-    found = [float(signal.estimate_thickness(threshold=end).data[0]) for end in ends]
+    detected = [float(signal.estimate_thickness(threshold=end).data[0]) for end in ends]
     part = signal.isig[12.0:18.0]
     model = part.create_model(auto_background=False)
     drude, level = exspy.components.VolumePlasmonDrude(), hs.model.components1D.Offset()
@@ -44,8 +47,8 @@ def aluminium(path: str) -> dict[str, object]:
     a, b, c = 0.5346**2 - 0.2166, -2.0 * 0.5346 * apparent, apparent**2 - zero**2
     own = (-b - math.sqrt(b * b - 4.0 * a * c)) / (2.0 * a)
     return {
-        "energy": float(drude.plasmon_energy.value), "width": own, "width_error": 0.25 * (apparent - own), "thickness": float(np.mean(found)),
-        "thickness_error": float(np.ptp(found)) or 0.005, "ends": ", ".join(f"{end:.2f} eV" for end in ends),
+        "energy": float(drude.plasmon_energy.value), "width": own, "width_error": 0.25 * (apparent - own), "thickness": float(np.mean(detected)),
+        "thickness_error": float(np.ptp(detected)) or 0.005, "ends": ", ".join(f"{end:.2f} eV" for end in ends),
     }  # fmt: skip
 
 

@@ -55,8 +55,8 @@ def _exspy(folder: Path, short: Form, progress: Callable[..., None]) -> dict[str
 
 def _aluminium(path: Path, peer: dict[str, Any], progress: Callable[..., None]) -> list[Case]:
     progress("low loss of aluminium")
-    found = measure("eels", read_vendor(path)[0])
-    energy, width, thickness = (found[name] for name in ("plasmon_energy", "plasmon_width", "t_over_lambda"))
+    detected = measure("eels", read_vendor(path)[0])
+    energy, width, thickness = (detected[name] for name in ("plasmon_energy", "plasmon_width", "t_over_lambda"))
     rows = [
         case(f"Al plasmon, error {energy[1]:.4f} eV", energy[0], "eV", "15.0 +- 0.3 eV", abs(energy[0] - 15.0) <= 0.3),
         case(f"Al plasmon width, error {width[1]:.4f} eV", width[0], "eV"),
@@ -95,9 +95,9 @@ def _titanate(path: Path, peer: dict[str, Any], progress: Callable[..., None]) -
         edges = [edge for name in ELEMENTS for edge in edges_for(name, energies, 200e3, 33e-3, 30e-3, rises, shift)]
         fit = fit_core_loss(counts, energies, edges)
         seconds.append(time.monotonic() - start)
-    found = measure("eels", signal, elements="Ti,O")
+    detected = measure("eels", signal, elements="Ti,O")
     assert fit.tested is not None
-    maps = {item.name: item for item in found.maps}
+    maps = {item.name: item for item in detected.maps}
     rows = [
         case(
             "titanate: reduced chi squared of the other half, all channels' covariance",
@@ -106,9 +106,9 @@ def _titanate(path: Path, peer: dict[str, Any], progress: Callable[..., None]) -
             "0.9 to 1.2",
             0.9 <= fit.tested[0] <= 1.2,
         ),
-        case("titanate: counts per electron learnt", fit.learnt.camera.counts_per_electron),
-        case("titanate: correlation of neighbouring channels", fit.learnt.camera.correlation[0]),
-        case("titanate: fixed pattern, rms", 100.0 * fit.learnt.roughness, "%"),
+        case("titanate: counts per electron learnt", fit.learned.camera.counts_per_electron),
+        case("titanate: correlation of neighbouring channels", fit.learned.camera.correlation[0]),
+        case("titanate: fixed pattern, rms", 100.0 * fit.learned.roughness, "%"),
         case(
             "titanate: 294 spectra, camera, pattern and shapes learnt too",
             seconds[1],
@@ -121,10 +121,10 @@ def _titanate(path: Path, peer: dict[str, Any], progress: Callable[..., None]) -
         ),
         case(
             "titanate: energy and thickness",
-            found.undetermined["energy_offset"],
+            detected.undetermined["energy_offset"],
             "",
             "unverifiable",
-            all("unverifiable" in found.undetermined[name] for name in ("energy_offset", "thickness")),
+            all("unverifiable" in detected.undetermined[name] for name in ("energy_offset", "thickness")),
         ),
     ]
     for name, element in (("Ti", "electrons_Ti"), ("O", "electrons_O")):
@@ -137,7 +137,7 @@ def _titanate(path: Path, peer: dict[str, Any], progress: Callable[..., None]) -
             )
         )
     start = time.monotonic()
-    fit_spectra(counts, fit.learnt.shared)
+    fit_spectra(counts, fit.learned.shared)
     given = time.monotonic() - start
     rows.append(case("titanate: 294 spectra with shapes and camera given", given, "s"))
     if peer:

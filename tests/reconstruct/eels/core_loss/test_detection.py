@@ -34,10 +34,10 @@ def _counts(shared: Shared, electrons: float, oxygen: float, seed: int) -> np.nd
 @pytest.mark.parametrize("electrons", [200.0, 1e4])
 def test_false_alarms_and_detection_limit(electrons: float, shared: Shared) -> None:
     empty = presence(_counts(shared, electrons, 0.0, 0), shared, 1, 1.0)
-    assert 0.035 < empty.found().mean() < 0.065
+    assert 0.035 < empty.detected().mean() < 0.065
     limit = float(detection_limit(_parameters(electrons, 0.0), shared, 1, 1.0)[0])
-    found = presence(_counts(shared, electrons, limit, 1), shared, 1, 1.0)
-    assert 0.93 < found.found().mean() < 0.97
+    detected = presence(_counts(shared, electrons, limit, 1), shared, 1, 1.0)
+    assert 0.93 < detected.detected().mean() < 0.97
 
 
 def test_many_spectra_together_show_less(shared: Shared) -> None:

@@ -85,8 +85,8 @@ def test_camera_pattern_and_shapes_are_learnt_and_tested_on_other_spectra() -> N
     fit = fit_core_loss(counts, ENERGIES, _edges())
     assert fit.tested is not None
     assert 0.9 < fit.tested[0] < 1.1
-    assert fit.learnt.camera.counts_per_electron == pytest.approx(20.0, rel=0.08)
-    assert fit.learnt.roughness == pytest.approx(0.05, rel=0.25)
+    assert fit.learned.camera.counts_per_electron == pytest.approx(20.0, rel=0.08)
+    assert fit.learned.roughness == pytest.approx(0.05, rel=0.25)
     covariance = fit.covariance()
     for index, element in enumerate(fit.design.elements):
         error = np.sqrt(covariance[:, 2 + index, 2 + index]) / fit.units[index]
@@ -102,8 +102,8 @@ def test_camera_pattern_and_shapes_are_learnt_and_tested_on_other_spectra() -> N
 def test_a_camera_that_is_told_is_kept() -> None:
     mean, _ = core_image(4, 8, ENERGIES, 1e4, 0)
     fit = fit_core_loss(recorded(mean, 1, gain=7.0).reshape(-1, 256), ENERGIES, _edges(), gain=7.0)
-    assert fit.learnt.told
-    assert fit.learnt.camera.counts_per_electron == 7.0
+    assert fit.learned.told
+    assert fit.learned.camera.counts_per_electron == 7.0
     assert fit.tested is not None
     assert fit.tested[0] == pytest.approx(1.0, abs=0.05)
 
