@@ -159,7 +159,7 @@ def _measurement(
         parts.append(quantities_of(fit, None if electrons is None else float(electrons.mean())))
         undetermined |= _not_found(tests, parts[-1])
         plots.append(plot_of(fit))
-        details = details_of(fit, tests, _seen(fit, rises))
+        details = details_of(fit, tests, _seen(fit, spectra, rises))
         maps = maps_of(fit, spectra.shape, spectra.valid, electrons, setup.extent)
         checks = _checks(fit, [item.element for item in tests])
         notes = _notes(fit, tests, kernel, proposals)
@@ -255,9 +255,14 @@ def _not_found(tests: list[Found], quantities: Quantities) -> dict[str, str]:
     return reasons
 
 
-def _seen(fit: CoreLossFit, rises: Sequence[Rise]) -> dict[str, float]:
+def _seen(fit: CoreLossFit, spectra: Spectra, rises: Sequence[Rise]) -> dict[str, float]:
     """Onsets that were put where a rise is, by edge."""
-    return {f"{edge.element} {edge.name}": edge.onset for edge in fit.design.edges if edge.shaped and rises}
+    places = spectra.losses[0] + spectra.dispersion * np.array([rise.channel for rise in rises])
+    return {
+        f"{edge.element} {edge.name}": edge.onset
+        for edge in fit.design.edges
+        if edge.shaped and len(places) and np.abs(places - edge.onset).min() < 0.5 * spectra.dispersion
+    }
 
 
 def _checks(fit: CoreLossFit, elements: list[str]) -> list[FitCheck]:
