@@ -97,7 +97,7 @@ def refused(capsys: pytest.CaptureFixture[str], folder: Path, *words: object) ->
 
 WRONG = {"--frame": "x", "--axes": "0,0", "--part": "5:2,0:3", "--signal": "nope", "--bin": "0", "--structure": "no.cif", "--zone": "0,0",
          "--x": "a", "--detector-mrad": "9", "--tilt-mrad": "0", "--expected": "C99=1", "--error": "C10=x",
-         "--elements": "Ti,Xx", "--range-eV": "9", "--low-loss": "no.dm3"}  # fmt: skip
+         "--elements": "Ti,Xx", "--range-eV": "9"}  # fmt: skip
 """What no option of text takes."""
 
 
