@@ -43,9 +43,9 @@ UNVERIFIABLE = "unverifiable: there is no zero loss"
 
 
 class Setup(NamedTuple):
-    """What is known: beam ``energy`` in eV, semi-angles in radian (``collection`` None: not known), ``elements`` (None: to be proposed), ``gain`` in
-    counts per electron, the ratio of the
-    exposures of core and low loss, the mean ``free_path`` in angstrom, and the ``extent`` of maps with its unit."""
+    """What is known: beam ``energy`` in eV, semi-angles in radian (``collection`` None: not known), ``elements`` (None: to be proposed), ``gain`` in counts per
+    electron, the ratio of the exposures of core and low loss, the mean ``free_path`` in angstrom of a specimen of some elements, and the ``extent`` of maps
+    with its unit."""
 
     energy: float
     collection: float | None
@@ -64,17 +64,18 @@ def measure_eels(
     own_zero = not isinstance(spectra.zero, str)
     source = low if low is not None else spectra if own_zero else None
     elements, proposals, rises, shift = _elements(spectra, setup)
-    if setup.collection is None and elements:
+    if setup.collection is None and setup.elements:
         raise ValueError("the collection semi-angle is not known, on which cross-sections depend; add {collection}")
     found_low = None
     if source is not None:
         tell("fitting the low loss", None)
         path = setup.free_path(elements)
         found_low = low_loss_of(source, setup.energy, setup.collection, setup.gain, path)
-    fit, tests, kernel, edges = None, [], None, _edges(spectra, elements, setup, rises, shift)
+    fit, tests, kernel = None, [], None
+    edges = _edges(spectra, elements, setup, rises, shift) if setup.collection is not None else []
     if edges:
         tell("fitting background and edges", None)
-        fit, kernel = _core(spectra, source if source is not None else None, edges, setup)
+        fit, kernel = _core(spectra, source, edges, setup)
         tests = [presence_of(fit, index) for index in range(len(fit.design.elements))]
     return _measurement(spectra, setup, found_low, fit, tests, kernel, proposals, rises)
 
@@ -83,13 +84,17 @@ def _elements(spectra: Spectra, setup: Setup) -> tuple[tuple[str, ...], list[Pro
     """Elements that are fitted, those of them that were proposed, the rises of the spectra, and the shift of their axis."""
     trusted = not isinstance(spectra.zero, str)
     losses = spectra.losses
-    part = losses > LEAST_LOSS if trusted else losses > 0.0
-    part &= spectra.used > 0
-    if part.sum() < 2 * BEFORE:
-        return (), [], [], 0.0
-    begin = int(np.flatnonzero(part)[0])
-    rises = [rise._replace(channel=rise.channel + begin) for rise in rises_of(spectra.counts[spectra.valid][:, part])]
     told = setup.elements or ()
+    part = np.flatnonzero((losses > (LEAST_LOSS if trusted else 0.0)) & (spectra.used > 0))
+    if len(part) < 2 * BEFORE:
+        return told, [], [], 0.0
+    begin, whole = int(part[0]), np.arange(part[0], part[-1] + 1)
+    counts = spectra.counts[spectra.valid]
+    if len(whole) > len(part):  # no rise is looked for in a gap
+        counts = np.array([np.interp(whole, part, row[part]) for row in counts])
+    else:
+        counts = counts[:, part]
+    rises = [rise._replace(channel=rise.channel + begin) for rise in rises_of(counts)]
     proposals = propose(rises, losses, told, trusted)
     elements = (*told, *(item.element for item in proposals))
     shift = 0.0 if trusted else axis_shift(rises, losses, elements)
@@ -163,8 +168,13 @@ def _measurement(
         maps = maps_of(fit, spectra.shape, spectra.valid, electrons, setup.extent)
         checks = _checks(fit, [item.element for item in tests])
         notes = _notes(fit, tests, kernel, proposals)
-    elif low is None:
+    elif low is None and not proposals:
         notes = ["no rise of an edge and no zero loss is seen; state {elements} to fit their edges all the same"]
+    if proposals and fit is None:
+        listed = ", ".join(f"{item.element} ({item.plausibility:.0%})" for item in proposals)
+        notes.append(
+            f"rises speak for {listed}, whose edges are not fitted without {{collection}}, the collection semi-angle"
+        )
     if low is not None:
         plots += low.plots
     names = tuple(name for part in parts for name in part.names)

@@ -167,3 +167,9 @@ def test_the_low_loss_of_aluminium(data: Path) -> None:
 @pytest.mark.parametrize("name", ["dm-eels-spectrum.dm3", "tia-spectrum-image.emi"])
 def test_spectra_without_electrons_are_undetermined(name: str, data: Path) -> None:
     assert measure("eels", read_vendor(data / "spectra" / name)[0]).outcome == "undetermined"
+
+
+def test_proposed_elements_wait_for_the_collection_angle(files, capsys) -> None:
+    result = command(capsys, files["core"], "--energy-keV", 200, code=DISAGREES)
+    assert result["outcome"] == "undetermined"
+    assert "--collection-mrad" in str(result["notes"])
