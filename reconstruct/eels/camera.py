@@ -1,12 +1,11 @@
 """The camera of a spectrometer as its noise shows it: counts per electron, noise that neighbouring channels share, and readout noise.
 
-A camera spreads the light of an electron over channels, so that single channels are quieter than counting says and sums of many are not. Variance of channel
-c: ``gain`` x mean + ``readout``^2; correlation of neighbours: ``correlation``. The counts per electron of sums over many channels are
-gain (1 + 2 sum of the correlations). How light spreads in scintillators:
-J. R. Meyer and A. I. Kirkland, Ultramicroscopy 75, 23 (1998).
+A camera spreads the light of an electron over channels, so that single channels are quieter than counting says and sums of many are not. Variance of
+channel c: ``gain`` x mean + ``readout``^2; correlation of neighbours: ``correlation``. The counts per electron of sums over many channels are gain (1 + 2
+sum of the correlations). How light spreads in scintillators: J. R. Meyer and A. I. Kirkland, Ultramicroscopy 75, 23 (1998).
 
-Whitening: noise with such correlations is a moving average, whose inverse is well approximated by prediction from a few channels before (Levinson's recursion;
-J. Durbin, Rev. Inst. Int. Stat. 28, 233, 1960), exact for an autoregressive process.
+Whitening: noise with such correlations is a moving average, whose inverse is well approximated by prediction from a few channels before (Levinson's
+recursion; J. Durbin, Rev. Inst. Int. Stat. 28, 233, 1960), exact for an autoregressive process.
 """
 
 import math
@@ -42,10 +41,9 @@ def noise_of(
 ) -> Camera:
     """The camera from ``residual`` [n, channels] of spectra about what is expected of them, ``mean`` [n, channels] (> 0).
 
-    ``freedom``: share of the residual's degrees of freedom that is left by what all spectra share, channel by channel; ``absorbed``: parameters of
-    each spectrum,
-    which take slow noise away, and so the noise of sums more than that of single channels. ``fit_readout``: noise that does not grow with the mean is looked
-    for too.
+    ``freedom``: share of the residual's degrees of freedom that is left by what all spectra share, channel by channel; ``absorbed``: parameters of each
+    spectrum, which take slow noise away, and so the noise of sums more than that of single channels. ``fit_readout``: noise that does not grow with the
+    mean is looked for too.
     """
     scaled, readout = residual / np.sqrt(mean), 0.0
     count, channels = scaled.size * freedom, scaled.shape[1]

@@ -50,8 +50,8 @@ def edge_signal(
 ) -> EdgeSignal:
     """Net counts of an edge. ``energies`` (eV, rising). Raises ValueError for windows off the spectrum, values not finite, no counts.
 
-    The power law is fitted by weighted least squares with the weights of the fit itself (Fisher scoring), so that noise does not bias it;
-    the variance is counting noise in the window plus that of the extrapolated background.
+    The power law is fitted by weighted least squares with the weights of the fit itself (Fisher scoring), so that noise does not bias it; the variance is
+    counting noise in the window plus that of the extrapolated background.
     """
     before, over = _windows(energies, edge)
     flat = np.asarray(spectra, dtype=np.float64).reshape(-1, energies.size)
@@ -93,8 +93,8 @@ def counts_per_electron_of(
 ) -> tuple[float, float]:
     """The camera's noise variance over mean, in counts, for sums over 16 channels, from the scatter of ``n`` spectra about power laws.
 
-    The fixed gain pattern of the camera, common to all spectra, is divided out. Returns the value and its relative standard error. ``window`` (eV)
-    must hold background only. Raises ValueError for fewer than 8 spectra or 6 bins of 16 channels.
+    The fixed gain pattern of the camera, common to all spectra, is divided out. Returns the value and its relative standard error. ``window`` (eV) must
+    hold background only. Raises ValueError for fewer than 8 spectra or 6 bins of 16 channels.
     """
     inside = np.flatnonzero((energies >= window[0]) & (energies <= window[1]))
     bins = inside.size // COARSE_CHANNELS

@@ -1,9 +1,9 @@
 """Whether an edge is there: the score test of a spectrum without it, with its false-alarm rate, and the least areal density that it finds.
 
-The score of the edge's amplitude at zero, with background and the other edges fitted without it and what they absorb taken out (efficient score; C.
-R. Rao, Proc.
-Camb. Phil. Soc. 44, 50, 1948; J. Neyman's C(alpha)). It needs no fit with the edge, which at few counts may have no maximum. At few counts the score is skew,
-as counts are; its first Cornish-Fisher correction makes it a standard normal deviate (R. A. Fisher and E. A. Cornish, Technometrics 2, 209, 1960).
+The score of the edge's amplitude at zero, with background and the other edges fitted without it and what they absorb taken out (efficient score; C. R.
+Rao, Proc. Camb. Phil. Soc. 44, 50, 1948; J. Neyman's C(alpha)). It needs no fit with the edge, which at few counts may have no maximum. At few counts the
+score is skew, as counts are; its first Cornish-Fisher correction makes it a standard normal deviate (R. A. Fisher and E. A. Cornish, Technometrics 2, 209,
+1960).
 
 Detection limit: the amplitude that is found, at that rate of false alarms, with a stated probability (L. A. Currie, Anal. Chem. 40, 586, 1968).
 """
@@ -53,9 +53,8 @@ class Presence(NamedTuple):
 
 
 class Score(NamedTuple):
-    """Of n spectra [n]: the ``score`` of an amplitude of zero, its variance (``information``), third cumulant (``skew``), and its variance with the
-    noise of the
-    counts as they are (``scatter``)."""
+    """Of n spectra [n]: the ``score`` of an amplitude of zero, its variance (``information``), third cumulant (``skew``), and its variance with the noise
+    of the counts as they are (``scatter``)."""
 
     score: np.ndarray
     information: np.ndarray
@@ -103,12 +102,10 @@ def detection_limit(
     pooled: bool = False,
 ) -> np.ndarray:
     """Amplitudes [n] of the edge ``index`` that are found with probability ``power`` at a ``rate`` of false alarms, in spectra that are otherwise as
-    ``parameters``
-    [n, 2 + k] say; ``pooled``: [1], the amplitude in every spectrum that all together show.
+    ``parameters`` [n, 2 + k] say; ``pooled``: [1], the amplitude in every spectrum that all together show.
 
-    The mean of the score exceeds its threshold by so much of its own spread. Both are taken at the fit without the edge to the expectation with it,
-    which absorbs
-    a part of it.
+    The mean of the score exceeds its threshold by so much of its own spread. Both are taken at the fit without the edge to the expectation with it, which
+    absorbs a part of it.
     """
     without = np.array(parameters, np.float64)
     without[:, 2 + index] = 0.0

@@ -1,8 +1,7 @@
 """Edges of elements in a spectrum: which ones are within its range, where their onsets are seen, and which elements its rises speak for.
 
-Onsets are taken where the spectrum rises, since energy axes without a zero loss are off by electronvolts. Edges whose rise is not seen are put where
-the others say
-that the axis is.
+Onsets are taken where the spectrum rises, since energy axes without a zero loss are off by electronvolts. Edges whose rise is not seen are put where the
+others say that the axis is.
 """
 
 import math
@@ -10,7 +9,6 @@ from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import logsumexp
 
 from reconstruct.eels.core_loss.design import Edge
 from reconstruct.eels.features import Rise, onsets
@@ -76,7 +74,8 @@ def _best_shift(rises: Sequence[Rise], energies: np.ndarray, wanted: Sequence[On
         off = np.array([position - onset.energy for onset in wanted])[:, None] - shifts
         error = np.array([math.hypot(onset.error, spread, SLACK) for onset in wanted])[:, None]
         scores += np.maximum((UNEXPLAINED * strength - 0.5 * (off / error) ** 2).max(axis=0), 0.0)
-    return float(shifts[int(np.argmax(scores))]) if scores.max() > 0.0 else 0.0
+    best = int(np.argmax(scores))
+    return shifts.tolist()[best] if scores[best] > 0.0 else 0.0
 
 
 def _seen(rises: Sequence[Rise], energies: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -115,7 +114,7 @@ def propose(
         scores = np.array([score for score, _, _ in scored])
         best = int(np.argmax(scores))
         if scores[best] > 0.0:
-            total = float(logsumexp(np.append(scores, 0.0)))  # 0: none of the known edges
+            total = float(np.logaddexp.reduce(np.append(scores, 0.0)))  # 0: none of the known edges
             _, element, matched = scored[best]
             detected = tuple((onset.name, float(places[index])) for index, onset, _ in matched)
             proposals.append(Proposal(element, detected, math.exp(scores[best] - total)))

@@ -21,9 +21,8 @@ SEED = 23
 
 @dataclasses.dataclass(frozen=True)
 class CoreLossFit:
-    """Of n spectra with c channels at ``energies`` the ``fitted`` parameters with what was ``learned``, from the spectra ``chosen`` [n] (True).
-    ``counts`` [n, c]
-    are those that were fitted; ``tested``: reduced chi squared of the other spectra and its rms error, None where there are none."""
+    """Of n spectra with c channels at ``energies`` the ``fitted`` parameters with what was ``learned``, from the spectra ``chosen`` [n] (True). ``counts``
+    [n, c] are those that were fitted; ``tested``: reduced chi squared of the other spectra and its rms error, None where there are none."""
 
     energies: np.ndarray
     counts: np.ndarray
@@ -104,8 +103,8 @@ def fit_core_loss(
 ) -> CoreLossFit:
     """Fit spectra ``counts`` [n, c] at ``energies`` (eV, even steps, above 0).
 
-    ``kernel``: a low loss of unit sum (`design.design_of`); ``used`` [c]: 0 for channels that are left out; ``gain``: counts per electron, where it is told;
-    ``camera``: where all of it is known. ValueError where there is nothing to fit.
+    ``kernel``: a low loss of unit sum (`design.design_of`); ``used`` [c]: 0 for channels that are left out; ``gain``: counts per electron, where it is
+    told; ``camera``: where all of it is known. ValueError where there is nothing to fit.
     """
     counts, energies = np.asarray(counts, np.float64), np.asarray(energies, np.float64)
     used = np.ones(len(energies)) if used is None else np.asarray(used, np.float64)

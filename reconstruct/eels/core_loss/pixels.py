@@ -4,8 +4,8 @@ A spectrum's expectation is pattern x (exp(level - exponent x log energy) + sum 
 (R. W. M. Wedderburn, Biometrika 61, 439, 1974) by Fisher scoring with the covariance of the camera: the variance of a channel is gain x expectation +
 readout^2, and neighbours are whitened (`reconstruct.eels.camera`). With a white camera of gain 1 these are the equations of the Poisson likelihood.
 
-Amplitudes may come out negative; variances are those of the expectation with negative amplitudes set to zero, so that they stay positive and, at few counts,
-are not too small.
+Amplitudes may come out negative; variances are those of the expectation with negative amplitudes set to zero, so that they stay positive and, at few
+counts, are not too small.
 """
 
 from typing import Any, NamedTuple

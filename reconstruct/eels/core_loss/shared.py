@@ -1,9 +1,8 @@
 """What many spectra share, fitted together with what each has of its own: near-edge shapes, and the fixed pattern of the camera's gain.
 
-One Gauss-Newton step of the quasi-likelihood. Its matrix has a block for each spectrum (level, exponent, amplitudes) and a border for what is
-shared, so that the
-shared part is solved first, with each spectrum's own unknowns eliminated (Schur complement). Products with the channels' precision matrix, which is a band, are
-sums over lags, so that no spectrum needs a matrix of derivatives by all shared unknowns.
+One Gauss-Newton step of the quasi-likelihood. Its matrix has a block for each spectrum (level, exponent, amplitudes) and a border for what is shared, so
+that the shared part is solved first, with each spectrum's own unknowns eliminated (Schur complement). Products with the channels' precision matrix, which
+is a band, are sums over lags, so that no spectrum needs a matrix of derivatives by all shared unknowns.
 """
 
 from typing import Any, NamedTuple
@@ -12,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
-from scipy.linalg.blas import dsyrk
+from scipy.linalg.blas import dsyrk  # pyright: ignore[reportAttributeAccessIssue]
 
 from reconstruct.eels.core_loss.pixels import Shared, derivatives, expectation, inverse_noise, prior_terms, whitened
 

@@ -1,8 +1,8 @@
 """Fourier-log deconvolution of low-loss spectra: the single-scattering distribution and t/lambda.
 
-Plural scattering is Poisson: j(f) = z(f) exp(s(f) / I0), with j, z and s the Fourier transforms of the spectrum, of the zero loss (of area I0) and of single
-scattering. D. W. Johnson and J. C. H. Spence, J. Phys. D 7, 771 (1974); R. F. Egerton, Electron Energy-Loss Spectroscopy in the Electron Microscope (3rd ed.,
-2011), section 4.2.1. Returned with the zero loss's resolution, z s / I0, as which noise is not amplified.
+Plural scattering is Poisson: j(f) = z(f) exp(s(f) / I0), with j, z and s the Fourier transforms of the spectrum, of the zero loss (of area I0) and of
+single scattering. D. W. Johnson and J. C. H. Spence, J. Phys. D 7, 771 (1974); R. F. Egerton, Electron Energy-Loss Spectroscopy in the Electron Microscope
+(3rd ed., 2011), section 4.2.1. Returned with the zero loss's resolution, z s / I0, as which noise is not amplified.
 """
 
 from typing import NamedTuple

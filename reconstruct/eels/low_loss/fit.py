@@ -1,10 +1,9 @@
 """Low-loss spectra by the counting likelihood: t/lambda and the plasmon, with plural scattering exactly and the zero loss as it was recorded.
 
-Losses are Drude terms (`twin.eels.spectrum`): the volume plasmon, and others for what else is lost (surfaces, interband transitions, an oxide),
-added one by one
-where the spectrum has most beyond the model, as long as that is significant. A loss function is never these terms exactly: what is left of the spectrum is
-larger than counting noise and alike in neighbouring channels. Covariances are therefore those of estimates whose residual is what it is, correlated as it
-is (the sandwich of Huber with the kernel of W. K. Newey and K. D. West, Econometrica 55, 703, 1987).
+Losses are Drude terms (`twin.eels.spectrum`): the volume plasmon, and others for what else is lost (surfaces, interband transitions, an oxide), added one
+by one where the spectrum has most beyond the model, as long as that is significant. A loss function is never these terms exactly: what is left of the
+spectrum is larger than counting noise and alike in neighbouring channels. Covariances are therefore those of estimates whose residual is what it is,
+correlated as it is (the sandwich of Huber with the kernel of W. K. Newey and K. D. West, Econometrica 55, 703, 1987).
 """
 
 import math
@@ -35,9 +34,8 @@ COARSE = 10.0
 
 class LowLoss(NamedTuple):
     """``names`` and ``values`` [p] ("t_over_lambda", "plasmon1.energy", ".width", ".strength"; eV), their ``covariance`` [p, p]; ``model`` and ``data``
-    [n] at ``energies`` [n] (eV from the zero loss) with the ``noise`` [n] of counting by ``gain`` (counts per electron; as the residual has it where
-    it was not told)
-    and ``misfit``: chi squared over its degrees of freedom."""
+    [n] at ``energies`` [n] (eV from the zero loss) with the ``noise`` [n] of counting by ``gain`` (counts per electron; as the residual has it where it
+    was not told) and ``misfit``: chi squared over its degrees of freedom."""
 
     names: tuple[str, ...]
     values: np.ndarray

@@ -1,9 +1,8 @@
 """The zero loss of a spectrum, taken apart from losses: its shape as it was recorded, with a tail for what lies under losses.
 
-What was lost begins where the spectrum stops falling. Between the flank of the zero loss and that place both are there, so that the zero loss's counts have an
-error that no counting shows: from its flank continued as it falls to all counts before that place (R. F. Egerton, Electron Energy-Loss Spectroscopy
-in the Electron Microscope,
-3rd ed., 2011, section 5.1: where to end the zero loss).
+What was lost begins where the spectrum stops falling. Between the flank of the zero loss and that place both are there, so that the zero loss's counts
+have an error that no counting shows: from its flank continued as it falls to all counts before that place (R. F. Egerton, Electron Energy-Loss
+Spectroscopy in the Electron Microscope, 3rd ed., 2011, section 5.1: where to end the zero loss).
 """
 
 import math

@@ -26,9 +26,8 @@ class Quantities(NamedTuple):
 
 
 def quantities_of(fit: CoreLossFit, electrons: float | None) -> Quantities:
-    """Net electrons of each element's edges in the range (mean spectrum), atoms per area where the ``electrons`` of the mean spectrum are known,
-    ratios to the first
-    element, and the exponent of the background."""
+    """Net electrons of each element's edges in the range (mean spectrum), atoms per area where the ``electrons`` of the mean spectrum are known, ratios to
+    the first element, and the exponent of the background."""
     design, learned = fit.design, fit.learned
     theta, _ = fit.mean()
     own = fit.own_covariance.sum(axis=0) / len(fit.fitted.parameters) ** 2
@@ -91,8 +90,7 @@ def _cross_section_error(fit: CoreLossFit, element: int) -> float:
 
 class Found(NamedTuple):
     """Whether the edges of an element are there: the test, the least amplitude that is found in a spectrum (median) and that all together show, as
-    electrons of the edge, and
-    in how many of the tested spectra it was found."""
+    electrons of the edge, and in how many of the tested spectra it was found."""
 
     element: str
     presence: Presence

@@ -1,8 +1,7 @@
 """Energy-loss spectra to quantities: the zero loss and plasmon where they are recorded, and the edges of elements.
 
 Absolute atoms per area need the electrons that made the spectrum, which the low loss counts; without it there are electrons of edges and ratios of
-elements. Without a
-zero loss neither the energy axis nor the thickness can be verified.
+elements. Without a zero loss neither the energy axis nor the thickness can be verified.
 """
 
 import math
@@ -244,7 +243,7 @@ def _low_quantities(low: Low | None, spectra: Spectra) -> Quantities:
 def _low_undetermined(low: Low | None) -> dict[str, str]:
     if low is None:
         return dict.fromkeys(("energy_offset", "t_over_lambda", "thickness"), UNVERIFIABLE)
-    missing = {}
+    missing: dict[str, str] = {}
     if low.fit is None:
         missing = dict.fromkeys(("t_over_lambda", "thickness"), low.reason)
     elif "thickness" not in low.values:

@@ -20,9 +20,8 @@ FREE_PATH_ERROR = 0.2
 
 
 class Low(NamedTuple):
-    """What the low loss says: ``values`` with rms errors by name, the ``fit`` (None where nothing beyond the zero loss can be fitted, for a
-    ``reason``), the ``zero``
-    loss of the mean spectrum, and ``plots``."""
+    """What the low loss says: ``values`` with rms errors by name, the ``fit`` (None where nothing beyond the zero loss can be fitted, for a ``reason``),
+    the ``zero`` loss of the mean spectrum, and ``plots``."""
 
     values: dict[str, tuple[float, float]]
     fit: LowLoss | None
@@ -46,14 +45,18 @@ def low_loss_of(
     last = int(np.flatnonzero(inside)[-1]) + 1
     losses, step = spectra.losses, spectra.dispersion
     last = min(last, int(np.searchsorted(losses, LAST)))
-    mean = np.where(inside, spectra.summed, 0.0)[:last] / max(int(spectra.valid.sum()), 1)
+    count, channels = max(int(spectra.valid.sum()), 1), np.arange(last)
+    first = int(np.flatnonzero(inside)[0])
+    mean = np.interp(channels, channels[inside[:last]], spectra.summed[:last][inside[:last]] / count)
+    mean[:first] = 0.0
     zero = separate(mean, spectra.zero)
     values = {
         "energy_offset": (-step * zero.centre, step * math.hypot(zero.error, 0.1 * zero.width)),
         "zero_loss_width": (step * zero.width, step * max(WIDTH_ERROR * zero.width, 0.2)),
     }
+    each = None if gain is None else gain / count  # noise of a mean
     try:
-        fit, reason = fit_low_loss(mean, zero, step, energy, collection, plasmon(mean, spectra.zero), gain), ""
+        fit, reason = fit_low_loss(mean, zero, step, energy, collection, plasmon(mean, spectra.zero), each), ""
     except ValueError as error:
         fit, reason = None, str(error)
     plots: tuple[FitPlot, ...] = ()
@@ -76,9 +79,8 @@ def low_loss_of(
 
 
 class Kernel(NamedTuple):
-    """The low loss as core losses have it: ``curve`` [n] of unit sum from zero loss on in their channels, and the counts of all its electrons,
-    ``total``, of each
-    spectrum [n]."""
+    """The low loss as core losses have it: ``curve`` [n] of unit sum from zero loss on in their channels, and the counts of all its electrons, ``total``,
+    of each spectrum [n]."""
 
     curve: np.ndarray
     total: np.ndarray
@@ -90,9 +92,13 @@ def kernel_of(spectra: Spectra, dispersion: float) -> Kernel:
     inside: Any = spectra.used > 0
     mean = np.where(inside, np.maximum(spectra.summed, 0.0), 0.0)
     losses = spectra.losses
-    lost = losses > 2.0 * spectra.dispersion * spectra.zero.width
+    step = spectra.dispersion
+    lost = losses > 2.0 * step * spectra.zero.width
     size = max(int(losses[-1] / dispersion), 1) + 1
-    position = np.clip(np.round(np.where(lost, losses, 0.0) / dispersion).astype(int), 0, size - 1)
-    curve = np.bincount(position, weights=mean, minlength=size)
+    # counts up to each border of a channel: steps may differ
+    borders = np.append(losses[lost] - 0.5 * step, losses[-1] + 0.5 * step)
+    summed = np.concatenate([[0.0], np.cumsum(mean[lost])])
+    curve = np.diff(np.interp(dispersion * (np.arange(size + 1) - 0.5), borders, summed))
+    curve[0] += mean[~lost].sum()
     # the shape is that of the mean, the electrons are each spectrum's own
     return Kernel(curve / curve.sum(), np.where(inside, spectra.counts, 0.0).sum(axis=1))

@@ -22,10 +22,9 @@ STRETCHES = 8
 
 @dataclasses.dataclass(frozen=True)
 class Spectra:
-    """``counts`` [n, channels] (dark level subtracted) of spectra that lie as ``shape`` (() for one), at ``energies`` [channels] in eV by the file's
-    axis or what was
-    stated; ``used`` [channels]: 0 for channels that are left out, with the ``defects`` why. ``zero``: the zero loss of their sum, or why none is
-    seen; ``valid`` [n]: spectra that hold numbers."""
+    """``counts`` [n, channels] (dark level subtracted) of spectra that lie as ``shape`` (() for one), at ``energies`` [channels] in eV by the file's axis
+    or what was stated; ``used`` [channels]: 0 for channels that are left out, with the ``defects`` why. ``zero``: the zero loss of their sum, or why none
+    is seen; ``valid`` [n]: spectra that hold numbers."""
 
     counts: np.ndarray
     shape: tuple[int, ...]
@@ -63,8 +62,8 @@ def spectra_of(
     """``data`` [..., channels] whose first channel is at ``offset`` eV, with steps of ``dispersion`` eV, less ``black`` counts a channel; only what is in the
     ``window`` (eV, by this axis).
 
-    A falling axis is turned round; channels that are no number in some spectrum are left out of all, spectra without a number are not valid. ValueError naming
-    what is wrong with the axis or the counts, and what can still be done.
+    A falling axis is turned round; channels that are no number in some spectrum are left out of all, spectra without a number are not valid. ValueError
+    naming what is wrong with the axis or the counts, and what can still be done.
     """
     if dispersion == 0.0 or not math.isfinite(dispersion):
         raise ValueError(
@@ -89,7 +88,7 @@ def spectra_of(
     valid = number.mean(axis=1) > LEAST_NUMBERS
     if not valid.any():
         raise ValueError("the spectra hold no numbers, or hardly any; give those that were recorded")
-    used = 1.0 * number[valid].all(axis=0)
+    used = np.asarray(number[valid].all(axis=0), np.float64)
     counts = np.where(number & valid[:, None], counts, 0.0)
     _refuse_saturated(counts, energies)
     _refuse_negative(counts[valid], energies)

@@ -36,8 +36,7 @@ def core_image(
     rows: int, columns: int, energies: np.ndarray, electrons: float, seed: int, shares: dict[str, float] | None = None
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Mean electrons [rows, columns, channels] of a spectrum image with ``electrons`` a spectrum, and the amplitudes (electrons times atoms per
-    angstrom^2) of each
-    element [rows, columns]: Ti in the left half mostly, O everywhere."""
+    angstrom^2) of each element [rows, columns]: Ti in the left half mostly, O everywhere."""
     generator = np.random.default_rng(seed)
     shares = shares or {"Ti": 0.15, "O": 0.15}
     exponents = generator.normal(3.0, 0.2, (rows, columns))

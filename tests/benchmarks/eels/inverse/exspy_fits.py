@@ -1,11 +1,9 @@
 """exspy's estimates of the real files, run by an interpreter that has exspy: ``python exspy_fits.py FOLDER`` prints one JSON object as its last line.
 
-Aluminium: the plasmon by exspy's Drude component over a constant, fitted from 12 to 18 eV in the spectrum as it is; its width less the zero loss's
-as widths of Lorentzian
-and Gaussian (Voigt; Olivero and Longbothum's formula) add. t/lambda by `estimate_thickness`, with the zero loss ended where exspy finds its least
-slope within a window of 2 to
-5 eV: what these differ by is its error. Titanate: a power law and edges of Ti, O and Mn (its hydrogenic cross-sections have no M shells), in some
-spectra; the time is that of all.
+Aluminium: the plasmon by exspy's Drude component over a constant, fitted from 12 to 18 eV in the spectrum as it is; its width less the zero loss's as
+widths of Lorentzian and Gaussian (Voigt; Olivero and Longbothum's formula) add. t/lambda by `estimate_thickness`, with the zero loss ended where exspy
+finds its least slope within a window of 2 to 5 eV: what these differ by is its error. Titanate: a power law and edges of Ti, O and Mn (its hydrogenic
+cross-sections have no M shells), in some spectra; the time is that of all.
 """
 
 import json
