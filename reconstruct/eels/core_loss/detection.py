@@ -32,6 +32,8 @@ from twin.blocks import evaluate
 
 FALSE_ALARMS, POWER = 0.05, 0.95
 """Rate of false alarms, and the probability with which the detection limit is found."""
+LARGEST_DEVIATE = 4.0
+"""Up to where the correction for skewness is an expansion that holds."""
 LIMIT_STEPS = 9
 """Steps towards the detection limit, each halving the interval that holds it."""
 
@@ -66,7 +68,8 @@ class Score(NamedTuple):
         """The scores [n] as standard normal deviates."""
         root = np.sqrt(self.information)
         deviate, gamma = self.score / root, self.skew / root**3
-        return deviate - gamma * (deviate**2 - 1.0) / 6.0
+        # beyond the expansion's range the correction stays what it is at its end
+        return deviate - gamma * (np.minimum(deviate**2, LARGEST_DEVIATE**2) - 1.0) / 6.0
 
     @property
     def summed(self) -> "Score":

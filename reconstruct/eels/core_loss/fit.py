@@ -22,7 +22,8 @@ SEED = 23
 @dataclasses.dataclass(frozen=True)
 class CoreLossFit:
     """Of n spectra with c channels at ``energies`` the ``fitted`` parameters with what was ``learned``, from the spectra ``chosen`` [n] (True). ``counts``
-    [n, c] are those that were fitted; ``tested``: reduced chi squared of the other spectra and its rms error, None where there are none."""
+    [n, c] are those that were fitted; ``tested``: reduced chi squared of the other spectra (of all, where they are few and the counts per electron
+    were told) and its rms error, else None."""
 
     energies: np.ndarray
     counts: np.ndarray
@@ -119,6 +120,8 @@ def fit_core_loss(
     tested = None
     if halved:
         tested = held_out(learned, fitted.parameters[~chosen], fitted.chi_squared[~chosen])
+    elif learned.told:  # the noise is known, and so is what it should be
+        tested = held_out(learned, fitted.parameters, fitted.chi_squared, learned.shape_freedom / len(clean))
     return CoreLossFit(energies, clean, learned, fitted, chosen, tested)
 
 

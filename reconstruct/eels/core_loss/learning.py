@@ -56,6 +56,12 @@ class Learned:
         return np.linalg.inv(self.information * np.outer(scale, scale)) * np.outer(scale, scale)
 
     @property
+    def shape_freedom(self) -> float:
+        """Degrees of freedom that the shapes take, as far as data and not their prior determine them."""
+        count = len(self.shape)
+        return float((1.0 - self.design.spread**-2.0 / np.diag(self.information)[:count]).clip(0.0, 1.0).sum())
+
+    @property
     def shape_covariance(self) -> np.ndarray:
         """Of the shape coefficients [m, m]."""
         count = len(self.shape)
@@ -179,8 +185,11 @@ class _State:
         return float((1.0 - prior / np.diag(self.information)).clip(0.0, 1.0).sum())
 
 
-def held_out(learned: Learned, parameters: np.ndarray, chi_squared: np.ndarray) -> tuple[float, float]:
-    """Reduced chi squared of spectra that were not learnt from, with the whole covariance of their channels, and its rms error."""
-    freedom: Any = (np.asarray(learned.used) > 0).sum() - parameters.shape[1]
+def held_out(
+    learned: Learned, parameters: np.ndarray, chi_squared: np.ndarray, shared: float = 0.0
+) -> tuple[float, float]:
+    """Reduced chi squared of spectra with the whole covariance of their channels, and its rms error; ``shared``: degrees of freedom that each of them gave to
+    the shapes, where these were learnt from it."""
+    freedom: Any = (np.asarray(learned.used) > 0).sum() - parameters.shape[1] - shared
     count = len(chi_squared)
     return float(chi_squared.mean() / freedom), math.sqrt(2.0 / (freedom * count))

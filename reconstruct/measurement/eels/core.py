@@ -6,12 +6,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from reconstruct.eels.core_loss.detection import FALSE_ALARMS, POWER, Presence, detection_limit, presence
-from reconstruct.eels.core_loss.fit import CoreLossFit, white_lines
+from reconstruct.eels.core_loss.fit import CoreLossFit, fit_core_loss, white_lines
 from reconstruct.measurement.measurement import FitPlot, Map
 from twin.eels.atoms import subshell
 
 CROSS_SECTION_ERROR = {"K": 0.05, "L": 0.05, "M": 0.10, "N": 0.15}
 """Relative rms error of cross-sections by shell: what they differ by from those of Bote and Salvat, and more for shallow shells."""
+USUAL_THICKNESS, USUAL_PLASMON, USUAL_RANGE = 0.5, (23.0, 15.0), 300.0
+"""t/lambda, energy and width of the plasmon, and range in eV of the low loss that is taken where none is given, for the error of that."""
 LIMIT_SPECTRA = 64
 """Spectra by whose background and edges the detection limit is computed."""
 
@@ -80,6 +82,48 @@ def quantities_of(fit: CoreLossFit, electrons: float | None) -> Quantities:
     scale = np.array([0.0 if name == "background_exponent" or name.startswith("ratio") else 1.0 for name in names])
     scaled = np.array(mean) * scale * learned.camera.error  # counts per electron are no better known
     return Quantities(tuple(names), tuple(units), np.array(mean), covariance + np.outer(scaled, scaled))
+
+
+def with_plural_error(fit: CoreLossFit, quantities: Quantities) -> Quantities:
+    """``quantities`` of edges that were not corrected for plural scattering, with the error of that: what a usual low loss (t/lambda of `USUAL_THICKNESS`)
+    changes in the sum of the spectra, all quantities together."""
+    count, learned = len(fit.counts), fit.learned
+    mean = (fit.counts / learned.pattern).mean(axis=0, keepdims=True)
+    camera = learned.camera._replace(
+        gain=learned.camera.gain / count, readout=learned.camera.readout / math.sqrt(count)
+    )
+    kernel = usual_low_loss(float(fit.energies[1] - fit.energies[0]))
+    fits = [
+        fit_core_loss(mean, fit.energies, fit.design.edges, curve, learned.used, camera=camera)
+        for curve in (None, kernel)
+    ]
+    plain, corrected = (dict(zip(*_values(quantities_of(each, None)), strict=True)) for each in fits)
+    # electrons of the mean of spectra are counted with the gain of a mean
+    change = np.array([
+        _relative(name, plain[name], corrected[name]) * value if name in plain else 0.0
+        for name, value in zip(quantities.names, quantities.mean, strict=True)
+    ])  # fmt: skip
+    return quantities._replace(covariance=quantities.covariance + np.outer(change, change))
+
+
+def _values(quantities: Quantities) -> tuple[tuple[str, ...], np.ndarray]:
+    return quantities.names, quantities.mean
+
+
+def _relative(name: str, plain: float, corrected: float) -> float:
+    """Relative change, no more than all of the value."""
+    return float(np.clip((corrected - plain) / max(abs(plain), abs(corrected), 1e-300), -1.0, 1.0)) * np.sign(
+        plain or 1.0
+    )
+
+
+def usual_low_loss(step: float) -> np.ndarray:
+    """A low loss of unit sum from zero loss on, in channels of ``step`` eV, of t/lambda `USUAL_THICKNESS` and one broad plasmon as oxides have."""
+    losses = step * np.arange(int(USUAL_RANGE / step) + 1)
+    energy, width = USUAL_PLASMON
+    single = losses * width / ((losses**2 - energy**2) ** 2 + (losses * width) ** 2)
+    transform = np.fft.rfft(single / single.sum(), 2 * len(losses))
+    return np.fft.irfft(np.exp(USUAL_THICKNESS * (transform - 1.0)), 2 * len(losses))[: len(losses)]
 
 
 def _cross_section_error(fit: CoreLossFit, element: int) -> float:

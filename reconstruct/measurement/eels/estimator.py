@@ -21,6 +21,7 @@ from reconstruct.measurement.eels.core import (
     plot_of,
     presence_of,
     quantities_of,
+    with_plural_error,
 )
 from reconstruct.measurement.eels.low import UNITS, Kernel, Low, kernel_of, low_loss_of
 from reconstruct.measurement.eels.spectra import Spectra
@@ -32,6 +33,8 @@ LEAST_LOSS = 25.0
 """Losses in eV above which edges are looked for in a spectrum that has its zero loss."""
 BACKGROUND_SHARE = 0.75
 """Share of the lowest onset from which on the background is fitted."""
+BEFORE_EDGE = 0.95
+"""Share of the lowest onset up to which valence losses are fitted in the same spectrum."""
 LARGEST_MISFIT = 1.2
 """Reduced chi squared, of spectra that were not learnt from, up to which the model fits."""
 OFFSET_ERROR = 10.0
@@ -65,18 +68,20 @@ def measure_eels(
     elements, proposals, rises, shift = _elements(spectra, setup)
     if setup.collection is None and setup.elements:
         raise ValueError("the collection semi-angle is not known, on which cross-sections depend; add {collection}")
-    found_low = None
+    edges = _edges(spectra, elements, setup, rises, shift) if setup.collection is not None else []
+    low_part = None
     if source is not None:
         tell("fitting the low loss", None)
+        # losses to the cores that are fitted are none of valence electrons
+        last = min((edge.onset for edge in edges), default=math.inf) if low is None else math.inf
         path = setup.free_path(elements)
-        found_low = low_loss_of(source, setup.energy, setup.collection, setup.gain, path)
+        low_part = low_loss_of(source, setup.energy, setup.collection, setup.gain, path, BEFORE_EDGE * last)
     fit, tests, kernel = None, [], None
-    edges = _edges(spectra, elements, setup, rises, shift) if setup.collection is not None else []
     if edges:
         tell("fitting background and edges", None)
         fit, kernel = _core(spectra, source, edges, setup)
         tests = [presence_of(fit, index) for index in range(len(fit.design.elements))]
-    return _measurement(spectra, setup, found_low, fit, tests, kernel, proposals, rises)
+    return _measurement(spectra, setup, low_part, fit, tests, kernel, proposals, rises)
 
 
 def _elements(spectra: Spectra, setup: Setup) -> tuple[tuple[str, ...], list[Proposal], list[Rise], float]:
@@ -160,7 +165,8 @@ def _measurement(
     undetermined = _low_undetermined(low)
     plots, notes, checks, details, maps = [], [], [], {}, ()
     if fit is not None:
-        parts.append(quantities_of(fit, None if electrons is None else float(electrons.mean())))
+        edges = quantities_of(fit, None if electrons is None else float(electrons.mean()))
+        parts.append(edges if kernel is not None else with_plural_error(fit, edges))
         undetermined |= _not_found(tests, parts[-1])
         plots.append(plot_of(fit))
         details = details_of(fit, tests, _seen(fit, spectra, rises))
@@ -312,7 +318,9 @@ def _notes(fit: CoreLossFit, tests: list[Found], kernel: Kernel | None, proposal
         listed = ", ".join(f"{item.element} ({item.plausibility:.0%})" for item in proposals)
         notes.append(f"proposed by rises of the spectra: {listed}; state {{elements}} to choose")
     if kernel is None:
-        notes.append("not corrected for plural scattering: no low loss is given ({low_loss})")
+        notes.append(
+            "not corrected for plural scattering, no low loss is given ({low_loss}): errors hold what t/lambda = 0.5 would change"
+        )
     notes.append(
         "near-edge shapes are fitted, alike in all spectra: within 60 eV of an onset they take up what goes with the element, such as weak edges of others"
     )

@@ -37,14 +37,20 @@ UNITS = {
 
 
 def low_loss_of(
-    spectra: Spectra, energy: float, collection: float | None, gain: float | None, free_path: float | None
+    spectra: Spectra,
+    energy: float,
+    collection: float | None,
+    gain: float | None,
+    free_path: float | None,
+    last_loss: float = math.inf,
 ) -> Low:
-    """The low loss of the sum of ``spectra``, whose zero loss is seen. ``free_path``: inelastic mean free path in angstrom, where it is known."""
+    """The low loss of the sum of ``spectra``, whose zero loss is seen, up to ``last_loss`` (eV). ``free_path``: inelastic mean free path in angstrom, where it
+    is known."""
     assert not isinstance(spectra.zero, str)
     inside = spectra.used > 0
     last = int(np.flatnonzero(inside)[-1]) + 1
     losses, step = spectra.losses, spectra.dispersion
-    last = min(last, int(np.searchsorted(losses, LAST)))
+    last = min(last, int(np.searchsorted(losses, min(LAST, last_loss))))
     count, channels = max(int(spectra.valid.sum()), 1), np.arange(last)
     first = int(np.flatnonzero(inside)[0])
     mean = np.interp(channels, channels[inside[:last]], spectra.summed[:last][inside[:last]] / count)

@@ -48,3 +48,9 @@ def test_many_spectra_together_show_less(shared: Shared) -> None:
     counts = _counts(shared, 1e4, together, 2)
     pooled = np.array([presence(part, shared, 1, 1.0).pooled for part in np.split(counts, 100)])
     assert 0.86 < (pooled > 1.645).mean() <= 1.0
+
+
+def test_a_strong_edge_is_far_from_chance(shared: Shared) -> None:
+    """Where the correction for skewness is no expansion any more, it must not turn the sign."""
+    counts = np.repeat(_counts(shared, 200.0, 400.0, 3)[:1] * 50.0, 2, axis=0)
+    assert presence(counts, shared, 1, 50.0).deviate.min() > 5.0

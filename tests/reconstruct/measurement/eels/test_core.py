@@ -5,7 +5,14 @@ import pytest
 
 from reconstruct.eels.core_loss.elements import edges_for
 from reconstruct.eels.core_loss.fit import CoreLossFit, fit_core_loss
-from reconstruct.measurement.eels.core import maps_of, plot_of, presence_of, quantities_of
+from reconstruct.measurement.eels.core import (
+    maps_of,
+    plot_of,
+    presence_of,
+    quantities_of,
+    usual_low_loss,
+    with_plural_error,
+)
 from tests.synthetic.eels.spectra import COLLECTION, CONVERGENCE, HIGH_TENSION, core_image, edge, recorded
 
 ENERGIES = 400.0 + 1.0 * np.arange(256)
@@ -21,9 +28,7 @@ def amplitudes() -> dict[str, np.ndarray]:
 def fit() -> CoreLossFit:
     counts = recorded(core_image(*SHAPE, ENERGIES, ELECTRONS, 3)[0], 4, gain=GAIN).reshape(-1, len(ENERGIES))
     edges = [
-        item
-        for name in ("Ti", "O", "Sn")
-        for item in edges_for(name, ENERGIES, HIGH_TENSION, COLLECTION, CONVERGENCE)
+        item for name in ("Ti", "O", "Sn") for item in edges_for(name, ENERGIES, HIGH_TENSION, COLLECTION, CONVERGENCE)
     ]
     return fit_core_loss(counts, ENERGIES, edges)
 
@@ -43,8 +48,36 @@ def test_electrons_and_ratios_hold_the_truth(fit: CoreLossFit, amplitudes: dict[
     truth = amplitudes["O"].mean() / amplitudes["Ti"].mean()
     assert abs(mean - truth) < 3.0 * error
     # electrons do not depend on what the shape and the amplitude share
-    assert value["electrons_Ti"][1] / value["electrons_Ti"][0] < 0.6 * value["areal_density_Ti"][1] / value["areal_density_Ti"][0]
+    assert (
+        value["electrons_Ti"][1] / value["electrons_Ti"][0]
+        < 0.6 * value["areal_density_Ti"][1] / value["areal_density_Ti"][0]
+    )
     assert np.linalg.eigvalsh(quantities.covariance / np.outer(errors, errors)).min() > -1e-9
+
+
+def test_without_a_low_loss_errors_hold_what_it_would_change(amplitudes: dict[str, np.ndarray]) -> None:
+    """Edges with plural scattering of t/lambda = 0.5 that nobody told of: the ratio stays within its errors."""
+    plain, _ = core_image(*SHAPE, ENERGIES, ELECTRONS, 3)
+    kernel = usual_low_loss(1.0)
+    assert kernel.sum() == pytest.approx(1.0, abs=0.01)
+    assert kernel[0] == pytest.approx(np.exp(-0.5), rel=0.02)
+    mean = np.zeros_like(plain)
+    for lag, share in enumerate(kernel[:256]):
+        mean[..., lag:] += share * plain[..., : 256 - lag]
+    edges = [item for name in ("Ti", "O") for item in edges_for(name, ENERGIES, HIGH_TENSION, COLLECTION, CONVERGENCE)]
+    # the background's own losses only change its level and exponent: what matters is behind the edges
+    fit = fit_core_loss(
+        recorded(mean[..., 40:], 4, gain=GAIN).reshape(-1, 216),
+        ENERGIES[40:],
+        [item._replace(cross_section=item.cross_section[40:]) for item in edges],
+    )
+    quantities = quantities_of(fit, None)
+    wide = with_plural_error(fit, quantities)
+    index = quantities.names.index("ratio_O_Ti")
+    assert wide.covariance[index, index] > quantities.covariance[index, index]
+    truth = amplitudes["O"].mean() / amplitudes["Ti"].mean()
+    assert abs(wide.mean[index] - truth) < 3.0 * np.sqrt(wide.covariance[index, index])
+    assert np.array_equal(wide.mean, quantities.mean)
 
 
 def test_an_element_that_is_not_there_is_not_found(fit: CoreLossFit) -> None:
