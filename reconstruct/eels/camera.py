@@ -36,33 +36,33 @@ class Camera(NamedTuple):
         return self.gain * (1.0 + 2.0 * sum(self.correlation))
 
 
-def noise_of(
-    residual: np.ndarray, mean: np.ndarray, freedom: float, fit_readout: bool = False, absorbed: int = 0
-) -> Camera:
+def noise_of(residual: np.ndarray, mean: np.ndarray, freedom: float, fit_readout: bool = False) -> Camera:
     """The camera from ``residual`` [n, channels] of spectra about what is expected of them, ``mean`` [n, channels] (> 0).
 
-    ``freedom``: share of the residual's degrees of freedom that is left by what all spectra share, channel by channel; ``absorbed``: parameters of each
-    spectrum, which take slow noise away, and so the noise of sums more than that of single channels. ``fit_readout``: noise that does not grow with the
-    mean is looked for too.
+    ``freedom``: share of the residual's degrees of freedom that is left by what all spectra share, channel by channel. What each spectrum's few parameters
+    absorb, and what a model misses slowly, changes products of neighbours at all distances alike: it is taken out with the product at the largest of them.
+    ``fit_readout``: noise that does not grow with the mean is looked for too.
     """
     scaled, readout = residual / np.sqrt(mean), 0.0
     count, channels = scaled.size * freedom, scaled.shape[1]
-    gain = float((scaled**2).sum()) / (count * (1.0 - absorbed / channels))
+
+    def products() -> np.ndarray:
+        rows = [float((scaled[:, lag:] * scaled[:, : channels - lag]).mean()) for lag in range(MOST_LAGS + 2)]
+        return (np.array(rows[:-1]) - rows[-1]) / freedom
+
+    power = products()
+    gain = float(power[0])
     if fit_readout:
-        gain, readout = _noise_line(residual**2 / (freedom * (1.0 - absorbed / channels)), mean, gain)
+        slow = float((scaled**2).mean()) / freedom / gain
+        gain, readout = _noise_line(residual**2 / (freedom * slow), mean, gain)
         scaled = residual / np.sqrt(mean + readout**2 / gain)
-    products = [float((scaled[:, lag:] * scaled[:, : channels - lag]).mean()) / freedom for lag in range(MOST_LAGS + 1)]
-    kept: tuple[float, ...] = ()
-    for _ in range(4):  # slow noise that was taken away is missing from all lags alike
-        slow = absorbed / channels * gain * (1.0 + 2.0 * sum(kept))
-        single = products[0] + slow
-        lags = [(product + slow) / single for product in products[1:]]
-        significant = [index for index, value in enumerate(lags) if abs(value) > SIGNIFICANT / math.sqrt(count)]
-        last = next((index for index in range(len(lags)) if index not in significant), len(lags))
-        kept = tuple(lags[:last])
+        power = products()
+    lags = power[1:] / power[0]
+    last = next((lag for lag, value in enumerate(lags) if abs(value) < SIGNIFICANT / math.sqrt(count)), len(lags))
+    kept = tuple(lags[:last].tolist())
     # neighbours that share noise are fewer independent ones
     independent = count / (1.0 + 2.0 * sum(value**2 for value in kept))
-    return Camera(single if not readout else gain, kept, readout, math.sqrt(2.0 / independent))
+    return Camera(gain, kept, readout, math.sqrt(2.0 / independent))
 
 
 def _noise_line(squares: np.ndarray, mean: np.ndarray, start: float) -> tuple[float, float]:

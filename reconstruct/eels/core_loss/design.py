@@ -19,7 +19,7 @@ SHAPED = 60.0
 """Losses beyond the onset up to which the shape is free."""
 BEFORE = 4.0
 """Losses before the onset from which on there may be an edge: resolution and chemical shift."""
-FINE, GROWTH, FINE_UNTIL = 1.0, 1.35, 20.0
+FINE, GROWTH, FINE_UNTIL = 0.5, 1.25, 14.0
 """Distance of knots near the onset in eV (at least `LEAST_CHANNELS`), the factor by which they are further apart beyond, and where that begins."""
 LEAST_CHANNELS = 1.0
 WIDE, DECAY, NARROW = {"K": 0.7, "L": 1.5, "M": 4.0, "N": 4.0}, 8.0, 0.1

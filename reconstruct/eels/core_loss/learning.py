@@ -170,8 +170,7 @@ class _State:
         mean = (self.pattern * np.maximum(background + edges, 1e-3 * background))[:, inside]
         residual = self.counts[:, inside] - (self.pattern * (background + edges))[:, inside]
         freedom = max(1.0 - self._shared_freedom(roughness) / residual.size, 0.1)
-        own = self.parameters.shape[1]
-        detected = noise_of(residual, mean, freedom, len(self.counts) >= LEAST_NOISE_SPECTRA, own)
+        detected = noise_of(residual, mean, freedom, len(self.counts) >= LEAST_NOISE_SPECTRA)
         if gain is None:
             return detected
         single = gain / (1.0 + 2.0 * sum(detected.correlation))

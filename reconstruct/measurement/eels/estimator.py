@@ -31,7 +31,7 @@ from twin.eels.atoms import edges_of
 
 LEAST_LOSS = 25.0
 """Losses in eV above which edges are looked for in a spectrum that has its zero loss."""
-BACKGROUND_SHARE = 0.75
+BACKGROUND_SHARE = 0.85
 """Share of the lowest onset from which on the background is fitted."""
 BEFORE_EDGE = 0.95
 """Share of the lowest onset up to which valence losses are fitted in the same spectrum."""

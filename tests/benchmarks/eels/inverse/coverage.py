@@ -1,6 +1,6 @@
 """Coverage of simulated spectrum images: 90 % intervals of amplitudes and exponents of single spectra, shapes of edges unknown, from 100 to a million counts.
 
-Near-edge shapes of each image are drawn anew, positive, with the mean and spread that the model takes them to have, but with another distribution (gamma), and
+Near-edge shapes of each image are drawn anew, positive, within the prior of the model, but with another distribution (gamma), and
 none before the onset. Amplitudes of one image share the error of its shapes, so that images are counted, not spectra.
 """
 
@@ -19,6 +19,8 @@ IMAGES = (60, 12, 1)
 SPECTRA = 64
 ENERGIES = 400.0 + np.arange(256)
 Z90 = 1.645
+TRUE_SPREAD = 0.7
+"""Spread of the true shapes over that of the prior, which is meant to be wide."""
 
 
 def cases(short: Form, progress: Callable[..., None]) -> list[Case]:
@@ -49,7 +51,8 @@ def cases(short: Form, progress: Callable[..., None]) -> list[Case]:
 def _image(design, edges, total: float, seed: int) -> tuple[CoreLossFit, np.ndarray]:
     """A fit, and the true exponents and amplitudes [n, 3]."""
     generator = np.random.default_rng([seed, int(total)])
-    shape = np.where(design.mean > 0.0, generator.gamma(design.spread**-2.0, design.spread**2.0), 0.0)
+    spread = TRUE_SPREAD * design.spread
+    shape = np.where(design.mean > 0.0, generator.gamma(spread**-2.0, spread**2.0), 0.0)
     exponent, level = generator.normal(3.0, 0.4, SPECTRA), generator.uniform(0.7, 1.3, SPECTRA)
     background = np.exp(-exponent[:, None] * design.log_energy)
     background *= (0.7 * level * total / background.sum(axis=1))[:, None]
