@@ -4,6 +4,7 @@ Absolute atoms per area need the electrons that made the spectrum, which the low
 elements. Without a zero loss neither the energy axis nor the thickness can be verified.
 """
 
+import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -25,8 +26,8 @@ from reconstruct.measurement.eels.core import (
 )
 from reconstruct.measurement.eels.low import UNITS, Kernel, Low, kernel_of, low_loss_of
 from reconstruct.measurement.eels.spectra import Spectra
-from reconstruct.measurement.measurement import Component, Measurement, withhold
-from reconstruct.measurement.outcome import FitCheck
+from reconstruct.measurement.measurement import Component, Measurement
+from reconstruct.measurement.outcome import NO_FIT, FitCheck
 from twin.eels.atoms import edges_of
 
 LEAST_LOSS = 25.0
@@ -184,7 +185,6 @@ def _measurement(
         plots += low.plots
     names = tuple(name for part in parts for name in part.names)
     mean, covariance = np.concatenate([part.mean for part in parts]), _block([part.covariance for part in parts])
-    wide = np.diag((np.abs(mean) + np.sqrt(np.diag(covariance)) + 1.0) ** 2)
     principal = tuple(name for name in names if name.startswith(("electrons_", "areal", "ratio")))
     measured = Measurement(
         "eels",
@@ -202,7 +202,24 @@ def _measurement(
         maps=maps,
         details={**details, "proposed": [{"element": item.element, "plausibility": item.plausibility, "places": dict(item.places)} for item in proposals]},
     )  # fmt: skip
-    return withhold(measured, Component(1.0, mean, wide))
+    return _without_edges(measured, len(parts[0].names))
+
+
+def _without_edges(measured: Measurement, kept: int) -> Measurement:
+    """A measurement whose quantities of edges are taken back where their check failed; the first ``kept`` are those of the low loss."""
+    failed = measured.failed_checks
+    if not failed:
+        return measured
+    part = measured.components[0]
+    wide = np.diag((np.abs(part.mean) + np.sqrt(np.diag(part.covariance)) + 1.0) ** 2)
+    wide[:kept, :kept] = part.covariance[:kept, :kept]
+    reasons = dict.fromkeys(measured.names[kept:], f"{NO_FIT}: {failed[0].finding}")
+    return dataclasses.replace(
+        measured,
+        components=(Component(1.0, part.mean, wide),),
+        undetermined={**measured.undetermined, **reasons},
+        withheld=measured,
+    )
 
 
 def _electrons(spectra: Spectra, fit: CoreLossFit | None, kernel: Kernel | None, setup: Setup) -> np.ndarray | None:
@@ -284,11 +301,12 @@ def _checks(fit: CoreLossFit, elements: list[str]) -> list[FitCheck]:
     if fit.tested is None:
         return []
     finding = (
-        f"spectra that the camera and shapes were not learnt from differ from background and edges of {', '.join(elements)} by more than "
-        f"their noise (reduced chi squared {fit.tested[0]:.3g}): another element, shapes "
-        "that differ between spectra, or drift of the energy axis; state {elements} that are there, or a {range}"
+        f"the spectra differ from background and edges of {', '.join(elements)} by more than "
+        f"their noise (reduced chi squared {fit.tested[0]:.3g}): another element, a background that "
+        "is no power law, shapes that differ between spectra, or drift of the energy axis; state {elements} that are there, or a {range}"
     )
-    return [FitCheck("reduced chi squared of spectra that were left out", fit.tested[0], LARGEST_MISFIT, finding)]
+    which = "spectra" if fit.chosen.all() else "spectra that were left out"
+    return [FitCheck(f"reduced chi squared of {which}", fit.tested[0], LARGEST_MISFIT, finding)]
 
 
 def _notes(fit: CoreLossFit, tests: list[Found], kernel: Kernel | None, proposals: list[Proposal]) -> list[str]:

@@ -173,3 +173,15 @@ def test_proposed_elements_wait_for_the_collection_angle(files, capsys) -> None:
     result = command(capsys, files["core"], "--energy-keV", 200, code=DISAGREES)
     assert result["outcome"] == "undetermined"
     assert "--collection-mrad" in str(result["notes"])
+
+
+def test_a_low_loss_stays_where_the_edges_do_not_fit(tmp_path: Path, capsys) -> None:
+    """An edge at 73 eV on plural plasmons that no power law is: the counts per electron are told, so that the misfit is seen."""
+    counts = np.random.default_rng(0).poisson(low_loss(1200, -10.0, 0.2, 3e7, 1.0)).astype(float)
+    path = stored_spectra(tmp_path / "low.hspy", counts, -10.0, 0.2)
+    result = command(capsys, path, *ANGLES, "--gain", 1, "--elements", "Al", code=DISAGREES)
+    assert result["outcome"] == "the model does not fit"
+    values = {quantity["name"]: quantity for quantity in result["quantities"]}
+    assert values["t_over_lambda"]["determined"]
+    assert values["t_over_lambda"]["value"] == pytest.approx(1.0, rel=0.02)
+    assert not values["areal_density_Al"]["determined"]

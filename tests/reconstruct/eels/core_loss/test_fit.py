@@ -91,7 +91,8 @@ def test_camera_pattern_and_shapes_are_learnt_and_tested_on_other_spectra() -> N
     for index, element in enumerate(fit.design.elements):
         error = np.sqrt(covariance[:, 2 + index, 2 + index]) / fit.units[index]
         off = (fit.amplitudes[:, index] - amplitudes[element].ravel()) / error
-        assert np.abs(off).mean() < 2.0
+        assert abs(off.mean()) < 2.5  # one error of the shape for all
+        assert off.std() < 1.5
         relative = fit.amplitudes[:, index] / fit.amplitudes[:, index].mean()
         assert np.corrcoef(relative, amplitudes[element].ravel())[0, 1] > 0.9
     # all spectra share what the shape leaves open: their mean has that error, and not that of a mean of independent ones
