@@ -183,6 +183,8 @@ def _measurement(
         )
     if low is not None:
         plots += low.plots
+        ends = {"value": low.recorded[0], "error": low.recorded[1]}
+        details = {**details, "low_loss": {"t_over_lambda_of_recorded_range": ends}}
     names = tuple(name for part in parts for name in part.names)
     mean, covariance = np.concatenate([part.mean for part in parts]), _block([part.covariance for part in parts])
     principal = tuple(name for name in names if name.startswith(("electrons_", "areal", "ratio")))

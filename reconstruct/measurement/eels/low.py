@@ -20,13 +20,15 @@ FREE_PATH_ERROR = 0.2
 
 
 class Low(NamedTuple):
-    """What the low loss says: ``values`` with rms errors by name, the ``fit`` (None where nothing beyond the zero loss can be fitted, for a ``reason``),
+    """What the low loss says: ``values`` with rms errors by name, ``recorded``: t/lambda as the logarithm of all recorded counts over the zero
+    loss's (losses beyond the range are not in it), the ``fit`` (None where nothing beyond the zero loss can be fitted, for a ``reason``),
     the ``zero`` loss of the mean spectrum, and ``plots``."""
 
     values: dict[str, tuple[float, float]]
     fit: LowLoss | None
     reason: str
     zero: ZeroLoss
+    recorded: tuple[float, float]
     plots: tuple[FitPlot, ...]
 
 
@@ -81,7 +83,8 @@ def low_loss_of(
         residual = (fit.data - fit.model) / fit.noise
         name = "low loss" if len(spectra.counts) == 1 else "low loss, mean spectrum"
         plots = (FitPlot(name, fit.data, fit.model, residual, ends, "electronvolt", marks),)
-    return Low(values, fit, reason, zero, plots)
+    recorded = math.log(max(float(mean.sum()), zero.counts) / zero.counts), zero.counts_error / zero.counts
+    return Low(values, fit, reason, zero, recorded, plots)
 
 
 class Kernel(NamedTuple):
