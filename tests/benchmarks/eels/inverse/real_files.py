@@ -79,7 +79,10 @@ def _aluminium(path: Path, peer: dict[str, Any], progress: Callable[..., None]) 
         "t_over_lambda_of_recorded_range"
     ]  # exspy has no losses beyond the range
     off = abs(theirs["thickness"] - ours["value"]) / math.hypot(ours["error"], theirs["thickness_error"])
-    words = f"ln(all / zero loss) {ours['value']:.4f}, exspy's {theirs['thickness']:.4f} +- {theirs['thickness_error']:.4f} (where its zero loss is ended: {theirs['ends']}), off in errors"
+    words = (
+        f"ln(all / zero loss) {ours['value']:.4f}, exspy's {theirs['thickness']:.4f} +- {theirs['thickness_error']:.4f} "
+        f"(where its zero loss is ended: {theirs['ends']}), off in errors"
+    )
     rows.append(case(words, off, "", "at most 2", off <= 2.0))
     return rows
 
