@@ -103,9 +103,11 @@ def detection_limit(
     rate: float = FALSE_ALARMS,
     power: float = POWER,
     pooled: bool = False,
+    steps: int = LIMIT_STEPS,
 ) -> np.ndarray:
     """Amplitudes [n] of the edge ``index`` that are found with probability ``power`` at a ``rate`` of false alarms, in spectra that are otherwise as
-    ``parameters`` [n, 2 + k] say; ``pooled``: [1], the amplitude in every spectrum that all together show.
+    ``parameters`` [n, 2 + k] say; ``pooled``: [1], the amplitude in every spectrum that all together show; ``steps`` 0: what the noise
+    without the edge says, which is enough where that is many counts.
 
     The mean of the score exceeds its threshold by so much of its own spread. Both are taken at the fit without the edge to the expectation with it, which
     absorbs a part of it.
@@ -120,7 +122,7 @@ def detection_limit(
     start = edge_scores(mean, shared, index, counts_per_electron)
     start = start.summed if pooled else start
     amount = (ndtri(1.0 - rate) + ndtri(power)) / np.sqrt(start.information)
-    for _ in range(LIMIT_STEPS):
+    for _ in range(steps):
         scores = edge_scores(mean + amount[:, None] * unit[None, :], shared, index, counts_per_electron)
         scores = scores.summed if pooled else scores
         enough = _margin(scores, rate, power) > 0.0

@@ -152,7 +152,7 @@ def presence_of(fit: CoreLossFit, element: int) -> Found:
     some = parameters[:: max(1, len(parameters) // LIMIT_SPECTRA)]
     per_amplitude = float(np.asarray(shared.edges)[element].sum()) / gain
     limit = float(np.median(detection_limit(some, shared, element, gain))) * per_amplitude
-    together = float(detection_limit(some, shared, element, gain, pooled=True)[0])
+    together = float(detection_limit(some, shared, element, gain, pooled=True, steps=0)[0])
     together *= per_amplitude * math.sqrt(len(some) / len(parameters))
     return Found(fit.design.elements[element], tested, limit, together, len(parameters))
 
