@@ -7,7 +7,7 @@ from tests.benchmarks._case import Case
 from tests.benchmarks._form import Form
 
 PARTS = (
-    *("cross_sections", "sum_rule", "transitions"),
+    *("cross_sections", "binding", "interpolation", "sum_rule", "transitions"),
     *("inverse.coverage", "inverse.detection", "inverse.real_files"),
 )
 
@@ -17,7 +17,7 @@ def cases(short: Form, progress: Callable[..., None], kinds: Sequence[str] = PAR
     unknown = set(kinds) - set(PARTS)
     if unknown:
         raise ValueError(f"no part is called {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
-    rows = []
+    rows: list[Case] = []
     for part in kinds:
         progress(part)
         rows += importlib.import_module(f"tests.benchmarks.eels.{part}").cases(short, progress)

@@ -19,12 +19,12 @@ from twin.eels.atoms.solver.atom import Atom
 from twin.eels.atoms.solver.configurations import Orbital
 from twin.eels.atoms.solver.potential import HARTREE
 
-ENERGIES = 38
+ENERGIES = 50
 """Energies of the ejected electron."""
 BINS = 4
 """Bins of energy below the threshold of ionisation, before them."""
-FIRST = 5.0 / HARTREE
-"""Energies are e = FIRST (exp(u) - 1) with equal steps in u, hartree."""
+FIRST = 1.0 / HARTREE
+"""Energies are e = FIRST (exp(u) - 1) with equal steps in u, hartree: close together at the threshold, where f waves resonate (4f of Cs: 1 eV wide)."""
 _SPACED = ((-3.9, -0.9, 10), (-0.9, -0.45, 5), (-0.45, 0.45, 18), (0.45, 0.9, 5))
 SHARES = np.exp(
     [*(x for low, high, n in _SPACED for x in np.linspace(low, high, n, endpoint=False)), *np.linspace(0.9, 2.1, 6)]
