@@ -7,7 +7,7 @@ from tests.benchmarks._case import Case
 from tests.benchmarks._form import Form
 
 PARTS = (
-    *("cross_sections", "binding", "interpolation", "sum_rule", "transitions"),
+    *("cross_sections", "binding", "interpolation", "sum_rule", "transitions", "spectrum"),
     *("inverse.coverage", "inverse.detection", "inverse.real_files"),
 )
 

@@ -6,7 +6,6 @@ computes what multislice needs from the same radial waves.
 """
 
 from twin.eels.atoms.cross_sections import (
-    bound_width,
     differential_cross_section,
     excitation_cross_section,
     total_cross_section,
@@ -17,7 +16,6 @@ from twin.eels.atoms.transitions import TransitionPotentials, transition_potenti
 
 __all__ = [
     "Subshell",
-    "bound_width",
     "differential_cross_section",
     "TransitionPotentials",
     "edges_of",

@@ -59,11 +59,6 @@ def excitation_cross_section(
     return float(subshell.occupancy * bins.mean() * strength_of(subshell).window * BOHR**2)
 
 
-def bound_width(subshell: Subshell) -> float:
-    """Energy in eV above the onset over which `differential_cross_section` spreads excitations to bound states of the atom (white lines, in a solid)."""
-    return HARTREE * strength_of(subshell).window
-
-
 def total_cross_section(subshell: Subshell, high_tension: float, bound: bool = True) -> float:
     """Cross-section of the subshell for all angles, and losses up to half of the energy that is left above the edge, angstrom^2.
 

@@ -6,11 +6,18 @@ from typing import Any
 import numpy as np
 
 from twin.checks import require
-from twin.eels.atoms import Subshell, bound_width, differential_cross_section, edges_of
+from twin.eels.atoms import (
+    Subshell,
+    differential_cross_section,
+    edges_of,
+    excitation_cross_section,
+    ionisation_threshold,
+)
 from twin.eels.spectrum.edges import Continuum, Edge, continuum, edge, energies_for
 
 PARTNERS = {"K": ("K",), "L": ("L3", "L2"), "M": ("M5", "M4"), "N": ("N5", "N4"), "O": ("O5", "O4")}
-"""Subshells of the edges that are called by a shell: its spin-orbit partners of the highest orbital momentum that is common. Others are edges by their own names."""
+"""Subshells of the edges that are called by a shell: its spin-orbit partners of the highest orbital momentum that is common. Others are edges by their own
+names."""
 CORE = 50.0
 """Energy in eV from which an edge counts as one; below, electrons are in the valence losses."""
 
@@ -70,13 +77,13 @@ def edges_in(
 def _continuum(
     part: Subshell, high_tension: float, collection: float, convergence: float, last: float, white: bool
 ) -> tuple[Continuum, float]:
-    """A subshell, and the cross-section in angstrom^2 of what is left to ``white`` lines: excitations to bound states of the atom. In their place the continuum goes
-    on to the onset as it begins above them."""
-    losses = energies_for(part.energy, last)
+    """A subshell, and the cross-section in angstrom^2 of what is left to ``white`` lines: excitations to bound states of the atom. In their place the
+    continuum goes on to the onset as it begins above them."""
+    losses, threshold = energies_for(part.energy, last), ionisation_threshold(part)
     values = differential_cross_section(part, losses, high_tension, collection, convergence)
-    area, free = 0.0, losses > part.energy + bound_width(part)
+    area, begin = 0.0, int(np.argmax(losses >= threshold))
     if white:
-        begin = int(np.argmax(free))
-        area = max(float(np.trapezoid(values[: begin + 1] - values[begin], losses[: begin + 1])), 0.0)
-        values = np.where(free, values, values[begin]) if area > 0.0 else values
+        area = excitation_cross_section(part, high_tension, collection, convergence)
+        area = max(area - float(values[begin]) * (threshold - part.energy), 0.0)
+        values = np.where(losses >= threshold, values, values[begin]) if area > 0.0 else values
     return continuum(part.name, part.energy, losses, values), area

@@ -87,7 +87,7 @@ class SpectrometerPlan(Plan, frozen=True):
     """The spectrometer and its camera: energy axis, angles, and how counts are made of electrons."""
 
     collection_mrad: Annotated[
-        float, key("mrad", "collection semi-angle", gt=0, le=300, mistaken=Mistaken("rad", 1e3, 0.3, 300.0))
+        float, key("mrad", "collection semi-angle", ge=0.1, le=300, mistaken=Mistaken("rad", 1e3, 0.3, 300.0))
     ]
     dispersion: Annotated[
         float, key("eV", "energy of a channel", gt=0, le=100, mistaken=Mistaken("meV", 1e-3, 1e-3, 5.0))

@@ -24,6 +24,7 @@ from twin.eels.spectrum import (
 )  # fmt: skip
 from twin.eels.spectrum import dielectric as tables
 from twin.eels.spectrum.atomic_edges import CORE, PARTNERS
+from twin.eels.spectrum.edges import cross_section
 from twin.eels.spectrum.zero_loss import gaussian_of
 from twin.errors import BadInput, from_twin
 from twin.sample.structures import Structure
@@ -42,8 +43,8 @@ GAPS = {"direct": 0.5, "indirect": 1.5}
 
 
 class ReadySpectrum(NamedTuple):
-    """All that a spectrum needs. ``electrons`` on the specimen for each spectrum (None: no noise, shares of the beam), ``thickness`` and ``mean_free_path`` in angstrom
-    where they are known, ``shares`` [...] of the thickness of each spectrum."""
+    """All that a spectrum needs. ``electrons`` on the specimen for each spectrum (None: no noise, shares of the beam), ``thickness`` and ``mean_free_path``
+    in angstrom where they are known, ``shares`` [...] of the thickness of each spectrum."""
 
     plan: SpectrumSimulation
     composition: Composition
@@ -62,7 +63,8 @@ class ReadySpectrum(NamedTuple):
 
 
 def make_spectrum(plan: SpectrumSimulation, structure: Structure | None = None) -> ReadySpectrum:
-    """Everything made and checked; BadInput that names the key at fault, the problem and the cure. ``structure``: the one that the plan names, where it was read before."""
+    """Everything made and checked; BadInput that names the key at fault, the problem and the cure. ``structure``: the one that the plan names, where it was
+    read before."""
     require_float64()
     composition = composition_of(plan, structure)
     notes = [*doubts(plan.as_dict(), spectrum_tables()), *_structure_notes(composition)]
@@ -87,7 +89,10 @@ def make_spectrum(plan: SpectrumSimulation, structure: Structure | None = None) 
         raise from_twin("spectrometer", error, "Change offset, dispersion or channels.") from None
     path, t_over_lambda = _thickness(plan, composition, energy, table)
     electrons = electrons_of(plan)
-    values = _values(plan, model, composition, shares, t_over_lambda, electrons)
+    cores = sum(cross_section(at, float(axis.energies[-1])) * composition.areal[at.element] for at in model.edges)
+    # mean free paths by formula or from the zero loss count all losses, the dielectric function those of valence electrons
+    valence = t_over_lambda if table is not None else max(t_over_lambda - cores, 0.0)
+    values = _values(plan, model, composition, shares, valence, electrons)
     if t_over_lambda * float(shares.max()) > 4.0:
         notes.append(
             f"t/lambda is up to {t_over_lambda * float(shares.max()):.3g}: little of the beam is left without a loss"
@@ -188,7 +193,10 @@ def _plasmons(plan: SpectrumSimulation, composition: Composition) -> tuple[list[
         cure = "Add low_loss.plasmons = [[energy, width, 1]], or specimen.thickness."
         raise BadInput("low_loss.plasmons", "does not follow from atoms per area alone", cure)
     energy, count = free
-    note = f"valence losses are those of {count} free electrons of {composition.formula}: a plasmon at {energy:.3g} eV, {DAMPED * energy:.3g} eV wide; low_loss.plasmons gives others"
+    note = (
+        f"valence losses are those of {count} free electrons of {composition.formula}: a plasmon at {energy:.3g} eV, "
+        f"{DAMPED * energy:.3g} eV wide; low_loss.plasmons gives others"
+    )
     return [(energy, DAMPED * energy, 1.0)], [note]
 
 
