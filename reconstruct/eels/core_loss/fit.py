@@ -2,6 +2,7 @@
 spectrum fitted."""
 
 import dataclasses
+import functools
 import math
 from collections.abc import Sequence
 
@@ -47,7 +48,7 @@ class CoreLossFit:
         """Counts of a model amplitude for one electron and one atom per angstrom^2 [k]."""
         return self.design.scale * self.learned.camera.counts_per_electron
 
-    @property
+    @functools.cached_property
     def own_covariance(self) -> np.ndarray:
         """Of each spectrum's parameters [n, 2 + k, 2 + k] by its own noise."""
         return _inverted(self.fitted.information)
@@ -65,6 +66,7 @@ class CoreLossFit:
         scale = np.asarray(inverse_noise(self.fitted.parameters, background, shared))
         return np.asarray(whitened(scale * (self.counts - self.learned.pattern * (background + edges)), shared.taps))
 
+    @functools.cached_property
     def sensitivity(self) -> tuple[np.ndarray, np.ndarray]:
         """By how much parameters of a spectrum move with shared unknowns: with shape coefficients, of each spectrum [n, 2 + k, m], and with all that is shared,
         their mean [2 + k, m (+ c)]."""
@@ -83,12 +85,12 @@ class CoreLossFit:
 
     def covariance(self) -> np.ndarray:
         """Of each spectrum's parameters [n, 2 + k, 2 + k], by its own noise and the errors of the near-edge shapes (those of the pattern are small beside)."""
-        each, _ = self.sensitivity()
+        each, _ = self.sensitivity
         return self.own_covariance + each @ self.learned.shape_covariance @ np.swapaxes(each, 1, 2)
 
     def mean(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean of the spectra's parameters [2 + k], and its covariance with that of all that is shared."""
-        _, common = self.sensitivity()
+        _, common = self.sensitivity
         own = self.own_covariance.sum(axis=0) / len(self.fitted.parameters) ** 2
         return self.fitted.parameters.mean(axis=0), own + common @ self.learned.covariance @ common.T
 

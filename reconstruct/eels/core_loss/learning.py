@@ -5,6 +5,7 @@ level, exponent and amplitudes; a pattern common to all spectra is taken out of 
 """
 
 import dataclasses
+import functools
 import math
 from typing import Any
 
@@ -49,7 +50,7 @@ class Learned:
         """As `pixels.fit_spectra` takes it."""
         return shared_of(self.design, self.shape, self.pattern, self.camera, self.used)
 
-    @property
+    @functools.cached_property
     def covariance(self) -> np.ndarray:
         """Of shape coefficients and the logarithm of the pattern."""
         scale = 1.0 / np.sqrt(np.diag(self.information))

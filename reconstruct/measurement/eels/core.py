@@ -33,7 +33,7 @@ def quantities_of(fit: CoreLossFit, electrons: float | None) -> Quantities:
     design, learned = fit.design, fit.learned
     theta, _ = fit.mean()
     own = fit.own_covariance.sum(axis=0) / len(fit.fitted.parameters) ** 2
-    _, common = fit.sensitivity()
+    _, common = fit.sensitivity
     count, gain = len(design.elements), learned.camera.counts_per_electron
     curve = design.curves(learned.shape).sum(axis=1)
     shared = len(learned.information)

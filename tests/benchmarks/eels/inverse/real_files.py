@@ -75,7 +75,7 @@ def _aluminium(path: Path, peer: dict[str, Any], progress: Callable[..., None]) 
             off <= 2.0,
         )
     )
-    ours = found.measurement.details["low_loss"][
+    ours = detected.measurement.details["low_loss"][
         "t_over_lambda_of_recorded_range"
     ]  # exspy has no losses beyond the range
     off = abs(theirs["thickness"] - ours["value"]) / math.hypot(ours["error"], theirs["thickness_error"])
