@@ -33,7 +33,7 @@ def test_errors_of_the_plasmon_are_those_of_the_scatter() -> None:
     mean = low_loss(CHANNELS, OFFSET, STEP, 1e5, 0.5)
     generator = np.random.default_rng(5)
     off = []
-    for _ in range(6):
+    for _ in range(4):
         counts = generator.poisson(mean).astype(float)
         peak = zero_loss(counts)
         assert isinstance(peak, Peak)
