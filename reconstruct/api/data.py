@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from reconstruct.api.hyperspy import signal_of_hyperspy
 from twin.errors import BadInput, from_twin
 from twin.records import Axis, Kind, Signal, axis_claims, axis_of, collect, flatten, numbered, own_claims
 
@@ -16,8 +17,9 @@ MAX_BYTES = 2 * 1024**3
 """Size of data that are read into memory as a whole, as of files."""
 
 
-def signal_of(data: Any, name: str = "data") -> Signal:
-    """``data`` as a signal with axes, units and claims; BadInput for what is none. Called ``name`` in messages."""
+def signal_of(data: Any, name: str = "data", spectra: bool = False) -> Signal:
+    """``data`` as a signal with axes, units and claims; BadInput for what is none. Called ``name`` in messages. ``spectra``: the last axis is that
+    of channels."""
     if isinstance(data, Signal):
         return data
     if isinstance(data, (str, os.PathLike)):
@@ -28,27 +30,30 @@ def signal_of(data: Any, name: str = "data") -> Signal:
         if DATA not in data:
             problem = f"is a Dataset of {', '.join(map(str, data)) or 'nothing'}"
             raise BadInput(name, problem, "Give the variable that is to be measured, or a Dataset of twin.simulate.")
-        return _of_coordinates(data[DATA], _provenance(data.attrs), name)
+        return _of_coordinates(data[DATA], _provenance(data.attrs), name, spectra)
     if hasattr(data, "dims") and hasattr(data, "coords"):  # an xarray DataArray
-        return _of_coordinates(data, {}, name)
-    values = _array(data, name)
+        return _of_coordinates(data, {}, name, spectra)
+    if hasattr(data, "axes_manager"):
+        return signal_of_hyperspy(data, name)
+    values = _array(data, name, spectra)
     axes = tuple(Axis(f"axis {number}", size, 1.0, 0.0, None) for number, size in enumerate(values.shape))
-    return Signal(values, axes, _kind(values), "", "", "an array")
+    return Signal(values, axes, _kind(values, spectra), "", "", "an array")
 
 
-def _array(data: Any, name: str) -> np.ndarray:
+def _array(data: Any, name: str, spectra: bool = False) -> np.ndarray:
     if not isinstance(data, np.ndarray):
         _check_size(data, name)
     try:
         values = np.asarray(data)
     except (TypeError, ValueError, RuntimeError):  # of sparse arrays a RuntimeError
         values = np.asarray(None)
-    if values.dtype.kind not in "iufcb" or values.ndim < 2 or values.size == 0:
+    if values.dtype.kind not in "iufcb" or values.ndim < (1 if spectra else 2) or values.size == 0:
         shape = f"has shape {values.shape}"
         if values.dtype.kind not in "iufcb":
             shape = f"holds values of type {values.dtype}" if values.ndim else f"is a {type(data).__name__}"
         cure = "Give an array [rows, columns] or a stack of them, a Dataset of twin.simulate, or a Signal that was read from a file."
-        raise BadInput(name, f"{shape}, which is no image, pattern or scan", cure)
+        what = "spectrum" if spectra else "image, pattern or scan"
+        raise BadInput(name, f"{shape}, which is no {what}", cure)
     return values
 
 
@@ -61,7 +66,9 @@ def _check_size(data: Any, name: str) -> None:
         raise BadInput(name, problem, "Give the part that is measured, sums of pixels or of frames, or a NumPy array.")
 
 
-def _kind(values: np.ndarray) -> Kind:
+def _kind(values: np.ndarray, spectra: bool = False) -> Kind:
+    if spectra:
+        return "spectrum" if values.ndim == 1 else "spectrum-image"
     return "image" if values.ndim == 2 else "image-stack"
 
 
@@ -73,16 +80,17 @@ def _provenance(attributes: Mapping[Any, Any]) -> Mapping[str, Any]:
     return {str(key): value for key, value in attributes.items()} if "scenario" in attributes else {}
 
 
-def _of_coordinates(array: Any, provenance: Mapping[str, Any], name: str) -> Signal:
-    values = _array(array, name)
+def _of_coordinates(array: Any, provenance: Mapping[str, Any], name: str, spectra: bool = False) -> Signal:
+    values = _array(array, name, spectra)
     axes = tuple(
         _axis(array, str(dimension), size, name) for dimension, size in zip(array.dims, values.shape, strict=True)
     )
     quantity = array.attrs.get("long_name", array.attrs.get("quantity"))
     raw = flatten({"emtwin": numbered(provenance), "unit": array.attrs.get("units", ""), "quantity": quantity})
     title = str(raw.get("emtwin.scenario.name", array.name or ""))
-    claims, repeated = collect([*axis_claims(axes, _kind(values)), *own_claims(raw)])
-    return Signal(values, axes, _kind(values), title, "", "xarray", claims, repeated, raw)
+    kind = _kind(values, spectra)
+    claims, repeated = collect([*axis_claims(axes, kind), *own_claims(raw)])
+    return Signal(values, axes, kind, title, "", "xarray", claims, repeated, raw)
 
 
 def _axis(array: Any, dimension: str, size: int, name: str) -> Axis:

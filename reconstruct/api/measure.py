@@ -15,7 +15,7 @@ from reconstruct.measurement.recorded.result import RecordedMeasurement
 from twin.compiled_programs import double_precision
 from twin.errors import BadInput
 
-KindName = Literal["lattice", "thon", "haadf", "disk", "rotation", "pacbed", "film"]
+KindName = Literal["lattice", "thon", "haadf", "disk", "rotation", "pacbed", "film", "eels"]
 
 
 def measure(
@@ -25,14 +25,18 @@ def measure(
 
     ``kind``: "lattice" (pixel sizes, shear and rotation of an image of a known crystal), "thon" (defocus and astigmatism of an amorphous film's image), "haadf"
     (C10, astigmatism, source, detector, scan, drift), "disk" (bright-field disk, semi-angle or camera length), "rotation" (of a 4D-STEM scan against its
-    camera), "pacbed" (thickness and tilt from a position-averaged pattern), "film" (aberrations to third order from 4D-STEM scans of a film).
+    camera), "pacbed" (thickness and tilt from a position-averaged pattern), "film" (aberrations to third order from 4D-STEM scans of a film), "eels"
+    (thickness,
+    plasmon and edges of energy-loss spectra, with maps).
 
-    ``data``: an image [y, x], a pattern [ky, kx], a scan [y, x, ky, kx] or a stack of one of these, as an array, as what `twin.simulate` returns, as an xarray
-    DataArray with coordinates and their units, or as the `twin.records.Signal` that `instrument.readers.read_vendor` reads from a file. "haadf" and "film" take
+    ``data``: an image [y, x], a pattern [ky, kx], a scan [y, x, ky, kx] or a stack of one of these, or spectra [..., channel], as an array, as what
+    `twin.simulate`
+    returns, as an xarray DataArray with coordinates and their units, as a HyperSpy signal, or as the `twin.records.Signal` that
+    `instrument.readers.read_vendor` reads from a file. "haadf" and "film" take
     a list of several. Counts in electrons, or with ``gain``; NaN marks pixels that are not known, where a kind takes them.
 
-    ``known``: what is known, in angstrom, radian, electronvolt, second, ampere, shares (0.05 is 5 %), errors as rms. Every kind takes ``frame``, ``axes``,
-    ``part``, ``bin``, ``black`` and ``gain``; each kind's own names, units and defaults are the fields of its class in
+    ``known``: what is known, in angstrom, radian, electronvolt, second, ampere, shares (0.05 is 5 %), errors as rms. Every kind takes ``black`` and
+    ``gain``, those of images ``frame``, ``axes``, ``part`` and ``bin``; each kind's own names, units and defaults are the fields of its class in
     `reconstruct.measurement.recorded.known`.
     What a Dataset or a file says need not be given, and is overridden where it is. ``progress`` is told the step and the share that is done.
 
@@ -121,7 +125,15 @@ def _recordings(name: str, kind: Kind, data: Any, inputs: Inputs) -> tuple[Recor
         )
     parts = list(data) if several else [data]
     names = [f"data[{number}]" if several else "data" for number in range(len(parts))]
-    signals = [signal_of(part, label) for part, label in zip(parts, names, strict=True)]
+    signals = [signal_of(part, label, kind.spectra) for part, label in zip(parts, names, strict=True)]
+    if kind.spectra:
+        low_loss = inputs.known.low_loss
+        if low_loss is not None:
+            low_loss = signal_of(low_loss, "low_loss", True)
+            inputs = dataclasses.replace(inputs, known=dataclasses.replace(inputs.known, low_loss=low_loss))
+        return tuple(
+            Recording(signal.path or label, signal, inputs) for signal, label in zip(signals, names, strict=True)
+        )
     return tuple(
         recording_of(signal.path or label, signal, inputs, kind.scan)
         for signal, label in zip(signals, names, strict=True)

@@ -9,6 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from reconstruct.eels.habit.power_law import fit_power_law
+
 
 class Edge(NamedTuple):
     """Two windows in eV: the background is fitted in one and the edge summed in the other (both ends included)."""
@@ -26,7 +28,6 @@ COUNTS_PER_ELECTRON = 28.0
 Neighbouring channels share noise, so that single channels look two to three times quieter: use it for sums only.
 """
 COARSE_CHANNELS = 16
-SCORING_ITERATIONS = 8
 
 
 class EdgeSignal(NamedTuple):
@@ -49,8 +50,8 @@ def edge_signal(
 ) -> EdgeSignal:
     """Net counts of an edge. ``energies`` (eV, rising). Raises ValueError for windows off the spectrum, values not finite, no counts.
 
-    The power law is fitted by weighted least squares with the weights of the fit itself (Fisher scoring), so that noise does not bias it;
-    the variance is counting noise in the window plus that of the extrapolated background.
+    The power law is fitted by weighted least squares with the weights of the fit itself (Fisher scoring), so that noise does not bias it; the variance is
+    counting noise in the window plus that of the extrapolated background.
     """
     before, over = _windows(energies, edge)
     flat = np.asarray(spectra, dtype=np.float64).reshape(-1, energies.size)
@@ -60,7 +61,7 @@ def edge_signal(
         raise ValueError(f"counts_per_electron = {counts_per_electron!r} must be a positive number")
     reference = np.sqrt(edge.background[0] * edge.background[1])
     log_before, log_over = np.log(energies[before] / reference), np.log(energies[over] / reference)
-    level, exponent, covariance = _power_law(flat[:, before], log_before, edge, counts_per_electron)
+    level, exponent, covariance = fit_power_law(flat[:, before], log_before, counts_per_electron, edge.name)
     under = level[:, None] * np.exp(-exponent[:, None] * log_over[None, :])
     slope = np.stack(
         [under.sum(1), -(under * log_over[None, :]).sum(1)], axis=1
@@ -85,30 +86,6 @@ def _windows(energies: Float[np.ndarray, " channels"], edge: Edge) -> tuple[np.n
     return before, over
 
 
-def _power_law(
-    counts: Float[np.ndarray, "n channels"],
-    log_energy: Float[np.ndarray, " channels"],
-    edge: Edge,
-    counts_per_electron: float,
-) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"], Float[np.ndarray, "n 2 2"]]:
-    """Level, exponent and covariance of (log level, exponent) of each row."""
-    mean = counts.mean(1)
-    if not (mean > 0).all():
-        raise ValueError(f"a spectrum has no counts before {edge.name}; leave it out, or subtract less dark current")
-    basis = np.stack([np.ones_like(log_energy), -log_energy], axis=1)
-    fitted = np.stack([np.log(mean), np.full_like(mean, 3.0)], axis=1)  # r = 3: most backgrounds have 2 to 6
-    information = np.zeros((counts.shape[0], 2, 2))
-    for _ in range(SCORING_ITERATIONS):
-        model = np.exp(np.clip(fitted @ basis.T, -30.0, 30.0))
-        jacobian = model[:, :, None] * basis[None, :, :]
-        weight = 1.0 / (counts_per_electron * model)
-        information = np.einsum("nci,nc,ncj->nij", jacobian, weight, jacobian)
-        gradient = np.einsum("nci,nc->ni", jacobian, weight * (counts - model))
-        step = np.linalg.solve(information, gradient[:, :, None])[:, :, 0]
-        fitted = fitted + np.clip(step, -1.0, 1.0)
-    return np.exp(fitted[:, 0]), fitted[:, 1], np.linalg.inv(information)
-
-
 def counts_per_electron_of(
     energies: Float[np.ndarray, " channels"],
     spectra: Float[np.ndarray, "n channels"],
@@ -116,8 +93,8 @@ def counts_per_electron_of(
 ) -> tuple[float, float]:
     """The camera's noise variance over mean, in counts, for sums over 16 channels, from the scatter of ``n`` spectra about power laws.
 
-    The fixed gain pattern of the camera, common to all spectra, is divided out. Returns the value and its relative standard error. ``window`` (eV)
-    must hold background only. Raises ValueError for fewer than 8 spectra or 6 bins of 16 channels.
+    The fixed gain pattern of the camera, common to all spectra, is divided out. Returns the value and its relative standard error. ``window`` (eV) must
+    hold background only. Raises ValueError for fewer than 8 spectra or 6 bins of 16 channels.
     """
     inside = np.flatnonzero((energies >= window[0]) & (energies <= window[1]))
     bins = inside.size // COARSE_CHANNELS
@@ -126,10 +103,9 @@ def counts_per_electron_of(
             f"{spectra.shape[0]} spectra with {bins} coarse bins do not determine the camera's noise; give at least 8 with 6"
         )
     inside = inside[: bins * COARSE_CHANNELS]
-    edge = Edge("background", window, window)
     counts = np.asarray(spectra[:, inside], dtype=np.float64)
     log_energy = np.log(energies[inside] / np.sqrt(window[0] * window[1]))
-    level, exponent, _ = _power_law(counts, log_energy, edge, 1.0)
+    level, exponent, _ = fit_power_law(counts, log_energy)
     model = level[:, None] * np.exp(-exponent[:, None] * log_energy[None, :])
     model = model.reshape(-1, bins, COARSE_CHANNELS).sum(2)
     coarse = counts.reshape(-1, bins, COARSE_CHANNELS).sum(2)

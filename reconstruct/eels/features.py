@@ -20,6 +20,8 @@ SECOND = np.array([1.0, -2.0, 1.0]) / np.sqrt(6.0)
 """Second difference that leaves white noise its variance."""
 CHI_MEDIAN = 0.455
 """Median of a squared standard Gaussian."""
+LEAST_VARIANCE = 1e-18
+"""Of logarithms of counts: spectra without noise have rounding errors."""
 MOST_SHARED = 8.0
 """Largest ratio of the variance of sums of channels to that of single ones: cameras share noise between channels (an Enfinium: 10 against 28 counts an
 electron), and have a fixed pattern of their gain."""
@@ -118,7 +120,7 @@ def _rises(values: np.ndarray, width: int) -> list[Rise]:
     rise = np.convolve(logs, kernel[::-1], mode="valid")
     channels = width + np.arange(len(rise))
     rise = rise - median_filter(rise, 16 * width + 1, mode="nearest")
-    significance = rise / np.sqrt(2.0 * _variance(logs, width)[channels])
+    significance = rise / np.sqrt(np.maximum(2.0 * _variance(logs, width)[channels], LEAST_VARIANCE))
     peak = (
         (significance == maximum_filter1d(significance, 2 * width + 1))
         & (significance > THRESHOLD)

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from scipy.special import ndtr
@@ -30,7 +31,8 @@ class Component:
 class FitPlot:
     """A fit to look at: ``data``, ``model`` and ``residual`` (data minus model, in standard deviations), all [ny, nx] or [n].
 
-    ``extent`` is (left, right, bottom, top) in ``unit`` for pictures and the axis's (first, last) for curves. NaN is left blank.
+    ``extent`` is (left, right, bottom, top) in ``unit`` for pictures and the axis's (first, last) for curves. NaN is left blank. Of curves: ``marks``, names at
+    places on the axis, the rms error of the model (``band``, empty for none), and ``parts`` of the model by name.
     """
 
     name: str
@@ -39,6 +41,25 @@ class FitPlot:
     residual: np.ndarray
     extent: tuple[float, ...]
     unit: str
+    marks: tuple[tuple[str, float], ...] = ()
+    band: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0))
+    parts: tuple[tuple[str, np.ndarray], ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Map:
+    """A quantity of each spectrum of an image: ``values`` with their rms ``errors`` by noise, [ny, nx], in ``unit``; ``common``: the relative error
+    that all share.
+
+    ``extent`` as of a `FitPlot`."""
+
+    name: str
+    values: np.ndarray
+    errors: np.ndarray
+    unit: str
+    common: float
+    extent: tuple[float, ...] = ()
+    extent_unit: str = "1"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +73,9 @@ class Measurement:
     ``checks`` test the fit against the data; where one fails `withhold` takes the quantities back. ``defects`` were found in the data and masked or fitted.
     ``contradictions``: sentences about what was stated and the data contradict. ``principal``: the quantities that such an image is recorded for (empty: all).
     ``periods``: of quantities that lie on a circle, such as angles, after how much they are the same again.
-    ``withheld``: the measurement that a failed check took back, for the study of the checks; nothing else may use it.
+    ``withheld``: the measurement that a failed check took back, for the study of the checks; nothing else may use it. ``maps``: quantities of each
+    spectrum of an
+    image; ``details``: what else was found, as plain values.
     """
 
     kind: str
@@ -70,6 +93,8 @@ class Measurement:
     principal: tuple[str, ...] = ()
     periods: Mapping[str, float] = dataclasses.field(default_factory=dict)
     withheld: "Measurement | None" = None
+    maps: tuple[Map, ...] = ()
+    details: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
         p = len(self.names)

@@ -7,7 +7,7 @@ from typing import Any
 import typer
 
 from scenarios.measure.kinds import KINDS, Kind
-from scenarios.measure.options import Data, Output, with_options
+from scenarios.measure.options import Counts, Output, with_options
 
 DONE, DISAGREES = 0, 1
 
@@ -28,14 +28,14 @@ def measure_commands(guarded: Guarded) -> typer.Typer:
     return app
 
 
-def _command(name: str, kind: Kind, guarded: Guarded) -> Callable[[tuple[Path, ...], Data, Output], None]:
-    def run(files: tuple[Path, ...], options: Data, output: Output) -> None:
+def _command(name: str, kind: Kind, guarded: Guarded) -> Callable[[tuple[Path, ...], Counts, Output], None]:
+    def run(files: tuple[Path, ...], options: Counts, output: Output) -> None:
         raise typer.Exit(guarded(lambda: _run(name, kind, files, options, output), output.as_json, lambda: None))
 
     return run
 
 
-def _run(name: str, kind: Kind, files: tuple[Path, ...], options: Data, output: Output) -> tuple[int, dict[str, Any]]:
+def _run(name: str, kind: Kind, files: tuple[Path, ...], options: Counts, output: Output) -> tuple[int, dict[str, Any]]:
     """Measure, draw, then write; existing output files are refused before anything is computed."""
     from reconstruct.measurement.recorded.known import KINDS as MEASUREMENTS
     from scenarios.io.atomic_output import new_files, write_whole
@@ -47,13 +47,16 @@ def _run(name: str, kind: Kind, files: tuple[Path, ...], options: Data, output: 
     from twin.compiled_programs import start_jax
 
     start_jax()
-    from scenarios.measure.files import open_file, read_references
+    from scenarios.measure.files import open_file, open_spectra, read_references
     from scenarios.measure.output.result import to_dict, to_json
 
     measure = MEASUREMENTS[name]
     with open_progress(f"emtwin measure {name} {files[0]}") as progress:
         inputs = read_references(inputs)
-        recordings = tuple(open_file(path, options.signal, inputs, measure.scan) for path in files)
+        if measure.spectra:
+            recordings = tuple(open_spectra(path, options.signal, inputs) for path in files)
+        else:
+            recordings = tuple(open_file(path, options.signal, inputs, measure.scan) for path in files)
         measurement = measure.function(recordings if kind.several else recordings[0], progress.stage)
     result = to_dict(measurement)
     content = to_json(result)

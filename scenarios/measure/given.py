@@ -7,10 +7,10 @@ from typing import Any
 from reconstruct.measurement.recorded.inputs import Inputs, Wording
 from reconstruct.measurement.recorded.known import KEV, KINDS, MM, MRAD, NM, PA, UM, US
 from scenarios.io.errors import BadInput
-from scenarios.measure.options import Data, fields_by_option
+from scenarios.measure.options import Counts, fields_by_option
 
 UNITS: dict[str, tuple[str, float]] = {
-    "keV": ("electronvolt", KEV), "mrad": ("radian", MRAD), "angstrom": ("angstrom", 1.0), "nm": ("angstrom", NM),
+    "keV": ("electronvolt", KEV), "eV": ("electronvolt", 1.0), "mrad": ("radian", MRAD), "angstrom": ("angstrom", 1.0), "nm": ("angstrom", NM),
     "um": ("angstrom", UM), "mm": ("angstrom", MM), "us": ("second", US), "pA": ("ampere", PA), "hz": ("hertz", 1.0),
     "deg": ("radian", math.pi / 180.0), "percent": ("1", 0.01),
 }  # fmt: skip
@@ -24,7 +24,7 @@ class OptionWording(Wording):
     dose = "Simulate it with a [dose]."
     forms = {"detector": " INNER,OUTER", "dose": " (electrons per Å²)"}
 
-    def __init__(self, kind: str, options: type[Data]):
+    def __init__(self, kind: str, options: type[Counts]):
         super().__init__(KINDS[kind].known)
         self.options = {field.name: option for option, field in fields_by_option(options).items()}
 
@@ -55,7 +55,7 @@ class OptionWording(Wording):
         return self.label(name)
 
 
-def inputs_of(kind: str, options: Data) -> Inputs:
+def inputs_of(kind: str, options: Counts) -> Inputs:
     """What the options say, checked; BadInput naming the option."""
     words, known = OptionWording(kind, type(options)), {}
     for field in dataclasses.fields(options):

@@ -1,12 +1,14 @@
 """The kinds of ``emtwin measure``: for each its options, and what it measures. Nothing heavy is imported here."""
 
 import dataclasses
+from pathlib import Path
 from typing import Annotated, NamedTuple
 
 import typer
 
 from scenarios.measure.options import (
     Changes,
+    Counts,
     Crystal,
     Data,
     Energy,
@@ -130,10 +132,36 @@ class FilmOptions(PatternPixel, Step, Energy, Semiangle, FocalSpread, Changes, D
     ] = False
 
 
+@dataclasses.dataclass(frozen=True)
+class EelsOptions(Energy, Semiangle, Counts):
+    """Of energy-loss spectra."""
+
+    elements: Annotated[
+        str | None, option("Elements whose edges are fitted: Ti,O. Default: those that rises of the spectra speak for.")
+    ] = None
+    low_loss: Annotated[
+        Path | None, option("--low-loss", "Low loss of the same place: a file as those that are measured.")
+    ] = None
+    exposure_ratio: Annotated[
+        float | None, option("--exposure-ratio", "Exposure of core loss over low loss. Default: by the files, or 1.")
+    ] = None
+    collection: Annotated[float | None, option("--collection-mrad", "Collection semi-angle. Default: the file's.")] = (
+        None
+    )
+    dispersion: Annotated[float | None, option("--dispersion-eV", "Energy of a channel. Default: the file's.")] = None
+    offset: Annotated[float | None, option("--offset-eV", "Energy of the first channel. Default: the file's.")] = None
+    range: Annotated[str | None, option("--range-eV", "Energies FROM,TO that are used. Default: all.")] = None
+    mean_free_path: Annotated[
+        float | None,
+        option("--mean-free-path-nm", "For inelastic scattering, gives the thickness. Default: by Malis' formula."),
+    ] = None
+    map: Annotated[bool, typer.Option("--map", help="Put the maps of a spectrum image into the JSON.")] = False
+
+
 class Kind(NamedTuple):
     """A measurement's ``options``, its ``description``, and whether it takes ``several`` files; `reconstruct.measurement.recorded.known.KINDS` has the rest."""
 
-    options: type[Data]
+    options: type[Counts]
     description: str
     several: bool = False
 
@@ -152,4 +180,5 @@ KINDS = {
         PacbedOptions, "A position-averaged pattern (a 4D-STEM scan is summed): a crystal's thickness and tilt."
     ),
     "film": Kind(FilmOptions, "4D-STEM scans of an amorphous film: aberrations to third order.", True),
+    "eels": Kind(EelsOptions, "Energy-loss spectra: thickness, plasmon, edges of elements, with maps."),
 }

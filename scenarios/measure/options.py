@@ -1,6 +1,6 @@
 """Options of ``emtwin measure`` that kinds share, in groups: a kind's options are a class that inherits the groups it takes (`scenarios.measure.kinds`).
 
-Every kind takes `Data` and `Output`; an option has one name, unit and meaning wherever it is.
+Every kind takes `Counts` and `Output`, and those of images `Data`; an option has one name, unit and meaning wherever it is.
 """
 
 import dataclasses
@@ -31,10 +31,18 @@ def number(*words: str) -> Any:
 
 
 @dataclasses.dataclass(frozen=True)
-class Data:
-    """Which recording of a file is measured, which part of it, and what its counts are. None where the file is to say."""
+class Counts:
+    """Which recording of a file is measured, and what its counts are. None where the file is to say."""
 
     signal: Annotated[str | None, option("Which signal of a file with several: number or title.")] = None
+    black: Annotated[float | None, option("Counts of a pixel without a beam. Default: 0.")] = None
+    gain: Annotated[float | None, option("Counts per electron. Default: the file's.")] = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Data(Counts):
+    """Which part of a recording of images is measured."""
+
     frame: Annotated[
         str | None,
         option(
@@ -47,8 +55,6 @@ class Data:
     ] = None
     part: Annotated[str | None, option("Rows and columns that are used, from 0: FROM:TO,FROM:TO. Default: all.")] = None
     bin: Annotated[int, number("Pixels along each side that are summed to one; sizes of pixels stay the file's.")] = 1
-    black: Annotated[float | None, option("Counts of a pixel without a beam. Default: 0.")] = None
-    gain: Annotated[float | None, option("Counts per electron. Default: the file's.")] = None
     mask: Annotated[
         Path | None,
         option(f"Image, not zero where a pixel is left out, of all recorded rows and columns: {REFERENCES}"),

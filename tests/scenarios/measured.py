@@ -30,3 +30,15 @@ def stored(
     else:
         write_hyperspy(path, recording, provenance, path.stem)
     return path
+
+
+def stored_spectra(
+    path: Path, counts: np.ndarray, offset: float, step: float, unit: str = "counts", beam: dict[str, float] | None = None
+) -> Path:  # fmt: skip
+    """Spectra ``counts`` [..., channels] whose first channel is at ``offset`` eV, with steps of ``step`` eV, on a scan in angstrom."""
+    scan = ("scan_y", "scan_x")[-(counts.ndim - 1) :] if counts.ndim > 1 else ()
+    axes = tuple(Axis(name, size, "angstrom", 0.0, 2.0, True) for name, size in zip(scan, counts.shape, strict=False))
+    axes = (*axes, Axis("Energy loss", counts.shape[-1], "eV", offset, step, False))
+    provenance = {"scenario": {"name": path.stem, "beam": beam}} if beam is not None else {}
+    write_hyperspy(path, Recording(counts, axes, "intensity", unit), provenance, path.stem)
+    return path

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from reconstruct.measurement.recorded.known import KEV, MM, MRAD, NM, PA, UM, US, Data, quantities
+from reconstruct.measurement.recorded.known import KEV, MM, MRAD, NM, PA, UM, US, Counts, quantities
 from twin.errors import BadInput
 
 _INPUT = re.compile(r"\{([a-z_0-9]+)\}")
@@ -38,7 +38,7 @@ class Wording:
     forms: Mapping[str, str] = {"detector": " as (inner, outer)", "dose": " in electrons per square angstrom"}
     """How an input is written, where its name and unit do not say so."""
 
-    def __init__(self, known: type[Data]):
+    def __init__(self, known: type[Counts]):
         self.quantities = quantities(known)
 
     def label(self, name: str) -> str:

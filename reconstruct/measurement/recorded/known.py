@@ -50,10 +50,18 @@ def by_name(unit: str) -> Any:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Data:
+class Counts:
+    """What the counts are: ``black``, counts of a pixel or channel without a beam; ``gain``: counts per electron."""
+
+    black: float | None = number(None, "count")
+    gain: float | None = number(None)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Data(Counts):
     """Which part of the recording is measured. ``frame``: of a stack an index, a label, a range to sum (of a scan: to cut), or one of these for each
     stack axis; ``axes``: the order of the axes, rows and columns last; ``part``: rows and columns that are used, each (from, to); ``bin``: pixels along each
-    side that are summed to one; ``black``: counts of a pixel without a beam; ``gain``: counts per electron. Text is read as well: "1:3", "0:64,0:64".
+    side that are summed to one. Text is read as well: "1:3", "0:64,0:64".
 
     Images of all recorded rows and columns, as arrays: ``mask``, not zero where a pixel is left out; ``dark``, counts without a beam; ``flat``, of an even
     illumination. ``all_pixels``: do not look for hot and dead pixels, lines and blocks to leave out."""
@@ -62,8 +70,6 @@ class Data:
     axes: str | Sequence[int] | None = None
     part: str | Sequence[Range] | None = None
     bin: int = 1
-    black: float | None = number(None, "count")
-    gain: float | None = number(None)
     mask: Any = None
     dark: Any = None
     flat: Any = None
@@ -234,14 +240,35 @@ class Film(PatternPixel, Step, Energy, Semiangle, FocalSpread, Changes, Data):
     repeats: bool = False
 
 
-class Kind(NamedTuple):
-    """A kind of measurement: what may be ``known``, the ``entry_point`` of its function, whether it takes ``several`` recordings, and whether it measures all
-    patterns of a ``scan``, so that ranges of ``frame`` cut the scan."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Eels(Energy, Semiangle, Counts):
+    """Of energy-loss spectra: ``elements`` ("Ti,O", or a sequence; default: those that rises of the spectra speak for); the ``low_loss`` of the same
+    place, as data or
+    a Signal, and the ratio of the exposures of core and low loss (``exposure_ratio``; default: by their claims); ``collection`` semi-angle in radian;
+    ``dispersion`` (a channel) and ``offset`` (of the first channel), and the ``range`` (from, to) that is used, in eV; ``mean_free_path`` for
+    inelastic scattering in
+    angstrom (default: by formula, of the elements); ``map``: maps are part of `to_dict`."""
 
-    known: type[Data]
+    elements: str | Sequence[str] | None = None
+    low_loss: Any = None
+    exposure_ratio: float | None = number(None, "1", 1e-6, 1e9, "a ratio of exposures")
+    collection: float | None = number(None, "radian", 0.05 * MRAD, 500.0 * MRAD, "a collection semi-angle")
+    dispersion: float | None = number(None, "electronvolt", -100.0, 100.0, "a spectrometer's channel")
+    offset: float | None = number(None, "electronvolt", -1e4, 1e5, "an energy loss")
+    range: Sequence[float] | None = numbers(None, "electronvolt", -1e4, 1e5, "an energy loss")
+    mean_free_path: float | None = number(None, "angstrom", 1.0 * NM, 1e4 * NM, "a mean free path")
+    map: bool = False
+
+
+class Kind(NamedTuple):
+    """A kind of measurement: what may be ``known``, the ``entry_point`` of its function, whether it takes ``several`` recordings, whether it measures all
+    patterns of a ``scan``, so that ranges of ``frame`` cut the scan, and whether it measures ``spectra`` and not images."""
+
+    known: type[Counts]
     entry_point: str
     several: bool = False
     scan: bool = False
+    spectra: bool = False
 
     @property
     def function(self) -> Callable[..., Any]:
@@ -258,10 +285,11 @@ KINDS = {
     "rotation": Kind(Rotation, "patterns:rotation", scan=True),
     "pacbed": Kind(Pacbed, "pacbed:thickness"),
     "film": Kind(Film, "film:film", several=True, scan=True),
+    "eels": Kind(Eels, "eels:eels", spectra=True),
 }
 
 
-def quantities(known: type[Data]) -> dict[str, Quantity]:
+def quantities(known: type[Counts]) -> dict[str, Quantity]:
     """The numbers that a kind takes, by name."""
     return {
         field.name: field.metadata["quantity"] for field in dataclasses.fields(known) if "quantity" in field.metadata

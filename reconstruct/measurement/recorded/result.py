@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from reconstruct.measurement.measurement import Component, Measurement
+from reconstruct.measurement.measurement import Component, Map, Measurement
 from reconstruct.measurement.outcome import DETERMINED, NO_FIT, Defect, FitCheck, Outcome
 from reconstruct.measurement.recorded.claims import Claimed, compare_claims
 from reconstruct.measurement.recorded.recording import Recording, Setting
@@ -157,7 +157,24 @@ class RecordedMeasurement:
             "claims": self.claims,
             "disagreements": self.disagreements,
             "notes": list(measured.notes),
+            **({"details": dict(measured.details)} if measured.details else {}),
+            **({"maps": self.maps_to_dict()} if getattr(self.recordings[0].inputs.known, "map", False) else {}),
         }  # fmt: skip
+
+    @property
+    def maps(self) -> tuple[Map, ...]:
+        """Quantities of each spectrum of an image; empty for other kinds."""
+        return self.measurement.maps
+
+    def maps_to_dict(self) -> list[dict[str, Any]]:
+        """The maps as plain values; None where there is no value."""
+        return [
+            {
+                "name": item.name, "unit": item.unit, "values": _grid(item.values), "errors": _grid(item.errors),
+                "common_error": item.common, "extent": list(item.extent), "extent_unit": item.extent_unit,
+            }
+            for item in self.maps
+        ]  # fmt: skip
 
     def __repr__(self) -> str:
         known = [
@@ -216,6 +233,10 @@ def html_of(recorded: RecordedMeasurement) -> str:
         recorded.disagreements,
         f"l{'rr' * len(columns)}l",
     )
+
+
+def _grid(values: np.ndarray) -> list[list[float | None]]:
+    return [[_finite_or_none(value) for value in row] for row in values.tolist()]
 
 
 def _plain(components: Iterable[Component]) -> list[dict[str, Any]]:

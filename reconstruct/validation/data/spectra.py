@@ -12,6 +12,7 @@ from reconstruct.eels.features import Peak, Rise, onsets, plasmon, zero_loss
 from reconstruct.eels.matching import Match, match_edges
 from reconstruct.eels.references import PLASMONS
 from reconstruct.measurement.measurement import Component, FitPlot
+from reconstruct.measurement.recorded.spectra import is_x_ray
 from reconstruct.validation.data.options import AMORPHOUS, Known, Tell
 from reconstruct.validation.data.specimen import name_of
 from reconstruct.validation.evidence import Evidence, Gap, Picture, Statement
@@ -23,8 +24,6 @@ from twin.simulation.specimen import structure_named
 FIELDS = ("dispersion", "energy_offset")
 LEAST_CHANNELS, MOST_COUNTED = 64, 1 << 24
 """Channels that are needed, and channels of all spectra above which not all spectra are summed."""
-COARSEST = 3.0
-"""eV a channel from which a spectrum is one of X-rays where nothing else is said."""
 ZERO_ERROR = 0.1
 """Rms by which a zero loss may be off zero, as a share of its width: where zero is put in an asymmetric peak is a choice."""
 HALF_CHANNEL = 0.5
@@ -65,11 +64,7 @@ def is_energy_loss(signal: Signal, values: Mapping[str, float]) -> bool:
     """Whether a recording is a spectrum of energy losses with an energy axis, not one of X-rays."""
     if not signal.kind.startswith("spectrum") or not set(FIELDS) <= set(values):
         return False
-    text = f"{signal.title} {signal.axes[-1].name}".lower()
-    stated = "loss" in text or "eels" in text or {"drift_tube", "collection_semiangle"} & set(signal.claims)
-    return bool(stated) or (
-        values["dispersion"] < COARSEST and not any(word in text for word in ("eds", "edx", "x-ray"))
-    )
+    return not is_x_ray(signal)
 
 
 def summed(signal: Signal) -> np.ndarray:

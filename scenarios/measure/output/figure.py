@@ -18,6 +18,7 @@ from scipy.stats import norm
 
 from reconstruct.measurement.measurement import Component, FitPlot, Measurement
 from reconstruct.measurement.recorded.result import RecordedMeasurement
+from scenarios.measure.output.maps import draw_maps, map_height, map_rows
 from scenarios.style.figure import FAINT, INK, LINE, ORANGE, STYLE
 from scenarios.style.images import colour_scale
 from twin.units import rounded, scale
@@ -27,6 +28,8 @@ WIDTH = 11.0
 RESIDUAL_LIMIT = 4.0
 ELLIPSE_RADIUS = math.sqrt(-2.0 * math.log(0.1))
 """Radius in standard deviations of the ellipse that holds 90 % of a Gaussian in two dimensions."""
+BAND = 1.645
+"""Standard deviations of a band of 90 %."""
 MIN_CORRELATION = 0.3
 """Correlation from which a pair is drawn."""
 _LOG_SCALED = {"power spectrum", "exposure"}
@@ -39,6 +42,8 @@ def draw_measured(recorded: RecordedMeasurement, form: str) -> bytes:
     parts = _determined(measured)
     pairs = _correlated_pairs(measured, parts)
     heights = [_row_height(plot) for plot in plots]
+    maps = map_rows(measured.maps)
+    heights += [map_height(row) for row in maps]
     rows = math.ceil((len(parts) + len(pairs)) / PANELS_PER_ROW)
     heights += [2.0 * rows] if rows else [0.6]
     with matplotlib.rc_context(STYLE):
@@ -51,6 +56,8 @@ def draw_measured(recorded: RecordedMeasurement, form: str) -> bytes:
                 _draw_images(panel, plot)
             else:
                 _draw_curve(panel, plot)
+        for row, panel in zip(maps, below[len(plots) :], strict=False):
+            draw_maps(panel, row)
         if rows:
             _draw_posterior(below[-1], measured, parts, pairs, rows)
         else:
@@ -144,7 +151,17 @@ def _draw_curve(panel: Any, plot: FitPlot) -> None:
     x = factor * np.linspace(first, last, len(plot.data))
     left.step(x, plot.data, where="mid", color=LINE, linewidth=1.0, label=labels[0])
     left.plot(x, plot.model, color=ORANGE, linewidth=1.2, label=labels[1])
-    left.legend(loc="upper right", fontsize=8)
+    for name, part in plot.parts:
+        left.plot(x, part, color=FAINT, linewidth=1.0, linestyle="--", label=name)
+    if len(plot.band):
+        ends = plot.model - BAND * plot.band, plot.model + BAND * plot.band
+        left.fill_between(x, *ends, color=ORANGE, alpha=0.3, linewidth=0, label="noise, 90 %")
+    for name, position in plot.marks:
+        at = factor * position
+        for axes in (left, right):
+            axes.axvline(at, color=FAINT, linewidth=0.7, linestyle=":", zorder=0)
+        left.annotate(name, (at, 1.0), (2, -2), xycoords=("data", "axes fraction"), textcoords="offset points", fontsize=7.5, va="top", color=INK)  # fmt: skip
+    left.legend(loc="lower left" if plot.marks and plot.data[0] > 2.0 * plot.data[-1] else "upper right", fontsize=8)
     left.set_title(plot.name)
     right.axhspan(-2, 2, color="#eef1f3", zorder=0)
     right.axhline(0.0, color=INK, linewidth=0.6)

@@ -6,7 +6,10 @@ from collections.abc import Callable, Sequence
 from tests.benchmarks._case import Case
 from tests.benchmarks._form import Form
 
-PARTS = ("cross_sections", "binding", "interpolation", "spectrum", "sum_rule", "transitions")
+PARTS = (
+    *("cross_sections", "binding", "interpolation", "sum_rule", "transitions", "spectrum"),
+    *("inverse.coverage", "inverse.detection", "inverse.real_files"),
+)
 
 
 def cases(short: Form, progress: Callable[..., None], kinds: Sequence[str] = PARTS) -> list[Case]:

@@ -14,8 +14,8 @@ import tifffile
 from instrument.readers import close_reader
 from scenarios.cli.main import BAD_INPUT, DISAGREES, DONE, run
 from scenarios.measure.kinds import KINDS
-from scenarios.measure.options import Data, fields_by_option
-from tests.scenarios.measured import stored
+from scenarios.measure.options import Counts, Data, fields_by_option
+from tests.scenarios.measured import stored, stored_spectra
 from tests.synthetic.disks import pattern
 
 SIDE, ANGLE = ("angstrom", 0.2), ("mrad", 1.0)
@@ -34,6 +34,7 @@ BASE: dict[str, tuple[str, ...]] = {
     "rotation": (),
     "pacbed": (*STO, "--energy-keV", "200", "--semiangle-mrad", "5"),
     "film": ("--energy-keV", "200", "--semiangle-mrad", "5"),
+    "eels": ("--energy-keV", "200", "--collection-mrad", "30", "--elements", "Ti"),
 }  # fmt: skip
 """Options with which each kind has all that it needs."""
 LIBRARY_TEXT = re.compile(
@@ -56,6 +57,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     paths = {
         "image": stored(folder / "image.zarr", IMAGE, (SIDE, SIDE)),
         "scan": stored(folder / "scan.zarr", SCAN, (SIDE, SIDE, ANGLE, ANGLE)),
+        "spectrum": stored_spectra(folder / "spectrum.hspy", 100.0 + SCAN.reshape(16, 1024)[:, :256], 400.0, 1.0),
         "wave": stored(folder / "wave.zarr", wave, (SIDE, SIDE)),
         "line": stored(folder / "line.zarr", IMAGE[0], (SIDE,)),
         "nan": stored(folder / "nan.zarr", np.full((64, 64), np.nan), (SIDE, SIDE)),
@@ -94,7 +96,8 @@ def refused(capsys: pytest.CaptureFixture[str], folder: Path, *words: object) ->
 
 
 WRONG = {"--frame": "x", "--axes": "0,0", "--part": "5:2,0:3", "--signal": "nope", "--bin": "0", "--structure": "no.cif", "--zone": "0,0",
-         "--x": "a", "--detector-mrad": "9", "--tilt-mrad": "0", "--expected": "C99=1", "--error": "C10=x"}  # fmt: skip
+         "--x": "a", "--detector-mrad": "9", "--tilt-mrad": "0", "--expected": "C99=1", "--error": "C10=x",
+         "--elements": "Ti,Xx", "--range-eV": "9"}  # fmt: skip
 """What no option of text takes."""
 
 
@@ -116,7 +119,7 @@ def wrong_options() -> list[tuple[str, str, str]]:
 
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_wrong_options_are_refused_by_name(kind, files, capsys) -> None:
-    file = files["scan" if kind in PATTERNS else "image"]
+    file = files[file_of(kind)]
     needs = {"--detector-pixel-um": ("--camera-length-mm", "100"), "--camera-length-mm": ("--detector-pixel-um", "10")}
     given = dict(zip(BASE[kind][::2], BASE[kind][1::2], strict=True))
     for _, name, value in (case for case in wrong_options() if case[0] == kind):
@@ -129,12 +132,18 @@ def test_wrong_options_are_refused_by_name(kind, files, capsys) -> None:
         assert "No such option" not in message
 
 
+def file_of(kind: str) -> str:
+    """The good file that a kind takes."""
+    return "spectrum" if kind == "eels" else "scan" if kind in PATTERNS else "image"
+
+
 BAD = ("wave", "line", "colour", "screen", "text", "empty", "absent")
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_wrong_files_are_refused_by_name(kind, files, capsys) -> None:
     names = ("nan-pattern", "tiny-scan", "image") if kind in PATTERNS else ("nan", "tiny", "stack", "scan")
+    names = ("image", "scan") if kind == "eels" else (*names, "spectrum")
     for name in (*BAD, *names):
         said = refused(capsys, files[name].parent, kind, files[name], *BASE[kind])
         assert str(files[name]) in said
@@ -162,15 +171,17 @@ def test_a_number_of_another_unit_is_answered_with_what_was_meant(kind, words, c
 def test_every_kind_takes_the_options_of_data_in_the_same_words() -> None:
     seen: dict[str, Any] = {}
     for kind in KINDS.values():
-        assert issubclass(kind.options, Data)
+        group = Data if issubclass(kind.options, Data) else Counts
+        assert issubclass(kind.options, group)
         hints = typing.get_type_hints(kind.options, include_extras=True)
-        for field in dataclasses.fields(Data):
+        for field in dataclasses.fields(group):
             assert (
                 seen.setdefault(field.name, hints[field.name]) is hints[field.name]
                 or seen[field.name] == hints[field.name]
             )
     assert [len(set(fields_by_option(kind.options)) & {"--energy-keV"}) for kind in KINDS.values()] == [
         0,
+        1,
         1,
         1,
         1,

@@ -1,0 +1,195 @@
+"""What a spectrum image says of its own camera and near-edge shapes: counts per electron, noise shared by channels, fixed pattern, shapes of edges.
+
+Learned from some of the spectra, so that the others can test it. The noise is what is left of spectra about a model that they share but for their own
+level, exponent and amplitudes; a pattern common to all spectra is taken out of it by being fitted.
+"""
+
+import dataclasses
+import functools
+import math
+from typing import Any
+
+import numpy as np
+
+from reconstruct.eels.camera import Camera, noise_of, precision, whitening
+from reconstruct.eels.core_loss.design import Design
+from reconstruct.eels.core_loss.pixels import Shared, expectation, fit_spectra
+from reconstruct.eels.core_loss.shared import Prior, joint_step
+
+WIDE_PATTERN = 0.2
+"""Rms of a fixed pattern before it is known: cameras have some per cent."""
+LEAST_PATTERN_SPECTRA = 24
+"""Spectra from which on a fixed pattern can be told from noise."""
+PATTERN_SIGNIFICANCE = 5.0
+"""Standard errors of its variance from which a pattern is fitted."""
+LEAST_NOISE_SPECTRA = 8
+"""Spectra from which noise is what differs between them; of fewer it is what differs from the model, misfit included."""
+FIRST_STEPS, LAST_STEPS = 5, 3
+SETTLED = 0.02
+"""Rms move in standard errors at which steps end."""
+SECOND_DIFFERENCE = np.array([1.0, -2.0, 1.0])
+
+
+@dataclasses.dataclass(frozen=True)
+class Learned:
+    """``shape`` [m] with the joint ``information`` of shape and pattern ([m + c], or [m] without a pattern), ``pattern`` [c] of rms ``roughness``, the
+    ``camera``, ``told`` where its gain was given, and what was learnt ``from`` how many spectra."""
+
+    design: Design
+    shape: np.ndarray
+    pattern: np.ndarray
+    roughness: float
+    camera: Camera
+    information: np.ndarray
+    used: np.ndarray
+    spectra: int
+    told: bool
+
+    @property
+    def shared(self) -> Shared:
+        """As `pixels.fit_spectra` takes it."""
+        return shared_of(self.design, self.shape, self.pattern, self.camera, self.used)
+
+    @functools.cached_property
+    def covariance(self) -> np.ndarray:
+        """Of shape coefficients and the logarithm of the pattern."""
+        scale = 1.0 / np.sqrt(np.diag(self.information))
+        return np.linalg.inv(self.information * np.outer(scale, scale)) * np.outer(scale, scale)
+
+    @property
+    def shape_freedom(self) -> float:
+        """Degrees of freedom that the shapes take, as far as data and not their prior determine them."""
+        count = len(self.shape)
+        return float((1.0 - self.design.spread**-2.0 / np.diag(self.information)[:count]).clip(0.0, 1.0).sum())
+
+    @property
+    def shape_covariance(self) -> np.ndarray:
+        """Of the shape coefficients [m, m]."""
+        count = len(self.shape)
+        return self.covariance[:count, :count]
+
+
+def shared_of(design: Design, shape: np.ndarray, pattern: np.ndarray, camera: Camera, used: np.ndarray) -> Shared:
+    """What `pixels` needs of a design, a pattern and a camera, as arrays of one kind."""
+    taps = whitening(camera.correlation, len(pattern))
+    return Shared(
+        design.curves(shape), pattern, design.log_energy, taps, float(camera.gain), float(camera.readout), used
+    )
+
+
+def learn(
+    counts: np.ndarray,
+    design: Design,
+    used: np.ndarray,
+    gain: float | None = None,
+    camera: Camera | None = None,
+    pattern: bool = True,
+) -> Learned:
+    """Shapes, pattern and camera from ``counts`` [n, c]; ``used`` [c]: 0 for channels that are left out. ``gain``: counts per electron, where it is told;
+    ``camera``: where all of it is known."""
+    fixed = camera is not None
+    camera = camera or Camera(_first_gain(counts, used) if gain is None else gain)
+    state = _State(counts, design, used, camera)
+    with_pattern = pattern and len(counts) >= LEAST_PATTERN_SPECTRA
+    state.steps(FIRST_STEPS, WIDE_PATTERN if with_pattern else 0.0)
+    roughness = state.roughness() if with_pattern else 0.0
+    if with_pattern and roughness == 0.0:
+        state.pattern = np.ones_like(state.pattern)
+        state.steps(LAST_STEPS, 0.0)
+    if not fixed:
+        state.camera = state.noise(gain, roughness)
+    state.steps(LAST_STEPS, roughness)
+    if not fixed:
+        state.camera = state.noise(gain, roughness)
+        state.steps(1, roughness)
+    return Learned(
+        design,
+        state.shape,
+        state.pattern,
+        roughness,
+        state.camera,
+        state.information,
+        used,
+        len(counts),
+        gain is not None or fixed,
+    )
+
+
+def _first_gain(counts: np.ndarray, used: np.ndarray) -> float:
+    """Variance over mean by differences of neighbouring channels; too small where neighbours share noise."""
+    steps = counts[:, 2:] - 2.0 * counts[:, 1:-1] + counts[:, :-2]
+    inner = (used[1:-1] > 0) & (used[2:] > 0) & (used[:-2] > 0)
+    return float((steps[:, inner] ** 2).mean() / 6.0 / max(counts[:, used > 0].mean(), 1e-12))
+
+
+class _State:
+    """The fit while it goes on."""
+
+    def __init__(self, counts: np.ndarray, design: Design, used: np.ndarray, camera: Camera):
+        self.counts, self.design, self.used, self.camera = counts, design, used, camera
+        self.shape, self.pattern = design.mean.copy(), np.ones(counts.shape[1])
+        self.parameters = fit_spectra(counts, self._shared()).parameters
+        self.information = np.zeros((0, 0))
+
+    def _shared(self) -> Shared:
+        return shared_of(self.design, self.shape, self.pattern, self.camera, self.used)
+
+    def steps(self, count: int, roughness: float) -> None:
+        """At most ``count`` steps; ``roughness``: prior rms of the pattern, 0 for none."""
+        prior = Prior(self.design.mean, self.design.spread, roughness)
+        for _ in range(count):
+            shared = self._shared()
+            bands = precision(np.asarray(shared.taps))
+            step = joint_step(
+                self.counts, self.parameters, self.shape, shared, self.design.basis, bands, prior, self.design.members
+            )
+            own = np.clip(step.parameters[:, :2], -1.0, 1.0)
+            self.parameters = self.parameters + np.concatenate([own, step.parameters[:, 2:]], axis=1)
+            self.shape = self.shape + step.shape
+            if roughness > 0.0:
+                self.pattern = self.pattern * np.exp(np.clip(step.pattern, -0.5, 0.5))
+            self.information = step.information
+            if step.size < SETTLED:
+                break
+
+    def roughness(self) -> float:
+        """Rms of the pattern beyond its errors, by what neighbouring channels differ: slow changes are not told from the spectra; 0 where it is not
+        significant."""
+        inside = (self.used > 0)[2:] & (self.used > 0)[1:-1] & (self.used > 0)[:-2]
+        errors = 1.0 / np.diag(self.information)[len(self.shape) :]
+        weights = SECOND_DIFFERENCE**2 / (SECOND_DIFFERENCE**2).sum()
+        steps = np.convolve(np.log(self.pattern), SECOND_DIFFERENCE, mode="valid")[inside]
+        noise = np.convolve(errors, weights, mode="valid")[inside]
+        excess = float((steps**2 / (SECOND_DIFFERENCE**2).sum() - noise).mean())
+        spread = 2.0 * math.sqrt(2.0 / inside.sum()) * float(noise.mean())  # second differences overlap
+        return math.sqrt(excess) if excess > PATTERN_SIGNIFICANCE * spread else 0.0
+
+    def noise(self, gain: float | None, roughness: float) -> Camera:
+        """The camera by what is left."""
+        background, edges = (np.asarray(part) for part in expectation(self.parameters, self._shared()))
+        inside = self.used > 0
+        mean = (self.pattern * np.maximum(background + edges, 1e-3 * background))[:, inside]
+        residual = self.counts[:, inside] - (self.pattern * (background + edges))[:, inside]
+        freedom = max(1.0 - self._shared_freedom(roughness) / residual.size, 0.1)
+        detected = noise_of(residual, mean, freedom, len(self.counts) >= LEAST_NOISE_SPECTRA)
+        if gain is None:
+            return detected
+        single = gain / (1.0 + 2.0 * sum(detected.correlation))
+        return detected._replace(gain=single, error=0.0)
+
+    def _shared_freedom(self, roughness: float) -> float:
+        """Degrees of freedom that shapes and pattern take, as far as data and not their prior determine them."""
+        prior = self.design.spread**-2.0
+        if roughness > 0.0:
+            prior = np.concatenate([prior, np.full(len(self.pattern), roughness**-2.0)])
+        return float((1.0 - prior / np.diag(self.information)).clip(0.0, 1.0).sum())
+
+
+def held_out(
+    learned: Learned, parameters: np.ndarray, chi_squared: np.ndarray, shared: float = 0.0
+) -> tuple[float, float]:
+    """Reduced chi squared of spectra with the whole covariance of their channels, and its rms error; ``shared``: degrees of freedom that each of them gave to
+    the shapes, where these were learnt from it."""
+    freedom: Any = (np.asarray(learned.used) > 0).sum() - parameters.shape[1] - shared
+    count = len(chi_squared)
+    return float(chi_squared.mean() / freedom), math.sqrt(2.0 / (freedom * count))

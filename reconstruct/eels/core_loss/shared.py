@@ -1,0 +1,176 @@
+"""What many spectra share, fitted together with what each has of its own: near-edge shapes, and the fixed pattern of the camera's gain.
+
+One Gauss-Newton step of the quasi-likelihood. Its matrix has a block for each spectrum (level, exponent, amplitudes) and a border for what is shared, so
+that the shared part is solved first, with each spectrum's own unknowns eliminated (Schur complement). Products with the channels' precision matrix, which
+is a band, are sums over lags, so that no spectrum needs a matrix of derivatives by all shared unknowns.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg.blas import dsyrk  # pyright: ignore[reportAttributeAccessIssue]
+
+from reconstruct.eels.core_loss.pixels import Shared, derivatives, expectation, inverse_noise, prior_terms, whitened
+
+Members = tuple[tuple[int, int], ...]
+"""Of each element the first and the last but one of its shape coefficients."""
+
+
+class Prior(NamedTuple):
+    """Of the shape coefficients: ``mean`` and ``spread`` [m]; of the logarithm of the pattern: rms ``pattern`` of each channel, 0 for none."""
+
+    mean: np.ndarray
+    spread: np.ndarray
+    pattern: float
+
+
+class Step(NamedTuple):
+    """Moves of the ``parameters`` [n, 2 + k], of the ``shape`` [m] and of the logarithm of the ``pattern`` [c]; ``information`` of the latter two ([m + c], or
+    [m] without a pattern), own unknowns eliminated; ``size`` of the move in standard errors (rms)."""
+
+    parameters: np.ndarray
+    shape: np.ndarray
+    pattern: np.ndarray
+    information: np.ndarray
+    size: float
+
+
+class Expansion(NamedTuple):
+    """The quasi-likelihood of n spectra expanded about an expectation, noise-weighted: ``information`` and ``gradient`` of own unknowns; their derivatives
+    ``own`` [n, 2 + k, c] and the ``residual`` [n, c], both times the precision matrix; ``share`` [n, k, c] what a unit of an edge's curve adds, and ``whole``
+    [n, c] the expectation."""
+
+    information: Any
+    gradient: Any
+    own: Any
+    residual: Any
+    share: Any
+    whole: Any
+
+
+@jax.jit
+def expand(counts: Any, parameters: Any, shared: Shared) -> Expansion:
+    """The expansion for spectra ``counts`` [n, c]."""
+    background, core = expectation(parameters, shared)
+    scale = inverse_noise(parameters, background, shared)
+    whole = scale * shared.pattern[None, :] * (background + core)
+    residual = whitened(scale * counts - whole, shared.taps)
+    slopes = whitened(scale[:, None, :] * derivatives(background, shared), shared.taps)
+    gradient, precision = prior_terms(parameters)
+    return Expansion(
+        jnp.einsum("nic,njc->nij", slopes, slopes) + jnp.diag(precision)[None],
+        jnp.einsum("nic,nc->ni", slopes, residual) + gradient,
+        transposed(slopes, shared.taps),
+        transposed(residual, shared.taps),
+        (scale * shared.pattern[None, :])[:, None, :] * parameters[:, 2:, None],
+        whole,
+    )
+
+
+def joint_step(
+    counts: np.ndarray,
+    parameters: np.ndarray,
+    shape: np.ndarray,
+    shared: Shared,
+    basis: np.ndarray,
+    bands: np.ndarray,
+    prior: Prior,
+    members: Members,
+) -> Step:
+    """One step for spectra ``counts`` [n, c]; ``basis`` [m, c] of the shapes, ``bands``: diagonals of the precision matrix of neighbouring channels
+    (`camera.precision`); ``shared.edges`` are those of ``shape``."""
+    pieces = Expansion(*(np.asarray(part) for part in expand(counts, parameters, shared)))
+    border = _shape_information(pieces, basis, bands, members) + np.diag(prior.spread**-2.0)
+    slope = _shape_gradient(pieces, basis, members) - (shape - prior.mean) * prior.spread**-2.0
+    own = crossed(pieces, basis, members, prior.pattern > 0.0)
+    if prior.pattern > 0.0:
+        mixed, square = _pattern_information(pieces, basis, bands, members)
+        square[np.diag_indices_from(square)] += prior.pattern**-2.0
+        border = np.block([[border, mixed], [mixed.T, square]])
+        pattern = (pieces.whole * pieces.residual).sum(axis=0) - np.log(shared.pattern) * prior.pattern**-2.0
+        slope = np.concatenate([slope, pattern])
+    return _solved(pieces, border, own, slope, len(shape))
+
+
+def crossed(pieces: Expansion, basis: np.ndarray, members: Members, pattern: bool) -> np.ndarray:
+    """Information [n, 2 + k, m (+ c)] that own and shared unknowns share."""
+    parts = [(pieces.own * pieces.share[:, k, None, :]) @ basis[begin:end].T for k, (begin, end) in enumerate(members)]
+    if pattern:
+        parts.append(pieces.own * pieces.whole[:, None, :])
+    return np.concatenate(parts, axis=2)
+
+
+def _shape_information(pieces: Expansion, basis: np.ndarray, bands: np.ndarray, members: Members) -> np.ndarray:
+    """Of shape coefficients among themselves [m, m]."""
+    count, channels = basis.shape
+    border = np.zeros((count, count))
+    for lag in range(bands.shape[0]):
+        shares = np.einsum("nkc,njc->kjc", pieces.share[..., : channels - lag], pieces.share[..., lag:], optimize=False)
+        shares = shares * bands[lag, : channels - lag]
+        for k, (begin, end) in enumerate(members):
+            for j, (first, last) in enumerate(members):
+                block = (basis[begin:end, : channels - lag] * shares[k, j]) @ basis[first:last, lag:].T
+                border[begin:end, first:last] += block
+                if lag:
+                    border[first:last, begin:end] += block.T
+    return border
+
+
+def _shape_gradient(pieces: Expansion, basis: np.ndarray, members: Members) -> np.ndarray:
+    parts = [
+        basis[begin:end] @ np.einsum("nc,nc->c", pieces.share[:, k], pieces.residual)
+        for k, (begin, end) in enumerate(members)
+    ]
+    return np.concatenate(parts)
+
+
+def _pattern_information(
+    pieces: Expansion, basis: np.ndarray, bands: np.ndarray, members: Members
+) -> tuple[np.ndarray, np.ndarray]:
+    """Of the logarithm of the pattern with shape coefficients [m, c] and with itself [c, c]."""
+    channels = basis.shape[1]
+    mixed, square = np.zeros_like(basis), np.zeros((channels, channels))
+    at = np.arange(channels)
+    for lag in range(bands.shape[0]):
+        rest = channels - lag
+        near = bands[lag, :rest]
+        diagonal = near * np.einsum("nc,nc->c", pieces.whole[:, :rest], pieces.whole[:, lag:])
+        square[at[:rest], at[lag:]] = diagonal
+        square[at[lag:], at[:rest]] = diagonal
+        later = near * np.einsum("nc,nkc->kc", pieces.whole[:, :rest], pieces.share[..., lag:])
+        earlier = near * np.einsum("nc,nkc->kc", pieces.whole[:, lag:], pieces.share[..., :rest])
+        for k, (begin, end) in enumerate(members):
+            mixed[begin:end, :rest] += basis[begin:end, lag:] * later[k]
+            if lag:
+                mixed[begin:end, lag:] += basis[begin:end, :rest] * earlier[k]
+    return mixed, square
+
+
+def _solved(pieces: Expansion, border: np.ndarray, own: np.ndarray, slope: np.ndarray, shapes: int) -> Step:
+    """Moves of the bordered system."""
+    unit = 1.0 / np.sqrt(np.diagonal(pieces.information, axis1=1, axis2=2))
+    root = np.linalg.cholesky(pieces.information * unit[:, :, None] * unit[:, None, :])
+    inverse = np.linalg.inv(root)
+    flat = inverse @ (unit[:, :, None] * own)
+    right = (inverse @ (unit * pieces.gradient)[..., None])[..., 0]
+    rows = flat.reshape(-1, own.shape[2])
+    upper = dsyrk(-1.0, rows.T, beta=1.0, c=np.asfortranarray(border))
+    reduced = np.triu(upper) + np.triu(upper, 1).T
+    scale = 1.0 / np.sqrt(np.diag(reduced))
+    factor = cho_factor(reduced * np.outer(scale, scale))
+    move = scale * cho_solve(factor, scale * (slope - right.reshape(-1) @ rows))
+    moves = (np.swapaxes(inverse, 1, 2) @ (right - flat @ move)[..., None])[..., 0]
+    return Step(unit * moves, move[:shapes], move[shapes:], reduced, float(np.sqrt(np.mean(moves**2))))
+
+
+def transposed(values: Any, taps: Any) -> Any:
+    """The transpose of `whitened`."""
+    rows = taps.reshape(taps.shape[0], *[1] * (values.ndim - 1), taps.shape[1])
+    total = values * rows[0]
+    for lag in range(1, taps.shape[0]):
+        shifted = (rows[lag] * values)[..., lag:]
+        total = total + jnp.pad(shifted, [(0, 0)] * (values.ndim - 1) + [(0, lag)])
+    return total

@@ -1,0 +1,1 @@
+"""Low-loss spectra: the zero loss taken apart from what is lost, t/lambda, plasmons."""

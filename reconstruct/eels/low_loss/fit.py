@@ -1,0 +1,223 @@
+"""Low-loss spectra by the counting likelihood: t/lambda and the plasmon, with plural scattering exactly and the zero loss as it was recorded.
+
+Losses are Drude terms (`twin.eels.spectrum`): the volume plasmon, and others for what else is lost (surfaces, interband transitions, an oxide), added one
+by one where the spectrum has most beyond the model, as long as that is significant. A loss function is never these terms exactly: what is left of the
+spectrum is larger than counting noise and alike in neighbouring channels. Covariances are therefore those of estimates whose residual is what it is,
+correlated as it is (the sandwich of Huber with the kernel of W. K. Newey and K. D. West, Econometrica 55, 703, 1987).
+"""
+
+import math
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+
+from reconstruct.eels.features import Peak
+from reconstruct.eels.low_loss.separation import ZeroLoss
+from reconstruct.inference.damped_newton import minimise_single
+from twin.eels.spectrum import Measured, energy_axis, expected, spectrum_model
+
+MOST_TERMS = 4
+LEAST_GAIN = 0.03
+"""Share of the misfit that another term must take away."""
+STEPS = 60
+NARROWEST = 2.0
+"""Least width of a term in channels."""
+LARGEST_THICKNESS = 12.0
+LEAST_COUNTS = 1e-4
+"""Least expectation of a channel, over the mean of losses."""
+COARSE = 10.0
+"""Resolution in channels for which the model is computed with one point a channel."""
+
+
+class LowLoss(NamedTuple):
+    """``names`` and ``values`` [p] ("t_over_lambda", "plasmon1.energy", ".width", ".strength"; eV), their ``covariance`` [p, p]; ``model`` and ``data``
+    [n] at ``energies`` [n] (eV from the zero loss) with the ``noise`` [n] of counting by ``gain`` (counts per electron; as the residual has it where it
+    was not told) and ``misfit``: chi squared over its degrees of freedom."""
+
+    names: tuple[str, ...]
+    values: np.ndarray
+    covariance: np.ndarray
+    energies: np.ndarray
+    data: np.ndarray
+    model: np.ndarray
+    noise: np.ndarray
+    gain: float
+    misfit: float
+
+    def value(self, name: str) -> tuple[float, float]:
+        """Value and rms error of one parameter."""
+        index = self.names.index(name)
+        return float(self.values[index]), math.sqrt(self.covariance[index, index])
+
+
+def fit_low_loss(
+    counts: np.ndarray,
+    zero: ZeroLoss,
+    dispersion: float,
+    energy: float,
+    collection: float | None,
+    plasmon: Peak | None,
+    gain: float | None = None,
+) -> LowLoss:
+    """Fit ``counts`` [channels] with steps of ``dispersion`` (eV), recorded with a beam of ``energy`` eV into the semi-angle ``collection`` (radian; None:
+    unknown, all angles). ``plasmon``: where the highest peak of losses is, in channels; ``gain``: counts per electron. ValueError where nothing is lost."""
+    lost = float(np.sum(counts) - zero.counts)
+    if not lost > 0.0 or zero.begins > len(counts) - 8:
+        raise ValueError("there are no losses behind the zero loss")
+    fit = _Fit(np.asarray(counts, np.float64), zero, dispersion, energy, collection or 0.0)
+    start = math.log1p(max(lost, 1e-3 * zero.counts) / zero.counts)
+    first = plasmon.centre if plasmon is not None else zero.centre + _mean_loss(counts, zero)
+    width = plasmon.width if plasmon is not None else 0.5 * (first - zero.centre)
+    terms = [(dispersion * (first - zero.centre), dispersion * max(width, NARROWEST), 1.0)]
+    best = fit.solve(terms, start)
+    while len(terms) < MOST_TERMS:
+        position = fit.excess(best)
+        if position is None:
+            break
+        more = fit.solve([*_terms(best), position], float(best[0][0]))
+        if not more[1] < (1.0 - LEAST_GAIN) * best[1]:
+            break
+        best, terms = more, [*terms, position]
+    return fit.result(best, gain)
+
+
+Solution = tuple[np.ndarray, float, np.ndarray, Any]
+"""Parameters, the misfit, the curvature, and the function that gives the model."""
+
+
+def _mean_loss(counts: np.ndarray, zero: ZeroLoss) -> float:
+    """In channels."""
+    at = np.arange(zero.begins, len(counts))
+    weights = np.maximum(counts[zero.begins :], 0.0)
+    return float((weights * (at - zero.centre)).sum() / max(weights.sum(), 1e-300))
+
+
+def _terms(solution: Solution) -> list[tuple[float, float, float]]:
+    """Energy, width and strength of each term of a solution."""
+    values = solution[0][1:]
+    strengths = [1.0, *values[4::3]]
+    energies, widths = [values[0], *values[2::3]], [values[1], *values[3::3]]
+    return [(float(e), float(w), float(s)) for e, w, s in zip(energies, widths, strengths, strict=True)]
+
+
+class _Fit:
+    """A spectrum with its zero loss, and models with some terms."""
+
+    def __init__(self, counts: np.ndarray, zero: ZeroLoss, dispersion: float, energy: float, collection: float):
+        self.counts, self.zero, self.dispersion = counts, zero, dispersion
+        self.energy, self.collection = energy, collection
+        self.offset = -zero.centre * dispersion
+        # losses are counted from a whole channel: the shape that was recorded lies where it lies, and nothing is interpolated
+        middle = round(zero.centre)
+        self.start = -middle * dispersion
+        # one point a channel: what was recorded has no finer structure
+        self.axis = energy_axis(len(counts), self.start, dispersion, COARSE * dispersion, whole=True)
+        self.used = np.arange(zero.begins, len(counts))
+        self.floor = LEAST_COUNTS * max(float(counts[self.used].mean()), 1e-12)
+        self.measured = Measured(zero.shape, float(middle))
+
+    def solve(self, terms: list[tuple[float, float, float]], thickness: float) -> Solution:
+        """The likeliest parameters with so many terms, from these on."""
+        model = spectrum_model(
+            self.axis, self.energy, collection=self.collection, measured=self.measured, plasmons=terms
+        )
+        names = _names(len(terms))
+        used = jnp.asarray(self.used)
+
+        @jax.jit
+        def predicted(values: Any) -> Any:
+            named = {name: values[index] for index, name in enumerate(names)}
+            # as many electrons as the zero loss has with the share that lost nothing
+            counts = self.zero.counts * jnp.exp(values[0])
+            made = expected(model, {"counts": counts, "offset": self.start, "dispersion": self.dispersion, **named})
+            return made[used]
+
+        slopes = jax.jit(jax.jacfwd(predicted))
+        data = self.counts[self.used]
+
+        def evaluate(values: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+            made = np.maximum(np.asarray(predicted(values)), self.floor)
+            slope = np.asarray(slopes(values))
+            cost = float((made - data * np.log(made)).sum())
+            return cost, slope.T @ (1.0 - data / made), (slope / made[:, None]).T @ slope
+
+        start = np.array([thickness, *terms[0][:2], *(number for term in terms[1:] for number in term)])
+        low, high = np.zeros(len(start)), np.full(len(start), np.inf)
+        low[0], high[0] = 1e-4, LARGEST_THICKNESS
+        narrow = NARROWEST * self.dispersion
+        last = self.dispersion * len(self.counts)
+        for index in (1, *range(3, len(start), 3)):
+            low[index], high[index] = narrow, last
+            low[index + 1], high[index + 1] = narrow, 2.0 * last
+        low[5::3] = 1e-6
+        minimum = minimise_single(evaluate, np.clip(start, low, high), STEPS, 1e-3, low, high)
+        made = np.maximum(np.asarray(predicted(minimum.position)), self.floor)
+        return minimum.position, float(((data - made) ** 2 / made).sum()), minimum.curvature, (predicted, slopes)
+
+    def excess(self, solution: Solution) -> tuple[float, float, float] | None:
+        """A term for the largest excess over a model; None where there is none."""
+        made = np.maximum(np.asarray(solution[3][0](solution[0])), self.floor)
+        left = (self.counts[self.used] - made) / np.sqrt(made)
+        best: tuple[float, int, float] | None = None
+        for width in (4.0, 10.0, 25.0, 60.0):
+            spread = max(width * 0.05 / self.dispersion, 1.0)
+            smooth = gaussian_filter1d(left, spread) * math.sqrt(spread)
+            top = int(np.argmax(smooth))
+            if best is None or smooth[top] > best[0]:
+                best = float(smooth[top]), top, spread * self.dispersion
+        if best is None or best[0] <= 0.0:
+            return None
+        values, energy = solution[0], self.offset + self.dispersion * self.used[best[1]]
+        extra = float(np.maximum(left * np.sqrt(made), 0.0).sum() / max(made.sum(), 1e-300))
+        return energy, max(2.0 * best[2], 0.1 * energy), max(extra * values[1] / max(energy, 1e-3), 1e-3)
+
+    def result(self, solution: Solution, gain: float | None) -> LowLoss:
+        """With the covariance of what is left, and the error of the zero loss's counts in t/lambda."""
+        values, _, curvature, (predicted, slopes) = solution
+        made = np.maximum(np.asarray(predicted(values)), self.floor)
+        data, slope = self.counts[self.used], np.asarray(slopes(values))
+        scale = np.sqrt(np.diag(curvature))
+        inverse = np.linalg.pinv(curvature / np.outer(scale, scale), rcond=1e-12) / np.outer(scale, scale)
+        scores = slope * (data / made - 1.0)[:, None]
+        covariance = inverse @ _long_run(scores, (data - made) / np.sqrt(made)) @ inverse
+        freedom = max(len(data) - len(values), 1)
+        left = float(((data - made) ** 2 / made).sum()) / freedom
+        covariance[0, 0] += (self.zero.counts_error / self.zero.counts) ** 2
+        noise = gain if gain is not None else left
+        return LowLoss(
+            _names(len(_terms(solution))),
+            values,
+            covariance,
+            self.offset + self.dispersion * self.used,
+            data,
+            made,
+            np.sqrt(noise * made),
+            noise,
+            left / noise,
+        )
+
+
+def _names(terms: int) -> tuple[str, ...]:
+    names = ["t_over_lambda", "plasmon1.energy", "plasmon1.width"]
+    for number in range(2, terms + 1):
+        names += [f"plasmon{number}.{what}" for what in ("energy", "width", "strength")]
+    return tuple(names)
+
+
+def _long_run(scores: np.ndarray, residual: np.ndarray) -> np.ndarray:
+    """Covariance of the sum of ``scores`` [n, p], neighbours correlated as far as the ``residual`` [n] is: to where its correlation first vanishes."""
+    size = len(residual)
+    centred = residual - residual.mean()
+    correlation = np.correlate(centred, centred, "full")[size - 1 :]
+    vanished = np.flatnonzero(correlation <= 0.0)
+    reach = min(int(vanished[0]) if len(vanished) else size // 4, size // 4)
+    total = scores.T @ scores
+    for lag in range(1, 2 * reach + 1):
+        if lag >= size:
+            break
+        product = scores[lag:].T @ scores[:-lag]
+        total += (1.0 - lag / (2.0 * reach + 1.0)) * (product + product.T)
+    return total

@@ -1,0 +1,1 @@
+"""Energy-loss spectra and spectrum images: thickness, plasmon, composition, with maps."""

@@ -1,0 +1,1 @@
+"""Parts of the benchmark that measure spectra: coverage, detection, real files, and exspy beside them."""

@@ -1,0 +1,1 @@
+"""Energy-loss spectra on an absolute scale."""
