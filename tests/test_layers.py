@@ -20,8 +20,8 @@ TOOLS = {"pytest-xdist", "ruff", "pyright", "import-linter", "build", "pydata-sp
 """Distributions of the extras that are run, or named in a configuration, and not imported."""
 USERS = {"hyperspy"}
 """Modules that a function imports where the user has them, and whose absence it reports."""
-ELSEWHERE = {"rdflib", "rocrate_validator"}
-"""Modules of a script that `tests.checkers` runs in an environment of its own."""
+ELSEWHERE = {"exspy", "rdflib", "rocrate_validator"}
+"""Modules of scripts that `tests.checkers` and benchmarks run in environments of their own."""
 WITH = {"docutils": "sphinx"}
 """Modules that are part of another distribution's interface."""
 

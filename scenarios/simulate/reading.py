@@ -1,10 +1,13 @@
 """A simulation's scenario, read strictly: from TOML, with the nearest cure for what cannot be used."""
 
 from pathlib import Path
+from typing import TypeVar, cast
 
 from scenarios.acquire.scenario import read_toml
 from scenarios.io.errors import BadInput
 from twin.simulation.plan.reading import AnySimulation, any_from_dict
+
+Plan = TypeVar("Plan", bound=AnySimulation)
 
 
 def read_simulation(path: Path) -> AnySimulation:
@@ -19,6 +22,6 @@ def read_simulation(path: Path) -> AnySimulation:
     return any_from_dict(values, str(path))
 
 
-def reseeded(plan: AnySimulation, seed: int) -> AnySimulation:
+def reseeded(plan: Plan, seed: int) -> Plan:
     """``plan`` with another seed; BadInput if it is out of range."""
-    return any_from_dict({**plan.as_dict(), "seed": seed}, plan.name)
+    return cast(Plan, any_from_dict({**plan.as_dict(), "seed": seed}, plan.name))

@@ -15,9 +15,11 @@ from scenarios.presets import load_simulation, simulation_names
 from scenarios.simulate.job import run_simulate
 from scenarios.simulate.reading import reseeded
 from twin.simulation.beam import vector
-from twin.simulation.plan.reading import from_dict
+from twin.simulation.plan.reading import any_from_dict, from_dict
+from twin.simulation.plan.spectrum_tables import SpectrumSimulation
 from twin.simulation.ready import make_ready
 from twin.simulation.specimen import make_specimen
+from twin.simulation.spectrum.ready import make_spectrum
 
 LAMBDA = 0.0250793
 """Wavelength at 200 kV in angstrom, as tables have it."""
@@ -72,7 +74,10 @@ def scan(tmp_path_factory) -> tuple[np.ndarray, dict[str, Any], Path]:
 def test_presets_are_ready_and_named(name: str):
     plan = load_simulation(name)
     assert plan.name == name
-    assert from_dict(plan.as_dict(), name) == plan
+    assert any_from_dict(plan.as_dict(), name) == plan
+    if isinstance(plan, SpectrumSimulation):
+        assert make_spectrum(plan).electrons
+        return
     ready = make_ready(plan)
     assert (plan.signal in ("cbed", "stem", "4d-stem", "ronchigram")) == (ready.illumination is not None)
 
