@@ -10,6 +10,7 @@ from .api.microscope import Microscope as Microscope
 from .api.sample import Sample as Sample
 from .api.scan import Scan as Scan
 from .api.simulate import simulate as simulate
+from .api.spectrometer import Spectrometer as Spectrometer
 from .detection.camera import Camera as Camera
 from .detection.detectors import Annular as Annular
 from .detection.detectors import Segmented as Segmented

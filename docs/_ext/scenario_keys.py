@@ -14,6 +14,7 @@ from sphinx.util.docutils import SphinxDirective
 from scenarios.acquire.scenario import tables as acquisition
 from scenarios.keys.show import default_of
 from twin.simulation.plan.keys import Key, Table
+from twin.simulation.plan.spectrum_tables import listed as spectra
 from twin.simulation.plan.tables import tables as simulation
 
 HEADER = ("key", "unit", "default", "value", "meaning")
@@ -25,7 +26,7 @@ def tables_for(command: str) -> tuple[Table, ...]:
     tables = {"simulate": simulation, "acquire": acquisition}
     if command not in tables:
         raise ValueError(f"emtwin {command} runs no scenario; name one of {', '.join(tables)}")
-    return tables[command]()
+    return (*tables[command](), *(spectra() if command == "simulate" else ()))
 
 
 def row_of(key: Key) -> list[nodes.Node]:

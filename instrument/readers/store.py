@@ -71,6 +71,8 @@ def parse_store(path: str, max_bytes: int) -> list[Signal]:
     quantity = attributes.get("quantity", attributes.get("long_name"))
     raw = flatten({"emtwin": metadata, "unit": attributes.get("units", ""), "quantity": quantity})
     kind: Kind = "spectrum" if len(shape) == 1 else "image" if len(shape) == 2 else "image-stack"
+    if axes[-1].unit == "electronvolt" and len(shape) > 1:
+        kind = "spectrum-image"
     title = raw.get("emtwin.scenario.name", "")
     claims, repeated = collect([*axis_claims(axes, kind), *own_claims(raw)])
     signal = Signal(data, axes, kind, str(title), path, NAME, claims, repeated, raw)

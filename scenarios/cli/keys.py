@@ -9,9 +9,10 @@ def list_keys(command: str, as_json: bool) -> Outcome:
     from scenarios.acquire import scenario
     from scenarios.keys.show import keys_as_dict, print_keys
     from twin.simulation.plan import tables as plan
+    from twin.simulation.plan.spectrum_tables import listed
 
     simulating = command == "simulate"
-    tables = plan.tables() if simulating else scenario.tables()
+    tables = (*plan.tables(), *listed()) if simulating else scenario.tables()
     named = presets.described(presets.simulation_names() if simulating else presets.preset_names())
     if not as_json:
         print_keys(command, tables, named)

@@ -29,7 +29,7 @@ def simulate(
     keys: Keys = False,
     as_json: Json = False,
 ) -> None:
-    """Compute what a microscope would record: images, diffraction patterns, scans, 4D-STEM."""
+    """Compute what a microscope would record: images, diffraction patterns, scans, 4D-STEM, energy-loss spectra."""
     if keys:
         raise typer.Exit(guarded(lambda: list_keys("simulate", as_json), as_json, lambda: None))
 

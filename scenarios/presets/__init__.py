@@ -6,7 +6,7 @@ from pathlib import Path
 from scenarios.acquire.scenario import Scenario, read_scenario
 from scenarios.io.errors import BadInput
 from scenarios.simulate.reading import read_simulation
-from twin.simulation.plan.tables import Simulation
+from twin.simulation.plan.reading import AnySimulation
 
 _FOLDER = Path(__file__).parent
 _SIMULATIONS = _FOLDER / "simulate"
@@ -27,7 +27,7 @@ def simulation_names() -> list[str]:
     return sorted(path.stem for path in _SIMULATIONS.glob("*.toml"))
 
 
-def load_simulation(name_or_path: str | Path) -> Simulation:
+def load_simulation(name_or_path: str | Path) -> AnySimulation:
     """A preset of ``emtwin simulate`` by its name, or a simulation by the path of its TOML file; BadInput where there is neither."""
     return read_simulation(_file_of(str(name_or_path), _SIMULATIONS, simulation_names(), "acquire", preset_names()))
 

@@ -7,27 +7,30 @@ from typing import Any
 from scenarios.io.errors import BadInput
 from scenarios.io.progress import Progress
 from scenarios.simulate.output import files
-from twin.simulation.plan.reading import from_dict
-from twin.simulation.plan.tables import Simulation
+from scenarios.simulate.spectrum import run_spectrum_job
+from twin.simulation.plan.reading import AnySimulation, any_from_dict
+from twin.simulation.plan.spectrum_tables import SpectrumSimulation
 from twin.simulation.provenance import SCHEMA, caption_of
 from twin.simulation.run import choose_algorithm, finish, prepare
 from twin.simulation.sampling import sampling_of
 from twin.simulation.signals import pieces
 
 
-def run_simulate(plan: Simulation | None, out: Path, resume: bool, progress: Progress) -> dict[str, Any]:
+def run_simulate(plan: AnySimulation | None, out: Path, resume: bool, progress: Progress) -> dict[str, Any]:
     """Simulate ``plan`` into ``out``, or go on with the unfinished ``out``. Returns what ``--json`` prints; BadInput before anything is written."""
     start = time.monotonic()
     files.check_out(out, resume)
     structure = None
     if resume:
         scenario, structure = files.recorded(out)
-        begun = from_dict(scenario, str(files.part_of(out)))
+        begun = any_from_dict(scenario, str(files.part_of(out)))
         if plan is not None and {**plan.as_dict(), "folder": ""} != {**begun.as_dict(), "folder": ""}:
             raise BadInput("SCENARIO", f"is not the one that {out} was begun with", "Leave SCENARIO out with --resume.")
         plan = begun
     if plan is None:
         raise BadInput("SCENARIO", "is missing", "Name a TOML file or a preset.")
+    if isinstance(plan, SpectrumSimulation):
+        return run_spectrum_job(plan, out, resume, progress)
     progress.stage("checking the scenario")
     prepared = prepare(plan)
     if structure is not None and structure != prepared.ready.made.hash():

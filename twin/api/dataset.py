@@ -7,14 +7,15 @@ import numpy as np
 import xarray as xr
 from xarray.plot.accessor import DatasetPlotAccessor
 
-from twin.simulation.plan.tables import Simulation
 from twin.simulation.provenance import caption_of
 from twin.simulation.recording import Axis, Recording
 from twin.simulation.run import Simulated
+from twin.simulation.spectrum.run import LOSS, SimulatedSpectrum
+from twin.simulation.spectrum.run import caption_of as spectrum_caption
 
 DATA = "data"
 """Name of the variable that holds the recording, as in the Zarr files of ``emtwin simulate``."""
-LONG_NAMES = {"theta_x": "angle along x", "theta_y": "angle along y"}
+LONG_NAMES = {"theta_x": "angle along x", "theta_y": "angle along y", LOSS: "energy loss"}
 
 
 class _Plot(DatasetPlotAccessor):
@@ -22,8 +23,10 @@ class _Plot(DatasetPlotAccessor):
 
     def __call__(self, **options: Any) -> Any:  # type: ignore[override]
         """The recording: images side by side for several detectors (each with a scale of its own) or defoci (with one scale), the mean pattern of a scan, the
-        modulus of a wave; rows run downwards, as in files. ``options`` as `xarray.DataArray.plot` takes them."""
+        modulus of a wave, the (mean) spectrum of energy losses; rows run downwards, as in files. ``options`` as `xarray.DataArray.plot` takes them."""
         image = self._ds[DATA]
+        if image.dims[-1] == LOSS:
+            return image.mean(image.dims[:-1], keep_attrs=True).plot(**options)
         if np.iscomplexobj(image):
             image = abs(image).assign_attrs(image.attrs, long_name="modulus of the exit wave")
         if image.ndim == 4:
@@ -64,13 +67,16 @@ class Dataset(xr.Dataset):
         return json.loads(self.attrs["provenance"])
 
 
-def dataset_of(simulated: Simulated) -> Dataset:
+def dataset_of(simulated: Simulated | SimulatedSpectrum) -> Dataset:
     """The recording with its axes as coordinates. Attributes are text and numbers, so that it saves to Zarr and netCDF; ``provenance`` is JSON."""
     recording, provenance, plan = simulated.recording, simulated.provenance, simulated.ready.plan
+    caption = (
+        spectrum_caption(simulated.ready) if isinstance(simulated, SimulatedSpectrum) else caption_of(simulated.ready)
+    )
     coordinates = {axis.name: _coordinate(axis) for axis in recording.axes}
     names = [axis.name for axis in recording.axes]
     variable = xr.Variable(names, recording.data, {"long_name": recording.quantity, "units": recording.unit})
-    return Dataset({DATA: variable}, coordinates, _attributes(recording, provenance, plan, caption_of(simulated.ready)))
+    return Dataset({DATA: variable}, coordinates, _attributes(provenance, plan.name, plan.signal, plan.seed, caption))
 
 
 def _coordinate(axis: Axis) -> xr.Variable:
@@ -79,29 +85,37 @@ def _coordinate(axis: Axis) -> xr.Variable:
     return xr.Variable([axis.name], values, {"long_name": LONG_NAMES.get(axis.name, axis.name), **unit})
 
 
-def _attributes(recording: Recording, provenance: dict[str, Any], plan: Simulation, caption: str) -> dict[str, Any]:
-    scan = {"scan": provenance["scan"]["described"]} if provenance["scan"] else {}
+def _attributes(provenance: dict[str, Any], name: str, signal: str, seed: int, caption: str) -> dict[str, Any]:
+    more = {key: provenance[key]["described"] for key in ("scan", "cell", "sampling") if provenance.get(key)}
+    more |= {key: provenance[key] for key in ("thickness", "t_over_lambda") if provenance.get(key) is not None}
     return {
-        "title": plan.name, "signal": plan.signal, "description": caption, "structure": provenance["structure"]["described"],
-        "cell": provenance["cell"]["described"], "thickness": provenance["thickness"], **scan, "computed_as": provenance["form"],
-        "sampling": provenance["sampling"]["described"], "seed": plan.seed, "notes": "\n".join(provenance["notes"]),
-        "warnings": "\n".join(provenance["warnings"]), "provenance": json.dumps(provenance),
+        "title": name, "signal": signal, "description": caption, "structure": provenance["structure"]["described"], **more,
+        "computed_as": provenance["form"], "seed": seed, "notes": "\n".join(provenance["notes"]), "warnings": "\n".join(provenance["warnings"]),
+        "provenance": json.dumps(provenance),
     }  # fmt: skip
 
 
 def to_hyperspy(dataset: xr.Dataset) -> Any:
-    """A HyperSpy signal (Signal2D, or ComplexSignal2D for exit waves) with axes, units and provenance; ImportError where HyperSpy is not installed.
-
-    Scan axes and numbered images are navigation axes.
-    """
+    """A HyperSpy signal (Signal2D, ComplexSignal2D for exit waves, Signal1D for spectra) with axes, units and provenance; ImportError where HyperSpy is not
+    installed. Scan axes and numbered images are navigation axes; the type of spectra is "EELS", for exspy."""
     try:
         import hyperspy.api as hs  # type: ignore[import-not-found]  # an extra of the user's
     except ImportError as error:
         raise ImportError("HyperSpy is not installed; install it with: pip install hyperspy") from error
     image = dataset[DATA]
-    axes = [_hyperspy_axis(image[name], number < image.ndim - 2) for number, name in enumerate(image.dims)]
-    kind = hs.signals.ComplexSignal2D if np.iscomplexobj(image) else hs.signals.Signal2D
+    spectrum = image.dims[-1] == LOSS
+    navigation = image.ndim - (1 if spectrum else 2)
+    axes = [_hyperspy_axis(image[name], number < navigation) for number, name in enumerate(image.dims)]
+    kind = (
+        hs.signals.Signal1D
+        if spectrum
+        else hs.signals.ComplexSignal2D
+        if np.iscomplexobj(image)
+        else hs.signals.Signal2D
+    )
     signal = kind(image.values, axes=axes)
+    if spectrum:
+        signal.metadata.Signal.signal_type = "EELS"
     signal.metadata.General.title = dataset.attrs["title"]
     signal.original_metadata.add_dictionary({"emtwin": json.loads(dataset.attrs["provenance"])})
     return signal

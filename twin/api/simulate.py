@@ -1,12 +1,13 @@
 """`simulate`: the signal of a sample in a microscope, as ``emtwin simulate`` computes it, as an xarray Dataset."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from twin.api.microscope import Microscope
 from twin.api.sample import Sample
 from twin.api.scan import Detectors, Scan, camera_values, detector_values
+from twin.api.spectrometer import Spectrometer, spectrum_plan
 from twin.api.values import plain
 from twin.compiled_programs import double_precision
 from twin.detection.camera import Camera
@@ -16,11 +17,12 @@ from twin.simulation.beam import SAMPLING
 from twin.simulation.plan.reading import from_dict
 from twin.simulation.plan.tables import PROBES, Simulation
 from twin.simulation.run import run
+from twin.simulation.spectrum.run import run_spectrum
 
 if TYPE_CHECKING:
     from twin.api.dataset import Dataset
 
-Signal = Literal["hrtem", "exit-wave", "diffraction", "cbed", "stem", "4d-stem", "ronchigram"]
+Signal = Literal["hrtem", "exit-wave", "diffraction", "cbed", "stem", "4d-stem", "ronchigram", "eels"]
 PER_AREA = ("hrtem", "stem", "4d-stem")
 """Signals whose dose is in electrons per square angstrom; that of other patterns is in electrons."""
 
@@ -38,6 +40,9 @@ def simulate(
     selected_area: float | None = None,
     dose: float | None = None,
     camera: Camera | None = None,
+    spectrometer: Spectrometer | None = None,
+    low_loss: Mapping[str, Any] | None = None,
+    edges: Mapping[str, Mapping[str, Any]] | None = None,
     sampling: float | None = None,
     gpts: tuple[int, int] | None = None,
     seed: int | None = None,
@@ -54,22 +59,28 @@ def simulate(
     diffraction. ``dose`` in electrons per square angstrom for hrtem, stem and 4d-stem and in electrons for other patterns (None: no noise), counted by a
     ``camera``; ``sampling`` in angstrom or ``gpts`` (ny, nx) of the waves (default: 0.1 angstrom,
     or as fine as the detectors need); ``seed`` (default: the sample's); ``tolerance`` of a STEM image's ``algorithm`` as
-    a share of its signal; ``memory`` in bytes.
+    a share of its signal; ``memory`` in bytes. For eels a ``spectrometer``, and the keys of the tables [low_loss] and [edges.NAME] of a scenario, as in
+    ``edges={"Ti L": {"crystal_field": 2.1}}``; ``dose`` is then in electrons for each spectrum, and there is no channelling.
 
     Returns a Dataset with the variable ``data``: [channel, y, x] for stem, [y, x, theta_y, theta_x] for 4d-stem, [theta_y, theta_x] for diffraction, cbed and
-    ronchigram, [y, x] or [defocus, y, x] for hrtem, [configuration, y, x] for exit-wave; lengths in angstrom, angles in mrad.
+    ronchigram, [y, x] or [defocus, y, x] for hrtem, [configuration, y, x] for exit-wave, [energy_loss] or [y, x, energy_loss] for eels, in eV; lengths in angstrom, angles in mrad.
     `twin.errors.BadInput` (a ValueError) naming the scenario's key at fault, the problem and the cure for what cannot be computed.
     """
+    from twin.api.dataset import dataset_of
+
+    if signal == "eels":
+        asked = spectrum_plan(
+            sample, microscope, spectrometer, scan=scan, dose=dose, low_loss=low_loss, edges=edges, seed=seed, memory=memory, name=name
+        )  # fmt: skip
+        with double_precision():
+            return dataset_of(run_spectrum(asked, sample.structure))
     plan = plan_of(
         sample, microscope, signal, scan=scan, detectors=detectors, position=position, defoci=defoci, coherence=coherence,
         selected_area=selected_area, dose=dose, camera=camera, sampling=sampling, gpts=gpts, seed=seed, tolerance=tolerance,
         algorithm=algorithm, memory=memory, name=name,
     )  # fmt: skip
     with double_precision():
-        simulated = run(plan, sample.structure)
-    from twin.api.dataset import dataset_of
-
-    return dataset_of(simulated)
+        return dataset_of(run(plan, sample.structure))
 
 
 def plan_of(

@@ -86,7 +86,7 @@ FIELDS: tuple[Field, ...] = (
     Field("gain", "1", "scale", 1e-6, 1e9, "counts per electron"),
     Field("dispersion", "electronvolt", "scale", 1e-5, 100.0, "energy of one channel of a spectrum"),
     Field("energy_offset", "electronvolt", "signed", -1e4, 1e5, "energy of the first channel of a spectrum"),
-    Field("drift_tube", "volt", "signed", -1e4, 1e4, "voltage of the spectrometer's drift tube"),
+    Field("drift_tube", "volt", "signed", -1e4, 1e4, "voltage of the spectrometer's drift tube", aliases=("spectrometer.drift_tube",)),
     Field("stage.x", "angstrom", "signed", -5 * _MM, 5 * _MM, "position of the stage", nxem=_STAGE + "position[0]"),
     Field("stage.y", "angstrom", "signed", -5 * _MM, 5 * _MM, "position of the stage", nxem=_STAGE + "position[1]"),
     Field("stage.z", "angstrom", "signed", -5 * _MM, 5 * _MM, "height of the stage", nxem=_STAGE + "position[2]"),

@@ -130,6 +130,7 @@ CHANNELS: tuple[Channel, ...] = (
     Channel("magnification", "1", "echo", 1.0),
     Channel("camera_length", "angstrom", "echo", 0.5),
     Channel("spot_size", "1", "echo", 0.5),
+    Channel("spectrometer.drift_tube", "volt", "echo", 0.5, "voltage of the spectrometer's drift tube, as commanded"),
 )
 
 

@@ -39,6 +39,10 @@ _OWN: tuple[tuple[str, str, str], ...] = (
     ("thickness", "emtwin.thickness", "Å"),
     ("dose", "emtwin.scenario.dose.per_area", ""),
     ("spherical_aberration", "emtwin.scenario.beam.aberrations.C30", "Å"),
+    ("collection_semiangle", "emtwin.scenario.spectrometer.collection_mrad", "mrad"),
+    ("exposure", "emtwin.scenario.spectrometer.exposure", "s"),
+    ("beam_current", "emtwin.scenario.beam.current_pA", "pA"),
+    ("gain", "emtwin.scenario.spectrometer.gain", ""),
 )
 """Claims of emtwin's own recordings: the key in their provenance, and the unit of the number there."""
 _SCENARIO = "emtwin.scenario"

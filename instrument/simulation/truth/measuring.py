@@ -33,6 +33,7 @@ _NEVER_CHANGED = {
     "magnification": 5.1e6,
     "camera_length": 9.1e8,
     "spot_size": 9.0,
+    "spectrometer.drift_tube": 0.0,
 }
 _TEMPERATURES = {
     "objective.temperature": ("coil", 299.4),

@@ -344,7 +344,7 @@ class Simulation(Plan, frozen=True):
     kind: Annotated[Literal["simulate"], key("", "what kind of scenario this is")]
     signal: Annotated[
         Literal["hrtem", "exit-wave", "diffraction", "cbed", "stem", "4d-stem", "ronchigram"],
-        key("", "what is computed"),
+        key("", 'what is computed; the keys of signal = "eels" are listed apart'),
     ]
     beam: BeamPlan
     description: Annotated[str, key("", "one sentence on what this is")] = ""
