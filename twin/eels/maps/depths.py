@@ -3,18 +3,27 @@
 Waves of a block are exp(2 pi i q.x) times functions with the cell's period (`twin.scattering.stem.crystal`). The amplitude that a wave phi before a slice
 has in the beam k behind the specimen is sum over points of b_k(x) phi(x): b_k is exp(-2 pi i k.x) through the transposed steps, which is the wave of a
 source in the place of the detector (reciprocity).
+
+The waves of a block at all depths span few dimensions, about as many as there are Bloch waves with some weight (`Depths`): transition potentials meet
+those instead of every wave at every depth.
 """
 
 import functools
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
+import numpy as np
+from jaxtyping import Array, Complex
 
 from twin.scattering.batching import compiled
 from twin.scattering.multislice import together
 from twin.scattering.stem.beams import plane_waves
+
+NEGLECTED = 1e-8
+"""Largest share of the intensity at all depths that `Depths` may leave out: 1e-4 of an amplitude."""
+FIRST_DIMENSIONS, GROWTH = 64, 1.5
+"""Dimensions that are tried first, and how they grow until little enough is left out."""
 
 
 def _inwards(lattice: Array, functions: Array, kernel: Array, cells: int, planes: tuple[int, ...]) -> Array:
@@ -54,46 +63,81 @@ def _each(through_cell: Any, lattice: Array, functions: Array, kernel: Array, ce
 
 
 @functools.cache
-def run(back: bool) -> Any:
+def through(back: bool) -> Any:
     """``(lattice [n, 2], functions [slices, y, x], kernel [y, x], cells, planes) -> waves [n, cells, planes, y x]`` before the slices ``planes``
     (rising) of every cell: of plane waves exp(2 pi i g.x) at the entrance face, or, ``back``, at the exit face on the way to the entrance. The
     ``kernel`` is the propagator at q + g, for waves on their way back with the opposite tilt. Compiled once for each shape."""
     return compiled(_backwards if back else _inwards, static_argnums=(3, 4))
 
 
-def _coupled(back: Array, inside: Array, modes: Array, weights: Array) -> Array:
-    """sum over cells, collected beams and modes of A* A', A = sum over points of back values inside: [j, j]."""
-    count = inside.shape[0]
-    back = jnp.broadcast_to(back, (back.shape[0], *inside.shape[1:]))
+class Depths(NamedTuple):
+    """Waves of a block at one slice of every cell: ``coefficients`` [n, cells, r] of the orthonormal functions ``rows`` [r, points]."""
 
-    def at_depth(total: Array, depth: tuple[Array, Array]) -> tuple[Array, None]:
-        b, u = depth
-        left = (b[:, None, :] * weights[:, None, None] * modes[None, :, :]).reshape(-1, modes.shape[-1])
-        amplitudes = left @ u.T
-        return total + amplitudes.conj().T @ amplitudes, None
-
-    start = jnp.zeros((count, count), inside.dtype)
-    return jax.lax.scan(at_depth, start, (back.swapaxes(0, 1), inside.swapaxes(0, 1)))[0]
+    coefficients: Complex[Array, "n cells r"]
+    rows: Complex[Array, "r points"]
 
 
-def _local(inside: Array, potential: Array) -> Array:
-    """sum over cells and points of u* W u': [j, j]."""
+def depths_of(waves: Complex[Array, "n cells points"], dimensions: int = FIRST_DIMENSIONS) -> Depths:
+    """``waves`` in the fewest dimensions tried, from ``dimensions`` on, that leave out no more than NEGLECTED of their intensity.
 
-    def at_depth(total: Array, u: Array) -> tuple[Array, None]:
-        return total + (u.conj() * potential) @ u.T, None
-
-    start = jnp.zeros((inside.shape[0], inside.shape[0]), inside.dtype)
-    return jax.lax.scan(at_depth, start, inside.swapaxes(0, 1))[0]
+    The range of random sums of all waves (Halko, Martinsson and Tropp, SIAM Review 53, 217, 2011); for few waves all that they span.
+    """
+    count, points = waves.shape[0] * waves.shape[1], waves.shape[2]
+    while dimensions < min(count, points):
+        found, missing = _projected(waves, _mixture(dimensions, count))
+        if float(missing) <= NEGLECTED:
+            return found
+        dimensions = int(GROWTH * dimensions)
+    if count <= points:
+        return _projected(waves, np.eye(count, dtype=np.float32))[0]
+    return Depths(waves, jnp.eye(points, dtype=waves.dtype))
 
 
 @functools.cache
-def coupled_run() -> Any:
-    """``(back [k, cells, x], inside [j, cells, x], modes [n, x], weights [k]) -> Gram matrix [j, j]``; ``back`` may have one depth for all."""
+def _mixture(dimensions: int, count: int) -> np.ndarray:
+    return np.random.default_rng(0).standard_normal((dimensions, count), np.float32)
+
+
+@jax.jit
+def _projected(waves: Array, mixture: Array) -> tuple[Depths, Array]:
+    flat = waves.reshape(-1, waves.shape[2])
+    columns = jnp.linalg.qr((mixture.astype(flat.dtype) @ flat).T)[0]
+    coefficients = flat @ columns.conj()
+    missing = 1.0 - jnp.sum(jnp.abs(coefficients) ** 2) / jnp.sum(jnp.abs(flat) ** 2)
+    return Depths(coefficients.reshape(*waves.shape[:2], -1), columns.T), missing
+
+
+def _coupled(back: Depths, inside: Depths, modes: Array, weights: Array) -> Array:
+    points = modes.shape[-1]
+    matrices = (back.rows[:, None, :] * modes[None, :, :]).reshape(-1, points) @ inside.rows.T
+    matrices = matrices.reshape(back.rows.shape[0], -1)  # [r of back, modes x r of inside]
+    count, cells, size = inside.coefficients.shape
+    left = back.coefficients * weights[:, None, None]
+    left = jnp.broadcast_to(left, (left.shape[0], cells, left.shape[2]))
+
+    def at_depth(total: Array, depth: tuple[Array, Array]) -> tuple[Array, None]:
+        b, u = depth
+        amplitudes = (b @ matrices).reshape(-1, size) @ u.T
+        return total + amplitudes.conj().T @ amplitudes, None
+
+    start = jnp.zeros((count, count), modes.dtype)
+    return jax.lax.scan(at_depth, start, (left.swapaxes(0, 1), inside.coefficients.swapaxes(0, 1)))[0]
+
+
+def _local(inside: Depths, potential: Array) -> Array:
+    matrix = (inside.rows.conj() * potential) @ inside.rows.T
+    flat = inside.coefficients
+    return jnp.einsum("jcr,rs,kcs->jk", flat.conj(), matrix, flat, optimize=True)
+
+
+@functools.cache
+def coupled() -> Any:
+    """``(back, inside, modes [n, points], weights [k]) -> Gram matrix [j, j]``: sum over cells, beams k and modes of A* A', with A the sum over points of
+    the three. ``back`` may have one depth for all cells."""
     return compiled(_coupled)
 
 
 @functools.cache
-def local_run() -> Any:
-    """``(inside [j, cells, x], potential [x]) -> Gram matrix [j, j]``."""
+def local() -> Any:
+    """``(inside, potential [points]) -> Gram matrix [j, j]``: sum over cells and points of psi* W psi'."""
     return compiled(_local)
-

@@ -13,21 +13,22 @@ their phase by less than W / T of the elastic scattering.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from collections import deque
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Complex
+from jaxtyping import Array
 
 from twin import checks
-from twin.eels.maps import depths
+from twin.eels.maps.depths import Depths, coupled, local
 from twin.eels.maps.sites import BlochModes, Sites, mean_u2, sites_of
+from twin.eels.maps.waves import Medium, Waves
 from twin.eels.maps.window import EdgeWindow, Modes, local_potential, window_modes
 from twin.grid import band_limit
 from twin.optics.illumination import Illumination
-from twin.sample.specimen import Slices, Specimen
-from twin.scattering.batching import MEMORY_BYTES, in_pieces
-from twin.scattering.multislice import propagator, transmission
+from twin.scattering.batching import in_pieces
+from twin.scattering.multislice import transmission
 from twin.scattering.stem.beams import beams
 from twin.scattering.stem.by_probes import OVERSAMPLING
 from twin.scattering.stem.crystal import block_plan, point_group, zones
@@ -44,22 +45,6 @@ class EdgeGrams(NamedTuple):
     window: EdgeWindow
     grams: Grams
     missing: float
-
-
-class _Medium(NamedTuple):
-    """A crystal or supercell for the waves: transmission ``functions`` of one ``cell``, of which ``repeats`` (x, y) and ``cells`` in depth."""
-
-    cell: Specimen
-    slices: Slices
-    functions: Array
-    cells: int
-    repeats: tuple[int, int]
-    extent: tuple[float, float]
-    displacements: np.ndarray | None
-
-    @property
-    def gpts(self) -> tuple[int, int]:
-        return self.functions.shape[-2], self.functions.shape[-1]
 
 
 def edge_grams(
@@ -83,7 +68,7 @@ def edge_grams(
     made: list[list[Grams]] = []
     missing: list[float] = []
     for number in range(scene.configurations):
-        medium = _medium(scene, beam, number)
+        medium = _medium_of(scene, beam, number)
         modes = [_modes(medium, scene, beam, window) for window in windows]
         missing = [each.missing for each in modes]
 
@@ -101,7 +86,7 @@ def edge_grams(
     return averaged
 
 
-def _medium(scene: Scene, beam: Illumination, number: int) -> _Medium:
+def _medium_of(scene: Scene, beam: Illumination, number: int) -> Medium:
     extent, options = scene.specimen.extent, dict(scene.options)
     if scene.cell is not None and not scene.seeds:
         depth = scene.slices // scene.repeats[2]
@@ -113,162 +98,108 @@ def _medium(scene: Scene, beam: Illumination, number: int) -> _Medium:
     gpts = (slices.array.shape[-2], slices.array.shape[-1])
     limit = band_limit(gpts, cell.extent, scene.cutoff)
     functions = transmission(slices.array, beam.energy, limit, OVERSAMPLING).astype(jnp.complex64)
-    return _Medium(cell, slices, functions, cells, repeats, extent, moved)
+    return Medium(cell, slices, functions, cells, repeats, extent, moved)
 
 
-def _modes(medium: _Medium, scene: Scene, beam: Illumination, window: EdgeWindow) -> Modes:
+def _modes(medium: Medium, scene: Scene, beam: Illumination, window: EdgeWindow) -> Modes:
     shape = (medium.gpts[0] * medium.repeats[1], medium.gpts[1] * medium.repeats[0])
     u2 = mean_u2(medium.cell, window.element) if scene.damped else 0.0
     return window_modes(window, shape, medium.extent, beam.energy, beam.semiangle, u2)
 
 
 def _of_medium(
-    medium: _Medium, scene: Scene, beam: Illumination, windows: Sequence[EdgeWindow], modes: Sequence[Modes],
+    medium: Medium, scene: Scene, beam: Illumination, windows: Sequence[EdgeWindow], modes: Sequence[Modes],
     channelling: str, memory: int | None, workers: int | None, report: Report,
 ) -> list[Grams]:  # fmt: skip
     count = medium.functions.shape[0]
     sites = [sites_of(medium.cell, window.element, count, medium.displacements) for window in windows]
-    planes = tuple(sorted({site.slice for each in sites for site in each}))
     bundle = beams(medium.extent, beam.energy, beam.semiangle, beam.soft)
     members, reduced = zones(bundle.indices, medium.repeats)
     group = point_group(medium.slices, medium.functions, bundle.indices, medium.extent, [], scene.tilt)
     plan = block_plan(bundle.indices, members, group)
-    _check_memory(medium, len(planes), sum(members.shape[1] for _ in plan), memory)
-    run = _Waves(medium, planes, beam.energy, scene.tilt, scene.cutoff, workers)
-    inside = dict(zip(plan, run.inwards(bundle.indices, members, reduced, list(plan)), strict=True))
+    planes = tuple(sorted({site.slice for each in sites for site in each}))
+    waves = Waves(medium, planes, beam.energy, scene.tilt, scene.cutoff, memory)
+    inside = {block: waves.inwards(bundle.indices, members[block], reduced[block]) for block in plan}
+    job = _Job(beam, tuple(windows), tuple(modes), sites, waves, inside, reduced)
+    work = _local_work(job) if channelling == "local" else _coupled_work(job, channelling == "single")
     sums = np.zeros((len(windows), len(members), members.shape[1], members.shape[1]), np.complex128)
-    copies = medium.repeats[0] * medium.repeats[1]
-    if channelling == "local":
-        potentials = [
-            local_potential(made, beam.energy, window.collection, beam.semiangle)
-            for window, made in zip(windows, modes, strict=True)
-        ]
-        work = _local_work(medium, sites, planes, potentials, inside)
-    else:
-        work = _coupled_work(medium, scene, beam, windows, modes, sites, planes, run, inside, reduced, channelling)
-    targets: list[tuple[int, int]] = []
-
-    def arguments() -> Iterator[tuple[Any, ...]]:
-        for window, block, *rest in work:
-            targets.append((window, block))
-            yield tuple(rest)
-
-    total = 1
-    for number, result in enumerate(in_pieces(_apply, arguments(), workers)):
-        window, block = targets[number]
-        sums[window, block] += copies * np.asarray(result)
-        total = max(total, number + 1)
-    report(1.0)
+    for window, block, share, matrix in _summed(work, workers):
+        sums[window, block] += matrix
+        report(share)
     for block, images in plan.items():
-        found = sums[:, block].copy()
+        found = medium.repeats[0] * medium.repeats[1] * sums[:, block]
         for target, order in images:
             sums[:, target] = found[:, order][:, :, order]
     return [Grams(matrices, members, bundle.indices, bundle.amplitude, medium.extent, beam.energy) for matrices in sums]
 
 
-def _apply(function: Callable[..., Array], *arguments: Any) -> Array:
-    return function(*arguments)
+class _Job(NamedTuple):
+    """What both kinds of sums need: waves ``inside`` for each block, at each of the planes of ``waves``."""
+
+    beam: Illumination
+    windows: tuple[EdgeWindow, ...]
+    modes: tuple[Modes, ...]
+    sites: list[tuple[Sites, ...]]
+    waves: Waves
+    inside: dict[int, tuple[Depths, ...]]
+    reduced: np.ndarray
 
 
-def _check_memory(medium: _Medium, planes: int, waves: int, memory: int | None) -> None:
-    points = medium.gpts[0] * medium.gpts[1]
-    needed, bound = 2 * 8 * waves * medium.cells * planes * points, memory or MEMORY_BYTES
-    if needed > bound:
-        raise ValueError(
-            f"waves at all depths take {needed / 1e6:.0f} MB, the bound is {bound / 1e6:.0f}; use fewer points or cells, a crystal's unit cell, "
-            "or probes with the local potential (one_pass)"
-        )
+class _Piece(NamedTuple):
+    """One sum: the ``window`` and ``block`` that it belongs to, the ``share`` of all work that is done with it, and what is called with which arguments."""
+
+    window: int
+    block: int
+    share: float
+    function: Callable[..., Array]
+    arguments: tuple[Any, ...]
 
 
-class _Waves(NamedTuple):
-    """Makes the waves of blocks at the ``planes`` of every cell."""
+def _summed(work: Iterator[_Piece], workers: int | None) -> Iterator[tuple[int, int, float, np.ndarray]]:
+    taken: deque[_Piece] = deque()
 
-    medium: _Medium
-    planes: tuple[int, ...]
-    energy: float
-    tilt: tuple[float, float]
-    cutoff: float
-    workers: int | None
+    def calls() -> Iterator[tuple[Any, ...]]:
+        for piece in work:
+            taken.append(piece)
+            yield piece.function, *piece.arguments
 
-    def _kernel(self, reduced: np.ndarray, back: bool) -> Array:
-        q = reduced / np.asarray(self.medium.extent)
-        tilt = (-self.tilt[0], -self.tilt[1]) if back else self.tilt
-        cell = self.medium.slices
-        return propagator(self.medium.gpts, cell.extent, self.energy, cell.spacing, tilt, cutoff=self.cutoff, q=q)
-
-    def _lattice(self, indices: np.ndarray, members: np.ndarray, reduced: np.ndarray) -> np.ndarray:
-        inner = (indices[members] - reduced) // np.asarray(self.medium.repeats)
-        return np.where(members[:, None] >= 0, inner, 0)
-
-    def inwards(
-        self, indices: np.ndarray, members: np.ndarray, reduced: np.ndarray, blocks: Sequence[int]
-    ) -> list[Complex[Array, "j cells planes x"]]:
-        """Of each of ``blocks``."""
-        run = depths.run(False)
-        work = (
-            (
-                run,
-                jnp.asarray(self._lattice(indices, members[n], reduced[n])),
-                self.medium.functions,
-                self._kernel(reduced[n], False),
-                self.medium.cells,
-                self.planes,
-            )
-            for n in blocks
-        )
-        return list(in_pieces(_apply, work, self.workers))
-
-    def backwards(
-        self, indices: np.ndarray, members: np.ndarray, reduced: np.ndarray, free: bool
-    ) -> Complex[Array, "k cells planes x"]:
-        """Of one block of the beams -k, for a sum over the supercell's points; ``free``: without the specimen, the same at all depths."""
-        lattice = jnp.asarray(self._lattice(indices, members, reduced))
-        functions, kernel = self.medium.functions, self._kernel(reduced, True)
-        if free:
-            functions, kernel = jnp.ones_like(functions), jnp.ones_like(kernel)
-        points = self.medium.gpts[0] * self.medium.gpts[1] * self.medium.repeats[0] * self.medium.repeats[1]
-        run = depths.run(True)
-        return run(lattice, functions, kernel, 1 if free else self.medium.cells, self.planes) / points
+    for matrix in in_pieces(lambda function, *arguments: function(*arguments), calls(), workers):
+        piece = taken.popleft()
+        yield piece.window, piece.block, piece.share, np.asarray(matrix)
 
 
-def _local_work(
-    medium: _Medium, sites: Sequence[tuple[Sites, ...]], planes: tuple[int, ...],
-    potentials: Sequence[np.ndarray], inside: dict[int, Array],
-) -> Iterator[tuple[Any, ...]]:  # fmt: skip
-    """What is summed: window, block, function and its arguments."""
-    for window, (each, potential) in enumerate(zip(sites, potentials, strict=True)):
-        spectra = np.fft.fft2(potential)[None]
-        for site in each:
-            plane = site._replace(share=site.share**2)  # a potential is linear in the share
-            on_cell = BlochModes(spectra, medium.extent, medium.repeats).at(plane, (0, 0)).real.sum(axis=0)
-            scaled = jnp.asarray(on_cell / np.prod(medium.gpts) / np.prod(medium.repeats), jnp.float32)
-            for block, waves in inside.items():
-                yield window, block, depths.local_run(), waves[:, :, planes.index(site.slice)], scaled
+def _local_work(job: _Job) -> Iterator[_Piece]:
+    medium, convergence = job.waves.medium, job.beam.semiangle
+    points = np.prod(medium.gpts) * np.prod(medium.repeats)
+    for index, (window, modes) in enumerate(zip(job.windows, job.modes, strict=True)):
+        potential = local_potential(modes, job.beam.energy, window.collection, convergence)
+        bloch = BlochModes(np.fft.fft2(potential)[None], medium.extent, medium.repeats)
+        for site in job.sites[index]:
+            # a potential is linear in the share of atoms, modes in its root
+            on_cell = bloch.at(site._replace(share=site.share**2), (0, 0)).real.sum(axis=0)
+            scaled = jnp.asarray(on_cell / points, jnp.float32)
+            plane = job.waves.planes.index(site.slice)
+            for block, waves in job.inside.items():
+                yield _Piece(index, block, (index + 1) / len(job.windows), local(), (waves[plane], scaled))
 
 
-def _coupled_work(
-    medium: _Medium, scene: Scene, beam: Illumination, windows: Sequence[EdgeWindow], modes: Sequence[Modes],
-    sites: Sequence[tuple[Sites, ...]], planes: tuple[int, ...], run: _Waves, inside: dict[int, Array],
-    reduced: np.ndarray, channelling: str,
-) -> Iterator[tuple[Any, ...]]:  # fmt: skip
-    """What is summed: window, block, function and its arguments, for each block of collected beams."""
-    bloch = [BlochModes.of(made, medium.repeats) for made in modes]
-    for collection in sorted({window.collection for window in windows}):
+def _coupled_work(job: _Job, free: bool) -> Iterator[_Piece]:
+    medium, beam = job.waves.medium, job.beam
+    bloch = [BlochModes.of(modes, medium.repeats) for modes in job.modes]
+    collections = sorted({window.collection for window in job.windows})
+    for step, collection in enumerate(collections):
         behind = beams(medium.extent, beam.energy, collection, "electrons")
         members, turned = zones(-behind.indices, medium.repeats)
         amplitude = behind.amplitude / behind.amplitude.max()
-        for number in range(len(members)):
-            weights = np.where(members[number] >= 0, amplitude[members[number]], 0.0).astype(np.float32)
-            back = run.backwards(-behind.indices, members[number], turned[number], channelling == "single")
-            for block, waves in inside.items():
-                turn = tuple((turned[number] + reduced[block]).tolist())
-                for index, window in enumerate(windows):
-                    if window.collection != collection:
-                        continue
-                    for site in sites[index]:
-                        plane = planes.index(site.slice)
-                        values = jnp.asarray(bloch[index].at(site, turn), jnp.complex64)
-                        yield (
-                            *(index, block, depths.coupled_run(), back[:, :, plane], waves[:, :, plane], values),
-                            jnp.asarray(weights),
-                        )
+        chosen = [index for index, window in enumerate(job.windows) if window.collection == collection]
+        for number, group in enumerate(members):
+            weights = jnp.asarray(np.where(group >= 0, amplitude[group], 0.0), jnp.float32)
+            back = job.waves.backwards(-behind.indices, group, turned[number], free)
+            share = (step + (number + 1) / len(members)) / len(collections)
+            for block, waves in job.inside.items():
+                turn = turned[number] + job.reduced[block]
+                for index in chosen:
+                    for site in job.sites[index]:
+                        plane = job.waves.planes.index(site.slice)
+                        values = jnp.asarray(bloch[index].at(site, (int(turn[0]), int(turn[1]))), jnp.complex64)
+                        yield _Piece(index, block, share, coupled(), (back[plane], waves[plane], values, weights))
