@@ -71,7 +71,7 @@ def through(back: bool) -> Any:
 
 
 class Depths(NamedTuple):
-    """Waves of a block at one slice of every cell: ``coefficients`` [n, cells, r] of the orthonormal functions ``rows`` [r, points]."""
+    """Waves of a block at one slice of every cell: ``coefficients`` [n, cells, r] of the functions ``rows`` [r, points]."""
 
     coefficients: Complex[Array, "n cells r"]
     rows: Complex[Array, "r points"]
@@ -80,8 +80,10 @@ class Depths(NamedTuple):
 def depths_of(waves: Complex[Array, "n cells points"], dimensions: int = FIRST_DIMENSIONS) -> Depths:
     """``waves`` in the fewest dimensions tried, from ``dimensions`` on, that leave out no more than NEGLECTED of their intensity.
 
-    The range of random sums of all waves (Halko, Martinsson and Tropp, SIAM Review 53, 217, 2011); for few waves all that they span.
+    The range of random sums of all waves (Halko, Martinsson and Tropp, SIAM Review 53, 217, 2011). Waves at one depth are left as they are.
     """
+    if waves.shape[1] == 1:
+        return Depths(jnp.eye(waves.shape[0], dtype=waves.dtype)[:, None, :], waves[:, 0])
     count, points = waves.shape[0] * waves.shape[1], waves.shape[2]
     while dimensions < min(count, points):
         found, missing = _projected(waves, _mixture(dimensions, count))
@@ -125,7 +127,7 @@ def _coupled(back: Depths, inside: Depths, modes: Array, weights: Array) -> Arra
 
 
 def _local(inside: Depths, potential: Array) -> Array:
-    matrix = (inside.rows.conj() * potential) @ inside.rows.T
+    matrix = (inside.rows.conj() * potential[None, :]) @ inside.rows.T
     flat = inside.coefficients
     return jnp.einsum("jcr,rs,kcs->jk", flat.conj(), matrix, flat, optimize=True)
 

@@ -52,6 +52,7 @@ def edge_grams(
     beam: Illumination,
     windows: Sequence[EdgeWindow],
     channelling: str = "double",
+    depths: int | None = None,
     memory: int | None = None,
     workers: int | None = None,
     progress: Report | None = None,
@@ -59,7 +60,8 @@ def edge_grams(
     """Gram matrices of the maps of ``windows``, probabilities for each incident electron, averaged over the configurations of ``scene``.
 
     A crystal (``scene.cell``) whose atoms are at rest or damped is computed on one unit cell; anything else on its whole cell, whose waves at all depths
-    must fit in ``memory`` bytes (default `batching.MEMORY_BYTES`). Damped potentials smear the transition potentials alike. ValueError for an
+    must fit in ``memory`` bytes (default `batching.MEMORY_BYTES`). With ``depths`` the atoms of so many cells, evenly through the crystal, stand for all.
+    Damped potentials smear the transition potentials alike. ValueError for an
     unknown channelling, elements that the specimen lacks, and for what does not fit.
     """
     checks.require_float64()
@@ -76,7 +78,7 @@ def edge_grams(
             if progress is not None:
                 progress((number + share) / scene.configurations)
 
-        made.append(_of_medium(medium, scene, beam, windows, modes, channelling, memory, workers, report))
+        made.append(_of_medium(medium, scene, beam, windows, modes, channelling, depths, memory, workers, report))
     averaged = []
     for window, left_out, *each in zip(windows, missing, *made, strict=True):
         mean = sum(np.asarray(part.matrices) for part in each) / len(each)
@@ -103,13 +105,13 @@ def _medium_of(scene: Scene, beam: Illumination, number: int) -> Medium:
 
 def _modes(medium: Medium, scene: Scene, beam: Illumination, window: EdgeWindow) -> Modes:
     shape = (medium.gpts[0] * medium.repeats[1], medium.gpts[1] * medium.repeats[0])
-    u2 = mean_u2(medium.cell, window.element) if scene.damped else 0.0
+    u2 = mean_u2(medium.cell, window.element) * scene.damped
     return window_modes(window, shape, medium.extent, beam.energy, beam.semiangle, u2)
 
 
 def _of_medium(
     medium: Medium, scene: Scene, beam: Illumination, windows: Sequence[EdgeWindow], modes: Sequence[Modes],
-    channelling: str, memory: int | None, workers: int | None, report: Report,
+    channelling: str, depths: int | None, memory: int | None, workers: int | None, report: Report,
 ) -> list[Grams]:  # fmt: skip
     count = medium.functions.shape[0]
     sites = [sites_of(medium.cell, window.element, count, medium.displacements) for window in windows]
@@ -118,7 +120,8 @@ def _of_medium(
     group = point_group(medium.slices, medium.functions, bundle.indices, medium.extent, [], scene.tilt)
     plan = block_plan(bundle.indices, members, group)
     planes = tuple(sorted({site.slice for each in sites for site in each}))
-    waves = Waves(medium, planes, beam.energy, scene.tilt, scene.cutoff, memory)
+    chosen = tuple(((np.arange(taken := min(depths or medium.cells, medium.cells)) + 0.5) * medium.cells / taken).astype(int).tolist())
+    waves = Waves(medium, planes, beam.energy, scene.tilt, scene.cutoff, chosen, memory)
     inside = {block: waves.inwards(bundle.indices, members[block], reduced[block]) for block in plan}
     job = _Job(beam, tuple(windows), tuple(modes), sites, waves, inside, reduced)
     work = _local_work(job) if channelling == "local" else _coupled_work(job, channelling == "single")
@@ -126,8 +129,9 @@ def _of_medium(
     for window, block, share, matrix in _summed(work, workers):
         sums[window, block] += matrix
         report(share)
+    copies = medium.repeats[0] * medium.repeats[1] * medium.cells / len(chosen)
     for block, images in plan.items():
-        found = medium.repeats[0] * medium.repeats[1] * sums[:, block]
+        found = copies * sums[:, block]
         for target, order in images:
             sums[:, target] = found[:, order][:, :, order]
     return [Grams(matrices, members, bundle.indices, bundle.amplitude, medium.extent, beam.energy) for matrices in sums]

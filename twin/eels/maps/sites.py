@@ -23,9 +23,7 @@ def sites_of(
 ) -> tuple[Sites, ...]:
     """The atoms of ``element`` in each of ``slices`` slices that has some, as `Specimen.slices` sorts them; ValueError if there are none."""
     positions = cell.positions if displacements is None else cell.positions + displacements
-    chosen = (np.array(cell.symbols) == element) & (cell.occupancy > 0.0)
-    if not chosen.any():
-        raise ValueError(f"the specimen has no {element}; it has {', '.join(cell.elements)}")
+    chosen = _of(cell, element)
     depth = slicing.slice_of(positions[:, 2], cell.thickness, slices)
     return tuple(
         Sites(int(number), positions[chosen & (depth == number), :2], cell.occupancy[chosen & (depth == number)])
@@ -34,8 +32,16 @@ def sites_of(
 
 
 def mean_u2(cell: Specimen, element: str) -> float:
-    """<u^2> of the atoms of ``element``, angstrom^2, averaged over them."""
-    return float(cell.u2[np.array(cell.symbols) == element].mean())
+    """<u^2> of the atoms of ``element``, angstrom^2, averaged over them; ValueError if there are none."""
+    return float(cell.u2[_of(cell, element)].mean())
+
+
+def _of(cell: Specimen, element: str) -> np.ndarray:
+    """Which atoms are of ``element`` and there [n]; ValueError if none is."""
+    chosen = (np.array(cell.symbols) == element) & (cell.occupancy > 0.0)
+    if not chosen.any():
+        raise ValueError(f"the specimen has no {element}; it has {', '.join(cell.elements)}")
+    return chosen
 
 
 class BlochModes(NamedTuple):

@@ -31,7 +31,7 @@ class Medium(NamedTuple):
 
 
 class Waves(NamedTuple):
-    """Makes waves before the slices ``planes`` of every cell of ``medium``, for electrons of ``energy`` eV, specimen ``tilt`` (x, y) in radian and the band's
+    """Makes waves before the slices ``planes`` of the ``chosen`` cells in depth of ``medium``, for electrons of ``energy`` eV, specimen ``tilt`` (x, y) in radian and the band's
     ``cutoff`` in 1/angstrom; those of a block within ``memory`` bytes."""
 
     medium: Medium
@@ -39,6 +39,7 @@ class Waves(NamedTuple):
     energy: float
     tilt: tuple[float, float]
     cutoff: float
+    chosen: tuple[int, ...]
     memory: int | None = None
 
     def inwards(self, indices: np.ndarray, members: np.ndarray, reduced: np.ndarray) -> tuple[Depths, ...]:
@@ -70,8 +71,9 @@ class Waves(NamedTuple):
             functions, kernel = jnp.ones_like(functions), jnp.ones_like(kernel)
         made = through(back)(lattice, functions, kernel, cells, self.planes)
         found = []
+        kept = np.zeros(1, int) if free else np.asarray(self.chosen)
         for plane in range(len(self.planes)):
-            found.append(depths_of(made[:, :, plane]))
+            found.append(depths_of(made[:, kept, plane]))
         return tuple(part._replace(coefficients=part.coefficients * scale) for part in found)
 
     def _check_memory(self, waves: int) -> None:

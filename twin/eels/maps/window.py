@@ -6,9 +6,8 @@ neighbouring losses, of both spin-orbit partners and of an atom that is moved a 
 
 from typing import NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Complex, Float
+from jaxtyping import Complex, Float
 from numpy.polynomial.legendre import leggauss
 
 from twin.checks import require
@@ -188,6 +187,5 @@ def local_potential(
     within the aperture counts, W may be below 0 in places.
     """
     passed = collected(modes.values.shape[-2:], modes.extent, high_tension, collection, convergence)
-    values = jnp.asarray(modes.values)
-    behind: Array = jnp.fft.ifft2(jnp.fft.fft2(values) * jnp.asarray(passed, values.real.dtype))
-    return np.asarray((values.conj() * behind).real.sum(axis=0), np.float64)
+    behind = np.fft.ifft2(np.fft.fft2(modes.values) * passed)
+    return (modes.values.conj() * behind).real.sum(axis=0, dtype=np.float64)

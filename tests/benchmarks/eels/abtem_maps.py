@@ -1,0 +1,54 @@
+"""``PYTHON abtem_maps.py OUT.npz``, with a PYTHON that has abTEM and GPAW: core-loss maps of SrTiO3 by abTEM, for `tests.benchmarks.eels.maps`.
+
+It stands alone, since that environment has no emtwin. Probabilities per eV of loss for each incident electron, [y, x], and seconds.
+"""
+
+import sys
+import time
+
+import abtem
+import ase
+import numpy as np
+
+CELL, REPEATS, GPTS = 3.905, (2, 2, 4), 96
+ENERGY, SEMIANGLE, COLLECTION = 200e3, 21e-3, 30e-3
+EPSILON = 10.0
+"""Energy of the ejected electron, eV."""
+SCAN = 8
+"""Probes along each side of a unit cell."""
+SHELLS = {"Ti L": (22, 2, 1), "O K": (8, 1, 0)}
+
+
+def specimen() -> ase.Atoms:
+    """Atomic planes in the middles of slices of half a cell."""
+    places = [(0, 0, 0), (0.5, 0.5, 0.5), (0.5, 0.5, 0), (0.5, 0, 0.5), (0, 0.5, 0.5)]
+    unit = ase.Atoms("SrTiO3", scaled_positions=places, cell=[CELL] * 3, pbc=True)
+    unit.translate((0, 0, CELL / 4))
+    return unit * REPEATS
+
+
+def main(out: str) -> None:
+    abtem.config.set({"precision": "float32", "diagnostics.progress_bar": False})
+    potential = abtem.Potential(
+        specimen(), gpts=GPTS, slice_thickness=CELL / 2, parametrization="lobato", projection="infinite"
+    )
+    probe = abtem.Probe(energy=ENERGY, semiangle_cutoff=SEMIANGLE * 1e3)
+    probe.grid.match(potential)
+    scan = abtem.GridScan(start=(0, 0), end=(CELL, CELL), gpts=(SCAN, SCAN), endpoint=False)
+    detector = abtem.AnnularDetector(inner=0, outer=COLLECTION * 1e3)
+    found = {}
+    for label, (number, n, l) in SHELLS.items():  # noqa: E741
+        start = time.perf_counter()
+        shell = abtem.inelastic.core_loss.SubshellTransitions(Z=number, n=n, l=l, order=1, epsilon=EPSILON)
+        transitions = shell.get_transition_potentials(energy=ENERGY)
+        for double in (True, False):
+            image = probe.transition_potential_scan(
+                potential, transitions, scan=scan, detectors=detector, double_channel=double, lazy=False
+            )
+            found[f"{label} {'double' if double else 'single'}"] = np.asarray(image.array).squeeze().T
+        found[f"{label} seconds"] = np.array(time.perf_counter() - start)
+    np.savez(out, **found)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
