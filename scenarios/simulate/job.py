@@ -63,7 +63,7 @@ def run_simulate(plan: AnySimulation | None, out: Path, resume: bool, progress: 
         "schema": SCHEMA, "scenario": plan.name, "signal": plan.signal, "seed": plan.seed, "shape": list(recording.data.shape),
         "axes": [axis.as_dict() for axis in recording.axes], "quantity": recording.quantity, "unit": recording.unit,
         "file": str(out), "picture": str(files.picture_of(out)),
-        **{key: provenance[key] for key in ("seconds", "form", "flux", "thickness", "structure", "cell", "scan", "sampling", "notes", "warnings")},
+        **{key: provenance[key] for key in ("seconds", "form", "flux", "thickness", "structure", "cell", "scan", "sampling", "losses", "notes", "warnings") if key in provenance},
     }  # fmt: skip
 
 

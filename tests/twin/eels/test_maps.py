@@ -148,7 +148,7 @@ def test_displaced_atoms_carry_their_potentials_along() -> None:
 
 def test_the_local_potential_of_all_angles_is_positive_and_that_of_an_aperture_holds_its_cross_section() -> None:
     window = EdgeWindow("Ti", "L3", 460.0, 470.0, 0.05)
-    modes = window_modes(window, (100, 100), (10.0, 10.0), ENERGY)
+    modes = window_modes(window, (160, 160), (16.0, 16.0), ENERGY)
     assert local_potential(modes, ENERGY, 0.25).min() >= 0.0
     held = local_potential(modes, ENERGY, window.collection).sum() * 0.1**2
     assert held == pytest.approx(window.cross_section(ENERGY), rel=0.01)

@@ -159,7 +159,11 @@ def test_symmetry_spares_blocks_and_changes_nothing(monkeypatch):
         return response(kx, ky) * (kx > 0)
 
     assert (
-        len(crystal.point_group(cell, jnp.asarray(cell.array), spared.indices, spared.extent, [response, half], (0.0, 0.0)))
+        len(
+            crystal.point_group(
+                cell, jnp.asarray(cell.array), spared.indices, spared.extent, [response, half], (0.0, 0.0)
+            )
+        )
         == 2
     )
     assert len(crystal.point_group(cell, jnp.asarray(cell.array), spared.indices, spared.extent, [response], TILT)) == 1

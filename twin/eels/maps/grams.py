@@ -120,7 +120,11 @@ def _of_medium(
     group = point_group(medium.slices, medium.functions, bundle.indices, medium.extent, [], scene.tilt)
     plan = block_plan(bundle.indices, members, group)
     planes = tuple(sorted({site.slice for each in sites for site in each}))
-    chosen = tuple(((np.arange(taken := min(depths or medium.cells, medium.cells)) + 0.5) * medium.cells / taken).astype(int).tolist())
+    chosen = tuple(
+        ((np.arange(taken := min(depths or medium.cells, medium.cells)) + 0.5) * medium.cells / taken)
+        .astype(int)
+        .tolist()
+    )
     waves = Waves(medium, planes, beam.energy, scene.tilt, scene.cutoff, chosen, memory)
     inside = {block: waves.inwards(bundle.indices, members[block], reduced[block]) for block in plan}
     job = _Job(beam, tuple(windows), tuple(modes), sites, waves, inside, reduced)

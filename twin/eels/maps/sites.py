@@ -66,9 +66,7 @@ class BlochModes(NamedTuple):
             r * np.round(np.fft.fftfreq(n) * n).astype(int) - p
             for n, r, p in zip(gpts, self.repeats[::-1], turn[::-1], strict=True)
         )
-        picked = self.spectra[
-            :, (down % self.spectra.shape[1])[:, None], (across % self.spectra.shape[2])[None, :]
-        ]
+        picked = self.spectra[:, (down % self.spectra.shape[1])[:, None], (across % self.spectra.shape[2])[None, :]]
         moved = [
             np.sqrt(share)
             * np.exp(-2j * np.pi * (down * y / self.extent[1]))[:, None]

@@ -117,9 +117,7 @@ def window_modes(
     return Modes(values, extent, missing)
 
 
-def _losses(
-    window: EdgeWindow, shell: Subshell, high_tension: float, convergence: float
-) -> list[tuple[float, float]]:
+def _losses(window: EdgeWindow, shell: Subshell, high_tension: float, convergence: float) -> list[tuple[float, float]]:
     """Energies of the ejected electron and the weights, in eV, by which the potentials at them stand for the window."""
     threshold, low = ionisation_threshold(shell), max(window.low, shell.energy)
 

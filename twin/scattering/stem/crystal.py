@@ -171,7 +171,9 @@ def point_group(
     return symmetries(cell_functions, same) if upright else [np.eye(2, dtype=int)]
 
 
-def block_plan(indices: np.ndarray, members: np.ndarray, group: list[np.ndarray]) -> dict[int, list[tuple[int, list[int]]]]:
+def block_plan(
+    indices: np.ndarray, members: np.ndarray, group: list[np.ndarray]
+) -> dict[int, list[tuple[int, list[int]]]]:
     """Blocks to compute, and for each the blocks that follow from it by G[R j, R k] = G[j, k]: their numbers, and for each of their beams
     which of the computed block's it is the image of."""
     owner = {}

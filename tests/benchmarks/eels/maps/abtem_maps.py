@@ -1,6 +1,6 @@
-"""``PYTHON abtem_maps.py OUT.npz``, with a PYTHON that has abTEM and GPAW: core-loss maps of SrTiO3 by abTEM, for `tests.benchmarks.eels.maps`.
+"""``PYTHON abtem_maps.py OUT.npz``, with a PYTHON that has abTEM and GPAW: core-loss maps of SrTiO3 by abTEM, for `tests.benchmarks.eels.maps.core_loss`.
 
-It stands alone, since that environment has no emtwin. Probabilities per eV of loss for each incident electron, [y, x], and seconds.
+It imports its own folder alone, since that environment has no emtwin. Probabilities per eV of loss for each incident electron, [y, x], and seconds.
 """
 
 import sys
@@ -9,14 +9,7 @@ import time
 import abtem
 import ase
 import numpy as np
-
-CELL, REPEATS, GPTS = 3.905, (2, 2, 4), 96
-ENERGY, SEMIANGLE, COLLECTION = 200e3, 21e-3, 30e-3
-EPSILON = 10.0
-"""Energy of the ejected electron, eV."""
-SCAN = 8
-"""Probes along each side of a unit cell."""
-SHELLS = {"Ti L": (22, 2, 1), "O K": (8, 1, 0)}
+from abtem_settings import CELL, COLLECTION, ENERGY, EPSILON, GPTS, REPEATS, SCAN, SEMIANGLE, SHELLS
 
 
 def specimen() -> ase.Atoms:
