@@ -17,6 +17,8 @@ from scenarios.simulate import job
 from tests.scenarios.simulate.test_simulate import values
 from twin.simulation.plan import tables as plan
 from twin.simulation.plan.keys import Key
+from twin.simulation.plan.reading import spectrum_from_dict
+from twin.simulation.plan.spectrum_tables import spectrum_tables
 
 ROOT = Path(__file__).resolve().parents[2]
 ACCEPTED = "accepted"
@@ -47,6 +49,14 @@ def simulation(key: Key) -> dict[str, Any]:
     if table == "lens":
         scenario_values["lens"] = {"aperture_mrad": 10.0}
     return scenario_values
+
+
+def spectrum() -> dict[str, Any]:
+    """A scenario of a spectrum."""
+    return {
+        "name": "small", "kind": "simulate", "signal": "eels", "specimen": {"structure": "SrTiO3", "thickness": 300.0}, "beam": {"energy_keV": 200.0},
+        "spectrometer": {"collection_mrad": 30.0, "dispersion": 0.5, "offset": 440.0},
+    }  # fmt: skip
 
 
 def with_value(content: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
@@ -83,7 +93,7 @@ def assert_said(error: dict[str, str], key: Key, value: Any, captured: str) -> N
     assert (
         key.path in text
         or key.name in text
-        or any(other.path in text for table in plan.tables() for other in table.keys)
+        or any(other.path in text for table in (*plan.tables(), *spectrum_tables()) for other in table.keys)
     ), (value, error)
     assert error["problem"], (value, error)
     assert error["cure"], (value, error)
@@ -114,6 +124,22 @@ def test_wrong_value_of_a_simulation(key: Key, tmp_path, monkeypatch, capsys):
         unlike = isinstance(value, str | list | dict | bool) or not math.isfinite(value)
         if number and unlike:
             assert f"key {key.path}" in error["problem"], (value, error)
+
+
+@pytest.mark.parametrize("key", keys_of(spectrum_tables()))
+def test_wrong_value_of_a_spectrum(key: Key):
+    number = key.kind.startswith(("a number", "a whole number"))
+    for value in WRONG:
+        content = with_value(spectrum(), key.path, value)
+        try:
+            spectrum_from_dict(content, "mine.toml")
+        except BadInput as error:
+            told = {"input": error.input, "problem": error.problem, "cure": error.cure}
+            assert_said(told, key, value, "")
+            if number and (isinstance(value, str | list | dict | bool) or not math.isfinite(value)):
+                assert f"key {key.path}" in error.problem, (value, told)
+        else:
+            assert not (number and isinstance(value, str | list | dict | bool)), value
 
 
 @pytest.mark.parametrize("key", keys_of(scenario.tables()))
@@ -164,8 +190,8 @@ def test_keys_are_listed_with_unit_default_and_meaning(command: str, capsys):
 
 def test_every_field_is_a_key():
     """The list is of all that is read: no field of any struct is missing from it."""
-    for tables in (plan.tables(), scenario.tables()):
-        inner = {table.path.rpartition(".")[2] for table in tables} | {"detectors", "folder"}
+    for tables in (plan.tables(), spectrum_tables(), scenario.tables()):
+        inner = {table.path.rpartition(".")[2] for table in tables} | {"detectors", "edges", "backgrounds", "folder"}
         for table in tables:
             assert set(table.struct.__struct_fields__) - {key.name for key in table.keys} <= inner
 

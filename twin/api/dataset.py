@@ -8,7 +8,7 @@ import xarray as xr
 from xarray.plot.accessor import DatasetPlotAccessor
 
 from twin.simulation.provenance import caption_of
-from twin.simulation.recording import Axis, Recording
+from twin.simulation.recording import Axis
 from twin.simulation.run import Simulated
 from twin.simulation.spectrum.run import LOSS, SimulatedSpectrum
 from twin.simulation.spectrum.run import caption_of as spectrum_caption

@@ -62,9 +62,10 @@ def simulate(
     a share of its signal; ``memory`` in bytes. For eels a ``spectrometer``, and the keys of the tables [low_loss] and [edges.NAME] of a scenario, as in
     ``edges={"Ti L": {"crystal_field": 2.1}}``; ``dose`` is then in electrons for each spectrum, and there is no channelling.
 
-    Returns a Dataset with the variable ``data``: [channel, y, x] for stem, [y, x, theta_y, theta_x] for 4d-stem, [theta_y, theta_x] for diffraction, cbed and
-    ronchigram, [y, x] or [defocus, y, x] for hrtem, [configuration, y, x] for exit-wave, [energy_loss] or [y, x, energy_loss] for eels, in eV; lengths in angstrom, angles in mrad.
-    `twin.errors.BadInput` (a ValueError) naming the scenario's key at fault, the problem and the cure for what cannot be computed.
+    Returns a Dataset with the variable ``data``: [channel, y, x] for stem, [y, x, theta_y, theta_x] for 4d-stem, [theta_y, theta_x] for diffraction, cbed
+    and ronchigram, [y, x] or [defocus, y, x] for hrtem, [configuration, y, x] for exit-wave, [energy_loss] or [y, x, energy_loss] for eels, in eV; lengths
+    in angstrom, angles in mrad. `twin.errors.BadInput` (a ValueError) naming the scenario's key at fault, the problem and the cure for what cannot be
+    computed.
     """
     from twin.api.dataset import dataset_of
 

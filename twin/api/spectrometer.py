@@ -19,10 +19,10 @@ from twin.simulation.plan.spectrum_tables import EELS, SpectrumSimulation
 class Spectrometer:
     """A spectrometer that takes in the semi-angle ``collection`` in radian on ``channels`` of ``dispersion`` eV, the first at ``offset`` eV of energy loss.
 
-    ``resolution``: full width at half maximum of the zero loss in eV, ``loss_tail`` and ``gain_tail`` lengths of its exponential tails in eV. The camera makes ``gain`` counts of
-    an electron, spread over channels by a Gaussian (``spread``, rms in channels) and a share ``tail`` in a Lorentzian of half width ``tail_width``; ``dark`` level and
-    ``readout`` noise in counts, ``pattern`` the rms of the gain of single channels. ``acceptance``: share of the beam's electrons that enters. Values are checked when
-    something is computed.
+    ``resolution``: full width at half maximum of the zero loss in eV, ``loss_tail`` and ``gain_tail`` lengths of its exponential tails in eV. The camera
+    makes ``gain`` counts of an electron, spread over channels by a Gaussian (``spread``, rms in channels) and a share ``tail`` in a Lorentzian of half width
+    ``tail_width``; ``dark`` level and ``readout`` noise in counts, ``pattern`` the rms of the gain of single channels. ``acceptance``: share of the beam's
+    electrons that enters. Values are checked when something is computed.
 
     >>> Spectrometer(collection=30e-3, dispersion=0.25, offset=400.0).energies[[0, -1]]
     array([400.  , 911.75])

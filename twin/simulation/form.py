@@ -7,8 +7,8 @@ from twin.optics.illumination import Illumination
 from twin.scattering.stem.algorithms import FLOAT32_ERROR, Form, choose, forms
 from twin.scattering.stem.beams import Response
 from twin.scattering.stem.scene import Scene
-from twin.simulation.plan.tables import Simulation
 from twin.simulation.losses import loss_notes
+from twin.simulation.plan.tables import Simulation
 from twin.simulation.ready import FOCI, Ready
 
 

@@ -88,7 +88,8 @@ def _seen(made: SimulatedSpectrum) -> list[Edge]:
 
 
 def _parts(axes: Axes, made: SimulatedSpectrum) -> None:
-    """What the spectrum consists of: edges on the axis by themselves, all else as one below edges, zero loss and valence losses by themselves where they are seen."""
+    """What the spectrum consists of: edges on the axis by themselves, all else as one below edges, zero loss and valence losses by themselves where they are
+    seen."""
     seen = [at.label for at in _seen(made)]
     shown = {label: made.parts[label] for label in seen}
     rest = {name: part for name, part in made.parts.items() if name not in seen}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from tests.benchmarks._case import Case
 from tests.benchmarks._form import Form
 
-PARTS = ("cross_sections", "binding", "interpolation", "sum_rule", "transitions", "maps.core_loss")
+PARTS = ("cross_sections", "binding", "interpolation", "spectrum", "sum_rule", "transitions", "maps.core_loss")
 
 
 def cases(short: Form, progress: Callable[..., None], kinds: Sequence[str] = PARTS) -> list[Case]:

@@ -12,8 +12,8 @@ potential, without interference between different places. Electrons that lost en
 their phase by less than W / T of the elastic scattering.
 """
 
-from collections.abc import Callable, Iterator, Sequence
 from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp

@@ -31,8 +31,8 @@ class Medium(NamedTuple):
 
 
 class Waves(NamedTuple):
-    """Makes waves before the slices ``planes`` of the ``chosen`` cells in depth of ``medium``, for electrons of ``energy`` eV, specimen ``tilt`` (x, y) in radian and the band's
-    ``cutoff`` in 1/angstrom; those of a block within ``memory`` bytes."""
+    """Makes waves before the slices ``planes`` of the ``chosen`` cells in depth of ``medium``, for electrons of ``energy`` eV, specimen ``tilt`` (x, y) in
+    radian and the band's ``cutoff`` in 1/angstrom; those of a block within ``memory`` bytes."""
 
     medium: Medium
     planes: tuple[int, ...]

@@ -15,7 +15,8 @@ from twin.eels.spectrum.parameters import Parameter, Values, completed, defaults
 from twin.eels.spectrum.prediction import components, covariance, electrons, energies, expected, sample, single_losses
 
 __all__ = [
-    "Axis", "Continuum", "atomic_edge", "edges_in", "names_of", "Edge", "Measured", "Parameter", "SpectrumModel", "Values", "completed", "components", "continuum", "covariance", "covariance_matrix",
-    "defaults", "dielectric_table", "edge", "electrons", "energies", "energy_axis", "expected", "expected_counts", "flatten", "iakoubovskii", "labels", "malis",
-    "offset_by_channels", "offset_change", "sample", "single_losses", "spectrum_model", "unflatten",
+    "atomic_edge", "Axis", "completed", "components", "Continuum", "continuum", "covariance", "covariance_matrix", "defaults", "dielectric_table",
+    "Edge", "edge", "edges_in", "electrons", "energies", "energy_axis", "expected", "expected_counts", "flatten", "iakoubovskii", "labels", "malis",
+    "Measured", "names_of", "offset_by_channels", "offset_change", "Parameter", "sample", "single_losses", "spectrum_model", "SpectrumModel",
+    "unflatten", "Values",
 ]  # fmt: skip

@@ -16,7 +16,8 @@ from twin.eels.atoms import (
 from twin.eels.spectrum.edges import Continuum, Edge, continuum, edge, energies_for
 
 PARTNERS = {"K": ("K",), "L": ("L3", "L2"), "M": ("M5", "M4"), "N": ("N5", "N4"), "O": ("O5", "O4")}
-"""Subshells of the edges that are called by a shell: its spin-orbit partners of the highest orbital momentum that is common. Others are edges by their own names."""
+"""Subshells of the edges that are called by a shell: its spin-orbit partners of the highest orbital momentum that is common. Others are edges by their own
+names."""
 CORE = 50.0
 """Energy in eV from which an edge counts as one; below, electrons are in the valence losses."""
 
@@ -76,8 +77,8 @@ def edges_in(
 def _continuum(
     part: Subshell, high_tension: float, collection: float, convergence: float, last: float, white: bool
 ) -> tuple[Continuum, float]:
-    """A subshell, and the cross-section in angstrom^2 of what is left to ``white`` lines: excitations to bound states of the atom. In their place the continuum goes
-    on to the onset as it begins above them."""
+    """A subshell, and the cross-section in angstrom^2 of what is left to ``white`` lines: excitations to bound states of the atom. In their place the
+    continuum goes on to the onset as it begins above them."""
     losses, threshold = energies_for(part.energy, last), ionisation_threshold(part)
     values = differential_cross_section(part, losses, high_tension, collection, convergence)
     area, begin = 0.0, int(np.argmax(losses >= threshold))

@@ -20,13 +20,13 @@ from jaxtyping import Array, Complex, Float
 from twin.checks import Number, require
 from twin.optics.electrons import REST_ENERGY_EV
 
-DAMPING = 16.0
+DAMPING = 12.0
 """Logarithm of how much is left of what wraps around."""
 ROOM = 1.5
 """Length of the transforms over the length that is used."""
 POINTS, POINTS_ALONE = 5.0, 3.0
-"""Least number of grid points over the full width of the zero loss, and where it is not on the axis itself: at the band limit a Gaussian's transform is then 2e-10 and
-3e-4 of its maximum. What is left there rings over all channels, and edges are 1e-6 of the zero loss."""
+"""Least number of grid points over the full width of the zero loss, and where it is not on the axis itself: at the band limit a Gaussian's transform is then
+2e-10 and 3e-4 of its maximum. What is left there rings over all channels, and edges are 1e-6 of the zero loss."""
 BELOW = 30.0
 """Full widths of the zero loss that are kept below the zero loss and above the last channel."""
 MARGIN = 150.0
@@ -60,10 +60,12 @@ class Axis(NamedTuple):
 def energy_axis(
     channels: int, offset: float, dispersion: float, resolution: float, *, whole: bool | None = None, reach: int = 0
 ) -> Axis:
-    """The axis of ``channels`` from ``offset`` on, ``dispersion`` eV each, for structure with a full width of ``resolution`` eV at least (that of the zero loss).
+    """The axis of ``channels`` from ``offset`` on, ``dispersion`` eV each, for structure with a full width of ``resolution`` eV at least (that of the zero
+    loss).
 
-    ``whole``: compute from the zero loss on (default: where ``offset`` is at most `MARGIN`), which the plural scattering of the low loss needs to appear itself;
-    else only edges are computed, each with its plural scattering. ``reach``: channels from which others receive light. ValueError for axes that cannot be.
+    ``whole``: compute from the zero loss on (default: where ``offset`` is at most `MARGIN`), which the plural scattering of the low loss needs to appear
+    itself; else only edges are computed, each with its plural scattering. ``reach``: channels from which others receive light. ValueError for axes that
+    cannot be.
     """
     require(channels >= 2, f"the spectrum has {channels} channels; give at least 2")
     require(
@@ -87,13 +89,14 @@ def energy_axis(
         f"the spectrum ends at {offset + dispersion * (channels - 1):g} eV, below zero loss; correct the offset",
     )
     used = last + guard - min(base, first - guard)
-    size = scipy.fft.next_fast_len(math.ceil(ROOM * used), real=True)
+    # even, and so that every channel's point is one of a shorter transform
+    size = 2 * oversampling * scipy.fft.next_fast_len(math.ceil(ROOM * used / (2 * oversampling)), real=True)
     require(
         size <= MOST_POINTS,
         f"{size} points are needed for a resolution of {resolution:g} eV up to {offset + dispersion * channels:g} eV; give a coarser resolution, "
         "or whole=False",
     )
-    return Axis(channels, offset, dispersion, oversampling, first, base, size + size % 2, reach, whole)
+    return Axis(channels, offset, dispersion, oversampling, first, base, size, reach, whole)
 
 
 def step_of(axis: Axis, dispersion: Number) -> Number:
@@ -125,16 +128,29 @@ def width(axis: Axis, dispersion: Number, energy: Number) -> Complex[Array, " ha
 
 
 def sampled(
-    axis: Axis, transformed: Complex[Array, " half"], dispersion: Number, offset: Number
+    axis: Axis, factor: Complex[Array, " half"], exponent: Complex[Array, " half"], dispersion: Number, offset: Number
 ) -> Float[Array, " wide"]:
-    """The spectrum per eV at the centres of the channels, `Axis.reach` more on either side, from its transform."""
-    wide = axis.channels + 2 * axis.reach
-    start = axis.first - axis.base - axis.reach * axis.oversampling
-    points = start + axis.oversampling * np.arange(wide)
-    rest = offset - axis.first * step_of(axis, dispersion)
-    moved = transformed * jnp.exp(frequencies(axis, dispersion) * rest)
-    values = jnp.fft.irfft(moved, n=axis.size)[points % axis.size]
-    return values * np.exp(DAMPING / axis.size * points) / step_of(axis, dispersion)
+    """The spectrum per eV at the centres of the channels, `Axis.reach` more on either side, whose transform is ``factor`` exp(``exponent``)."""
+    over, wide = axis.oversampling, axis.channels + 2 * axis.reach
+    start = axis.first - axis.base - axis.reach * over
+    rest = offset - (axis.first - start % over) * step_of(axis, dispersion)
+    moved = factor * jnp.exp(exponent + frequencies(axis, dispersion) * rest)
+    places = start // over + np.arange(wide)
+    length = axis.size // over
+    values = jnp.fft.irfft(_folded(moved, axis.size, over), n=length)[places % length]
+    return values * np.exp(DAMPING / length * places) / step_of(axis, dispersion)
+
+
+def _folded(transformed: Complex[Array, " half"], size: int, over: int) -> Complex[Array, " folded"]:
+    """The transform of every ``over``-th point of what has the transform given: of ``size // over`` points, in which frequencies coincide."""
+    length = size // over
+    total = transformed[: length // 2 + 1]
+    for order in range(1, over):
+        at = order * length + np.arange(length // 2 + 1)
+        above = at > size // 2  # those of a real signal are the conjugates of the ones below
+        part = transformed[np.where(above, size - at, at)]
+        total = total + jnp.where(above, part.conj(), part)
+    return total / over
 
 
 def energies_of(
@@ -148,7 +164,8 @@ def energies_of(
 def offset_change(
     energy: float, high_tension: Number = 0.0, drift_tube: Number = 0.0, prism: Number = 0.0
 ) -> Float[Array, ""]:
-    """Change of a spectrum's offset in eV when the instrument changes: ``high_tension`` and ``drift_tube`` in volt, ``prism`` the relative change of its current.
+    """Change of a spectrum's offset in eV when the instrument changes: ``high_tension`` and ``drift_tube`` in volt, ``prism`` the relative change of its
+    current.
 
     Where an electron lands follows from its energy in the prism, e (HT + U) - loss. So at one channel the loss rises by the changes of high tension and
     drift tube, and falls by that of the energy which the prism keeps on its axis: its momentum is proportional to the current. ``energy``: of the beam, eV.
@@ -158,7 +175,8 @@ def offset_change(
 
 
 def offset_by_channels(energy: float, now: Mapping[str, Number], then: Mapping[str, Number]) -> Float[Array, ""]:
-    """Change of a spectrum's offset in eV between readings by channel ("gun.high_tension", "spectrometer.drift_tube", volt): ``then``, when the offset was found, and ``now``.
+    """Change of a spectrum's offset in eV between readings by channel ("gun.high_tension", "spectrometer.drift_tube", volt): ``then``, when the offset was
+    found, and ``now``.
 
     A channel that is missing in either counts as unchanged. Only changes count: the bias of the divider that measures the high tension has no part.
     """

@@ -1,7 +1,8 @@
 """The spectrometer's camera: from electrons in each channel to counts, with spread, gain, fixed pattern, dark level, readout and counting noise.
 
-Each electron makes ``gain`` counts, spread over channels by a Gaussian (its share within each channel) and a Lorentzian's tails; the fixed pattern multiplies channels. So
-neighbouring channels share noise: cov(i, j) = gain^2 p_i p_j sum_k h(i - k) h(j - k) n_k, with n_k electrons in channel k, and readout noise on the diagonal.
+Each electron makes ``gain`` counts, spread over channels by a Gaussian (its share within each channel) and a Lorentzian's tails; the fixed pattern
+multiplies channels. So neighbouring channels share noise: cov(i, j) = gain^2 p_i p_j sum_k h(i - k) h(j - k) n_k, with n_k electrons in channel k, and
+readout noise on the diagonal.
 """
 
 from collections.abc import Mapping

@@ -1,8 +1,9 @@
 """Losses by a dielectric function: in the volume, and by the surfaces of both faces (Egerton, Electron Energy-Loss Spectroscopy, 3rd ed., section 3.3).
 
-Per thickness: dP/dE dz = Im(-1/eps) ln(1 + (beta/theta_E)^2) / (pi a0 m v^2). Both faces of a slab that is thick enough for them not to couple, at normal incidence:
-dP/dE = [atan(beta/theta_E)/theta_E - beta/(beta^2 + theta_E^2)] Im[(eps - 1)^2 / (eps (eps + 1))] / (pi a0 k0 T), T = m v^2 / 2. The imaginary part is
-4 Im(-1/(eps + 1)) - Im(-1/eps): the surface plasmon, less the volume losses that the surfaces take away (Begrenzung; Ritchie, Phys. Rev. 106, 874, 1957).
+Per thickness: dP/dE dz = Im(-1/eps) ln(1 + (beta/theta_E)^2) / (pi a0 m v^2). Both faces of a slab that is thick enough for them not to couple, at normal
+incidence: dP/dE = [atan(beta/theta_E)/theta_E - beta/(beta^2 + theta_E^2)] Im[(eps - 1)^2 / (eps (eps + 1))] / (pi a0 k0 T), T = m v^2 / 2. The imaginary
+part is 4 Im(-1/(eps + 1)) - Im(-1/eps): the surface plasmon, less the volume losses that the surfaces take away (Begrenzung; Ritchie, Phys. Rev. 106, 874,
+1957).
 """
 
 import math

@@ -1,10 +1,11 @@
 """Ionisation edges: cross-sections of atoms, shaped near the edge by parameters.
 
-An edge is the sum of the subshells of one shell (Ti L: L3, L2 and, apart, L1). Above its onset each follows the atom's d sigma / dE; the onset is an arctangent (the
-Lorentzian of a core hole's life time; Richtmyer, Barnes & Ramberg, Phys. Rev. 46, 843, 1934) and all energies are moved by one shift (chemical shift, or an error
-of the axis that other edges do not share). White lines, which no free atom has, stand at the onsets of the two spin-orbit partners: their area
-is in units of the continuum, integrated from 50 to 100 eV above the first onset (Pearson, Ahn & Fultz, Phys. Rev. B 47, 8471, 1993), shared by the L3/L2 ratio, each split
-by the crystal field into t2g and eg. Lines may be put anywhere else. Fine structure is a smooth factor of the continuum, a cubic spline that returns to 1.
+An edge is the sum of the subshells of one shell (Ti L: L3, L2 and, apart, L1). Above its onset each follows the atom's d sigma / dE; the onset is an
+arctangent (the Lorentzian of a core hole's life time; Richtmyer, Barnes & Ramberg, Phys. Rev. 46, 843, 1934) and all energies are moved by one shift
+(chemical shift, or an error of the axis that other edges do not share). White lines, which no free atom has, stand at the onsets of the two spin-orbit
+partners: their area is in units of the continuum, integrated from 50 to 100 eV above the first onset (Pearson, Ahn & Fultz, Phys. Rev. B 47, 8471, 1993),
+shared by the L3/L2 ratio, each split by the crystal field into t2g and eg. Lines may be put anywhere else. Fine structure is a smooth factor of the
+continuum, a cubic spline that returns to 1.
 """
 
 from collections.abc import Sequence
@@ -26,7 +27,8 @@ LEAST_SHARE = 1e-12
 
 
 class Continuum(NamedTuple):
-    """One subshell's d sigma / dE: cubic ``coefficients`` [4, intervals] of its logarithm (angstrom^2 per eV), ``pitch`` wide in log(1 + (E - onset) / `WIDEN`)."""
+    """One subshell's d sigma / dE: cubic ``coefficients`` [4, intervals] of its logarithm (angstrom^2 per eV), ``pitch`` wide in log(1 + (E - onset) /
+    `WIDEN`)."""
 
     name: str
     onset: float
@@ -37,8 +39,9 @@ class Continuum(NamedTuple):
 class Edge(NamedTuple):
     """An edge of an ``element``: its ``name`` ("L"), subshells, and which parameters shape it.
 
-    ``white``: white lines at its two lowest onsets; ``split``: each is split by the crystal field; ``lines``: further lines; ``knots`` in eV above the first onset of
-    fine structure (empty: none). ``reference``: the continuum's integral over the window of `PEARSON`, angstrom^2; ``white_area``: usual area of the white lines over it.
+    ``white``: white lines at its two lowest onsets; ``split``: each is split by the crystal field; ``lines``: further lines; ``knots`` in eV above the first
+    onset of fine structure (empty: none). ``reference``: the continuum's integral over the window of `PEARSON`, angstrom^2; ``white_area``: usual area of
+    the white lines over it.
     """
 
     element: str
@@ -91,15 +94,18 @@ def energies_for(onset: float, last: float) -> Float[np.ndarray, " n"]:
 def value(
     part: Continuum, energies: Float[Array, " n"], shift: Number = 0.0, softness: Number = 0.0
 ) -> Float[Array, " n"]:
-    """d sigma / dE at ``energies``, angstrom^2 per eV. Below the onset, where `step` takes it away, it goes on as it is there, from one to the other by a hyperbola
-    that is ``softness`` eV wide."""
+    """d sigma / dE at ``energies``, angstrom^2 per eV. Below the onset, where `step` takes it away, it goes on as it is there, from one to the other by a
+    hyperbola that is ``softness`` eV wide."""
     past = energies - part.onset - shift
     above = 0.5 * (past + jnp.sqrt(past**2 + softness**2))
-    place = jnp.log1p(above / WIDEN) / part.pitch
-    index = jnp.clip(jnp.floor(place).astype(int), 0, part.coefficients.shape[1] - 1)
-    rest = (place - index) * part.pitch
+    place, end = jnp.log1p(above / WIDEN) / part.pitch, part.coefficients.shape[1]
+    index = jnp.clip(jnp.floor(place).astype(int), 0, end - 1)
+    rest = (jnp.minimum(place, end) - index) * part.pitch
     cubic, square, slope, level = (jnp.asarray(part.coefficients)[power][index] for power in range(4))
-    return jnp.exp(((cubic * rest + square) * rest + slope) * rest + level)
+    logs = ((cubic * rest + square) * rest + slope) * rest + level
+    # beyond the table it goes on as the power law with which it ends
+    last = part.coefficients[:, -1] @ np.array([3.0 * part.pitch**2, 2.0 * part.pitch, 1.0, 0.0])
+    return jnp.exp(logs + last * part.pitch * jnp.maximum(place - end, 0.0))
 
 
 def step(energies: Float[Array, " n"], onset: Number, width: Number, pitch: Number) -> Float[Array, " n"]:

@@ -1,9 +1,9 @@
 """Losses to valence electrons: the distribution of single losses, of area 1, and their mean free path as formulas.
 
-Terms are Drude-Lindhard oscillators of the loss function, Im(-1/eps) = sum a E w / ((E^2 - E0^2)^2 + (E w)^2): Drude's plasmon for one term (Egerton, Electron
-Energy-Loss Spectroscopy in the Electron Microscope, 3rd ed., eq. 3.43), each with the sum rule for itself (Ritchie & Howie, Phil. Mag. 36, 463, 1977).
-A gap multiplies them by (1 - gap / E)^p above it: p = 1/2 for direct, 3/2 for indirect transitions (Rafferty & Brown, Phys. Rev. B 58, 10326, 1998). Losses into a
-collection semi-angle beta go with ln(1 + (beta / theta_E)^2) (Egerton, eq. 3.32).
+Terms are Drude-Lindhard oscillators of the loss function, Im(-1/eps) = sum a E w / ((E^2 - E0^2)^2 + (E w)^2): Drude's plasmon for one term (Egerton,
+Electron Energy-Loss Spectroscopy in the Electron Microscope, 3rd ed., eq. 3.43), each with the sum rule for itself (Ritchie & Howie, Phil. Mag. 36, 463,
+1977). A gap multiplies them by (1 - gap / E)^p above it: p = 1/2 for direct, 3/2 for indirect transitions (Rafferty & Brown, Phys. Rev. B 58, 10326, 1998).
+Losses into a collection semi-angle beta go with ln(1 + (beta / theta_E)^2) (Egerton, eq. 3.32).
 """
 
 import math
@@ -27,7 +27,8 @@ def oscillators(
     widths: Float[Array, " terms"],
     strengths: Float[Array, " terms"],
 ) -> Float[Array, " n"]:
-    """The loss function at ``energies`` (0 at and below 0): terms at ``positions``, ``widths`` at half maximum, in eV, ``strengths`` a in eV^2 each to one scale."""
+    """The loss function at ``energies`` (0 at and below 0): terms at ``positions``, ``widths`` at half maximum, in eV, ``strengths`` a in eV^2 each to one
+    scale."""
     loss = jnp.maximum(energies, 0.0)[:, None]
     at, width, strength = positions[None], widths[None], strengths[None]
     return (strength * loss * width / ((loss**2 - at**2) ** 2 + (loss * width) ** 2)).sum(-1)

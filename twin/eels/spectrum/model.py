@@ -80,11 +80,11 @@ def spectrum_model(
 ) -> SpectrumModel:
     """A spectrum on ``axis`` of a beam of ``energy`` eV, with a spectrometer that takes in the semi-angle ``collection`` in radian.
 
-    The zero loss is the model shape of `zero_loss.field_emission`, or a ``measured`` one. Valence losses are ``plasmons`` (energy, width, strength), above a ``gap`` in eV
-    where one is given, or those of a dielectric ``table``, with both ``surface`` where that is asked for; without either t/lambda has no meaning and there are none. Then ``edges``, and
-    ``backgrounds`` power laws of electrons at the ``reference`` energy in eV (default: the middle of the axis). ``pattern``: each channel has a gain of its own. Electrons
-    are spread over channels where the axis has a ``reach``.
-    ValueError naming the edge that lies outside of the axis, or what contradicts.
+    The zero loss is the model shape of `zero_loss.field_emission`, or a ``measured`` one. Valence losses are ``plasmons`` (energy, width, strength), above a
+    ``gap`` in eV where one is given, or those of a dielectric ``table``, with both ``surface`` where that is asked for; without either t/lambda has no
+    meaning and there are none. Then ``edges``, and ``backgrounds`` power laws of electrons at the ``reference`` energy in eV (default: the middle of the
+    axis). ``pattern``: each channel has a gain of its own. Electrons are spread over channels where the axis has a ``reach``. ValueError naming the edge
+    that lies outside of the axis, or what contradicts.
     """
     require_float64()
     require(

@@ -1,6 +1,7 @@
 """Parameters of a spectrum: a mapping of names to float64 arrays, each with a unit, a default and bounds, and the same as one flat vector.
 
-``counts``, ``t_over_lambda``, ``offset``, areal densities and backgrounds may have leading axes, one value for each spectrum of an image; all others are shared.
+``counts``, ``t_over_lambda``, ``offset``, areal densities and backgrounds may have leading axes, one value for each spectrum of an image; all others are
+shared.
 """
 
 from collections.abc import Mapping, Sequence
@@ -153,7 +154,8 @@ def defaults(parameters: Sequence[Parameter]) -> dict[str, Array]:
 
 
 def completed(parameters: Sequence[Parameter], values: Values) -> dict[str, Array]:
-    """``values`` with defaults for what is missing, as float64; ValueError naming the parameter for an unknown name, a wrong shape, or a value out of bounds."""
+    """``values`` with defaults for what is missing, as float64; ValueError naming the parameter for an unknown name, a wrong shape, or a value out of
+    bounds."""
     known_names = {item.name: item for item in parameters}
     for name in values:
         if name not in known_names:

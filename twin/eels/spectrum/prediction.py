@@ -2,9 +2,9 @@
 
     electrons in a channel = counts dispersion [Z exp(t/lambda (S - 1) + F - F(0) + sum_k n_k (sigma_k - sigma_k(0)))](E) + background
 
-with transforms of the zero loss Z, single losses S (of area 1), losses at both faces F and cross-sections sigma_k, and n_k atoms per area. Where the zero loss is not on
-the axis (`Axis.whole` is False) edges are computed alone, to first order in n_k: counts Z exp(t/lambda (S - 1) + F - F(0)) sum_k n_k sigma_k. All is float64, pure, and
-differentiable in every parameter.
+with transforms of the zero loss Z, single losses S (of area 1), losses at both faces F and cross-sections sigma_k, and n_k atoms per area. Where the zero
+loss is not on the axis (`Axis.whole` is False) edges are computed alone, to first order in n_k: counts Z exp(t/lambda (S - 1) + F - F(0)) sum_k n_k sigma_k.
+All is float64, pure, and differentiable in every parameter.
 """
 
 import functools
@@ -22,7 +22,7 @@ from twin.eels.spectrum import detector, dielectric, low_loss, parameters, zero_
 from twin.eels.spectrum.edges import Edge, profile
 from twin.eels.spectrum.model import SpectrumModel
 from twin.eels.spectrum.parameters import Values
-from twin.eels.spectrum.plural import scattered
+from twin.eels.spectrum.plural import exponent
 
 BLOCK = 64
 """Spectra that are computed at once."""
@@ -34,8 +34,8 @@ _sample = jax.jit(detector.sample, static_argnums=3)
 
 
 class Transforms(NamedTuple):
-    """What all spectra share: transforms of the zero loss (with the width of channels), of single losses, of losses at both faces and of the cross-section of each edge,
-    and the integrals of the latter two over the grid."""
+    """What all spectra share: transforms of the zero loss (with the width of channels), of single losses, of losses at both faces and of the cross-section
+    of each edge, and the integrals of the latter two over the grid."""
 
     zero: Complex[Array, " half"]
     single: Complex[Array, " half"] | None
@@ -108,21 +108,21 @@ def components(model: SpectrumModel, values: Values) -> dict[str, Array]:
 @functools.partial(jax.jit, static_argnums=0)
 def _components(model: SpectrumModel, full: dict[str, Array]) -> dict[str, Array]:
     shared, reach = transforms(model, full), model.axis.reach
+    valence, densities = _valence(full, shared), _densities(model, full)
+    without_core = jnp.exp(-(densities * shared.edge_totals).sum())
 
-    def read(transformed: Array) -> Array:
-        return _read(model, full, transformed)[reach : reach + model.axis.channels]
+    def read(factor: Array, exponent: Array) -> Array:
+        return _read(model, full, factor, exponent)[reach : reach + model.axis.channels]
 
-    valence = _valence(full, shared)
     parts: dict[str, Array] = {}
-    densities = _densities(model, full)
-    without_core = jnp.ones(())
     if model.axis.whole:
         unscattered = full.get("t_over_lambda", 0.0) + _faces_scale(full, shared) * shared.faces_total
-        without_core = jnp.exp(-(densities * shared.edge_totals).sum())
-        parts["zero loss"] = read(shared.zero * jnp.exp(-unscattered)) * without_core
-        parts["valence losses"] = read(valence) * without_core - parts["zero loss"]
+        nothing = jnp.full_like(valence, -unscattered)
+        parts["zero loss"] = read(shared.zero, nothing) * without_core
+        parts["valence losses"] = read(shared.zero, valence) * without_core - parts["zero loss"]
     for number, at in enumerate(model.edges):
-        parts[at.label] = read(valence * densities[number] * shared.edges[number]) * without_core
+        single = read(shared.zero * shared.edges[number], valence) * densities[number]
+        parts[at.label] = single * without_core if model.axis.whole else single
     for number in range(1, model.backgrounds + 1):
         parts[f"background{number}"] = _power_law(model, full, number)[reach : reach + model.axis.channels]
     if model.axis.whole and model.edges:
@@ -205,34 +205,34 @@ def _faces_scale(full: Values, shared: Transforms) -> Array:
 
 
 def _valence(full: Values, shared: Transforms) -> Complex[Array, " half"]:
-    """Transform of the spectrum of one electron without core losses."""
-    if shared.single is None:
-        return shared.zero
-    thickness, scale = full["t_over_lambda"], _faces_scale(full, shared)
-    single = thickness * shared.single
+    """The exponent of plural scattering by valence electrons and both faces."""
+    total = jnp.zeros_like(shared.zero)
+    if shared.single is not None:
+        total = exponent(full["t_over_lambda"], shared.single)
     if shared.faces is not None:
-        single = single + scale * shared.faces
-    return scattered(shared.zero, single, thickness + scale * shared.faces_total)
+        total = total + exponent(full["surface.scale"], shared.faces, shared.faces_total)
+    return total
 
 
 def _electrons(model: SpectrumModel, full: Values, shared: Transforms) -> Float[Array, " wide"]:
     """Electrons of one spectrum in each channel, with ``Axis.reach`` more on either side."""
-    made = _valence(full, shared)
-    if model.edges:
-        densities = _densities(model, full)
-        core = densities @ shared.edges
-        made = made * (jnp.exp(core - densities @ shared.edge_totals) if model.axis.whole else core)
-    elif not model.axis.whole:
-        made = jnp.zeros_like(made)
-    total = _read(model, full, made)
+    factor, scattering = shared.zero, _valence(full, shared)
+    core = _densities(model, full) @ shared.edges
+    if model.axis.whole:
+        scattering = scattering + core - (_densities(model, full) * shared.edge_totals).sum()
+    else:
+        factor = factor * core
+    total = _read(model, full, factor, scattering)
     for number in range(1, model.backgrounds + 1):
         total = total + _power_law(model, full, number)
     return total
 
 
-def _read(model: SpectrumModel, full: Values, transformed: Complex[Array, " half"]) -> Float[Array, " wide"]:
-    """Electrons in the channels of a spectrum with that transform."""
-    made = axes.sampled(model.axis, transformed, full["dispersion"], full["offset"])
+def _read(
+    model: SpectrumModel, full: Values, factor: Complex[Array, " half"], exponent: Complex[Array, " half"]
+) -> Float[Array, " wide"]:
+    """Electrons in the channels of a spectrum whose transform is ``factor`` exp(``exponent``)."""
+    made = axes.sampled(model.axis, factor, exponent, full["dispersion"], full["offset"])
     return full["counts"] * full["dispersion"] * made
 
 

@@ -19,8 +19,8 @@ PLASMA = 4.0 * math.pi * HARTREE**2 * BOHR**3
 
 
 class Composition(NamedTuple):
-    """Atoms per square angstrom of each element (``areal``) at ``thickness`` in angstrom (None: not known), ``density`` in g/cm^3 (None: not known), the ``formula``,
-    where it is from (``described``), and the ``structure``, if it is one."""
+    """Atoms per square angstrom of each element (``areal``) at ``thickness`` in angstrom (None: not known), ``density`` in g/cm^3 (None: not known), the
+    ``formula``, where it is from (``described``), and the ``structure``, if it is one."""
 
     areal: dict[str, float]
     thickness: float | None

@@ -43,8 +43,8 @@ GAPS = {"direct": 0.5, "indirect": 1.5}
 
 
 class ReadySpectrum(NamedTuple):
-    """All that a spectrum needs. ``electrons`` on the specimen for each spectrum (None: no noise, shares of the beam), ``thickness`` and ``mean_free_path`` in angstrom
-    where they are known, ``shares`` [...] of the thickness of each spectrum."""
+    """All that a spectrum needs. ``electrons`` on the specimen for each spectrum (None: no noise, shares of the beam), ``thickness`` and ``mean_free_path``
+    in angstrom where they are known, ``shares`` [...] of the thickness of each spectrum."""
 
     plan: SpectrumSimulation
     composition: Composition
@@ -63,7 +63,8 @@ class ReadySpectrum(NamedTuple):
 
 
 def make_spectrum(plan: SpectrumSimulation, structure: Structure | None = None) -> ReadySpectrum:
-    """Everything made and checked; BadInput that names the key at fault, the problem and the cure. ``structure``: the one that the plan names, where it was read before."""
+    """Everything made and checked; BadInput that names the key at fault, the problem and the cure. ``structure``: the one that the plan names, where it was
+    read before."""
     require_float64()
     composition = composition_of(plan, structure)
     notes = [*doubts(plan.as_dict(), spectrum_tables()), *_structure_notes(composition)]
@@ -192,7 +193,10 @@ def _plasmons(plan: SpectrumSimulation, composition: Composition) -> tuple[list[
         cure = "Add low_loss.plasmons = [[energy, width, 1]], or specimen.thickness."
         raise BadInput("low_loss.plasmons", "does not follow from atoms per area alone", cure)
     energy, count = free
-    note = f"valence losses are those of {count} free electrons of {composition.formula}: a plasmon at {energy:.3g} eV, {DAMPED * energy:.3g} eV wide; low_loss.plasmons gives others"
+    note = (
+        f"valence losses are those of {count} free electrons of {composition.formula}: a plasmon at {energy:.3g} eV, "
+        f"{DAMPED * energy:.3g} eV wide; low_loss.plasmons gives others"
+    )
     return [(energy, DAMPED * energy, 1.0)], [note]
 
 

@@ -1,4 +1,4 @@
-"""What `tests.benchmarks.eels.maps.core_loss` and ``abtem_maps.py``, in their two environments, compute alike. Lengths in angstrom, energies in eV, angles in rad."""
+"""What `core_loss` and ``abtem_maps.py``, in their two environments, compute alike. Lengths in angstrom, energies in eV, angles in rad."""
 
 CELL, REPEATS, GPTS = 3.905, (2, 2, 4), 96
 ENERGY, SEMIANGLE, COLLECTION = 200e3, 21e-3, 30e-3

@@ -7,7 +7,18 @@ import pytest
 from tests.twin.eels.spectrum.standin import aluminium, low_model, low_values, subshell
 from twin.channels import channel, field
 from twin.eels.spectrum import (
-    Measured, completed, dielectric_table, edge, energy_axis, expected, flatten, labels, offset_by_channels, offset_change, spectrum_model, unflatten,
+    Measured,
+    completed,
+    dielectric_table,
+    edge,
+    energy_axis,
+    expected,
+    flatten,
+    labels,
+    offset_by_channels,
+    offset_change,
+    spectrum_model,
+    unflatten,
 )  # fmt: skip
 from twin.eels.spectrum.axis import DRIFT_TUBE, HIGH_TENSION
 

@@ -7,7 +7,19 @@ import pytest
 
 from tests.twin.eels.spectrum.standin import aluminium, subshell
 from twin.eels.spectrum import (
-    Measured, atomic_edge, components, dielectric_table, edge, edges_in, energy_axis, expected, iakoubovskii, malis, names_of, single_losses, spectrum_model,
+    Measured,
+    atomic_edge,
+    components,
+    dielectric_table,
+    edge,
+    edges_in,
+    energy_axis,
+    expected,
+    iakoubovskii,
+    malis,
+    names_of,
+    single_losses,
+    spectrum_model,
 )  # fmt: skip
 from twin.eels.spectrum.dielectric import inverse_mean_free_path, surfaces, volume
 from twin.eels.spectrum.edges import PEARSON, lorentzian, profile, step
@@ -207,7 +219,8 @@ def test_edges_of_atoms_are_there_by_name() -> None:
 
 
 def test_an_edge_of_atoms_has_the_cross_section_of_the_table() -> None:
-    from twin.eels.atoms import differential_cross_section, subshell as of
+    from twin.eels.atoms import differential_cross_section
+    from twin.eels.atoms import subshell as of
 
     axis = energy_axis(1600, 450.0, 0.5, 2.0, whole=False)
     oxygen = atomic_edge("O", "K", 200e3, 0.03, 0.02, last=1300.0)
