@@ -50,14 +50,14 @@ def cases(short: Form, progress: Callable[..., None]) -> list[Case]:
     judged: set[int] = set()
     for name, (low, high, bar) in BARS.items():
         progress(f"cross-sections of {name}")
-        found = [reference for reference in references((name,)) if low <= reference.number <= high]
-        if not found:
+        listed = [reference for reference in references((name,)) if low <= reference.number <= high]
+        if not listed:
             continue
-        judged |= {reference.number for reference in found}
-        ratios = np.array([_ratios(reference) for reference in found])
+        judged |= {reference.number for reference in listed}
+        ratios = np.array([_ratios(reference) for reference in listed])
         worst = np.unravel_index(np.abs(ratios - 1).argmax(), ratios.shape)
-        where = f"{found[worst[0]].edge.element}, {list(found[0].areas)[worst[1]] / 1e3:g} keV"
-        span = f"{name} of {found[0].edge.element} to {found[-1].edge.element}, 60 to 300 keV"
+        where = f"{listed[worst[0]].edge.element}, {list(listed[0].areas)[worst[1]] / 1e3:g} keV"
+        span = f"{name} of {listed[0].edge.element} to {listed[-1].edge.element}, 60 to 300 keV"
         largest = float(np.abs(ratios - 1).max())
         text = f"at most {100 * bar:g} %"
         rows.append(case(f"{span}: largest deviation ({where})", 100 * largest, "%", text, largest <= bar))

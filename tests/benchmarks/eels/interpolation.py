@@ -29,9 +29,9 @@ def cases(short: Form, progress: Callable[..., None]) -> list[Case]:
     errors, worst = [], (0.0, "")
     for element, name in EDGES[: SOME[short]]:
         progress(f"table of {element} {name}")
-        found = errors_between_nodes(element, name)
-        errors += found
-        worst = max(worst, (max(found), f"{element} {name}"))
+        here = errors_between_nodes(element, name)
+        errors += here
+        worst = max(worst, (max(here), f"{element} {name}"))
     return [
         case(
             f"d sigma / dE between nodes of the table, {SOME[short]} edges: largest error ({worst[1]})",
@@ -51,10 +51,10 @@ def errors_between_nodes(element: str, name: str) -> list[float]:
     energies = np.sort(np.concatenate([near, far]))
     q = np.geomspace(0.005, 12 * np.sqrt(2 * (binding + energies[-1])), 700)
     logs = np.log(ionisation(atom, edge.orbital, energies, q))
-    found = []
+    errors = []
     for collection in COLLECTIONS:
         momenta, weights = beam.collected(ionisation_threshold(edge) / HARTREE + energies, collection)
         rows = [np.exp(np.interp(np.log(at), np.log(q), row)) for at, row in zip(momenta, logs, strict=True)]
         exact = (np.array(rows) * weights).sum(1)
-        found += np.abs((strength.above(energies[:, None], momenta) * weights).sum(1) / exact - 1).tolist()
-    return found
+        errors += np.abs((strength.above(energies[:, None], momenta) * weights).sum(1) / exact - 1).tolist()
+    return errors

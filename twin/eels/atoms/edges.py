@@ -34,8 +34,11 @@ class Subshell(NamedTuple):
 
     @property
     def orbital(self) -> Orbital:
-        """Its shell: quantum numbers, and the electrons of both j."""
-        return _orbitals(self.element)[self.name]
+        """Its shell: quantum numbers, and the electrons of both j. ValueError where the free atom has no electrons of that name."""
+        orbitals = _orbitals(self.element)
+        if self.name not in orbitals:
+            raise ValueError(f"{self.element} has no electrons {self.name!r}; its subshells are {', '.join(orbitals)}")
+        return orbitals[self.name]
 
 
 @cache
@@ -46,13 +49,13 @@ def _orbitals(element: str) -> dict[str, Orbital]:
 @lru_cache(maxsize=1)
 def _all() -> dict[str, tuple[Subshell, ...]]:
     lines = [line for line in (DATA / "edges.csv").read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
-    found: dict[str, list[Subshell]] = {}
+    listed: dict[str, list[Subshell]] = {}
     for row in csv.DictReader(lines):
         element, name = row["element"], row["subshell"]
         electrons = {name: count for orbital in configuration(element) for name, _, count in subshells(*orbital)}
         made = Subshell(element, name, float(row["energy_eV"]), electrons[name], SOURCES[row["source"]])
-        found.setdefault(element, []).append(made)
-    return {element: tuple(sorted(made, key=lambda s: s.energy)) for element, made in found.items()}
+        listed.setdefault(element, []).append(made)
+    return {element: tuple(sorted(made, key=lambda s: s.energy)) for element, made in listed.items()}
 
 
 def edges_of(element: str, low: float = 0.0, high: float = 3000.0) -> tuple[Subshell, ...]:
@@ -85,6 +88,10 @@ def _strengths() -> tuple[dict[tuple[int, ...], int], dict[str, np.ndarray]]:
 def shell_table(element: str, orbital: Orbital) -> ShellTable:
     """The tabulated strengths of a shell of ``element``."""
     rows, columns = _strengths()
-    row = rows[atomic_number(element), orbital.n, orbital.l]
+    row = rows.get((atomic_number(element), orbital.n, orbital.l))
+    if row is None:
+        names = ", ".join(edge.name for edge in edges_of(element, high=np.inf))
+        shell = f"{orbital.n}{'spdf'[orbital.l]}"
+        raise ValueError(f"no strengths of {element} {shell} are tabulated; there are those of {names or 'Li to U'}")
     binding, largest, window, top = columns["scales"][row].tolist()
     return ShellTable(binding, largest, window, unpack(Packed(top, columns["high"][row], columns["low"][row])))

@@ -133,13 +133,13 @@ def _group(atom: Atom, orbital: Orbital, energies: np.ndarray, momenta: np.ndarr
 def levels(atom: Atom, largest_l: int) -> list[Level]:
     """The bound states of the atom's potential below `SERIES` with l up to ``largest_l``, in the order of their energies."""
     occupied = {(orbital.n, orbital.l): orbital.electrons for orbital in atom.shells}
-    found = []
+    states = []
     for l in range(largest_l + 1):  # noqa: E741
         n = l + 1
         while (wave := atom.state(n, l)) is not None and wave.energy < SERIES:
-            found.append(Level(n, l, 1 - occupied.get((n, l), 0) / (4 * l + 2), wave))
+            states.append(Level(n, l, 1 - occupied.get((n, l), 0) / (4 * l + 2), wave))
             n += 1
-    return sorted(found, key=lambda level: level.wave.energy)
+    return sorted(states, key=lambda level: level.wave.energy)
 
 
 def excitation(atom: Atom, orbital: Orbital, to: Sequence[Level], momenta: np.ndarray) -> np.ndarray:

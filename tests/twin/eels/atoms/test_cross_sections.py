@@ -112,6 +112,12 @@ def test_messages():
     with pytest.raises(ValueError, match="'ti' is not known"):
         edges_of("ti")
     edge = subshell("C", "K")
+    with pytest.raises(ValueError, match="C has no electrons 'M5'; its subshells are K, L1, L2, L3"):
+        total_cross_section(edge._replace(name="M5"), 200e3)
+    with pytest.raises(
+        ValueError, match="no strengths of Ti 1s are tabulated; there are those of M2, M3, M1, L3, L2, L1"
+    ):
+        total_cross_section(subshell("Ti", "L3")._replace(name="K"), 200e3)
     with pytest.raises(ValueError, match="give radians"):
         differential_cross_section(edge, np.array([300.0]), 200e3, 30.0)
     with pytest.raises(ValueError, match="below the energy"):

@@ -93,10 +93,10 @@ def test_binding_energies_are_those_of_the_relativistic_hartree_fock_slater_atom
 
 
 def test_room_for_electrons():
-    found = {(level.n, level.l): level.vacancy for level in levels(solve_atom("O"), 2)}
-    assert found[1, 0] == 0.0
-    assert abs(found[2, 1] - 1 / 3) < 1e-12
-    assert found[3, 2] == 1.0
+    vacancies = {(level.n, level.l): level.vacancy for level in levels(solve_atom("O"), 2)}
+    assert vacancies[1, 0] == 0.0
+    assert abs(vacancies[2, 1] - 1 / 3) < 1e-12
+    assert vacancies[3, 2] == 1.0
 
 
 def test_an_element_or_a_shell_that_is_not_there():
