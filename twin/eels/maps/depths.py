@@ -20,10 +20,12 @@ from twin.scattering.batching import compiled
 from twin.scattering.multislice import together
 from twin.scattering.stem.beams import plane_waves
 
-NEGLECTED = 1e-8
-"""Largest share of the intensity at all depths that `Depths` may leave out: 1e-4 of an amplitude."""
-FIRST_DIMENSIONS, GROWTH = 64, 1.5
-"""Dimensions that are tried first, and how they grow until little enough is left out."""
+NEGLECTED = 2e-5
+"""Largest share of the intensity at all depths that `Depths` may leave out, in weak beams at high angles."""
+FIRST_DIMENSIONS, GROWTH = 160, 1.5
+"""Random sums that are tried first, and how their number grows until little enough is left out."""
+STEP = 32
+"""Dimensions are a multiple of this where they can, so that few shapes are compiled."""
 
 
 def _inwards(lattice: Array, functions: Array, kernel: Array, cells: int, planes: tuple[int, ...]) -> Array:
@@ -77,49 +79,59 @@ class Depths(NamedTuple):
     rows: Complex[Array, "r points"]
 
 
-def depths_of(waves: Complex[Array, "n cells points"], dimensions: int = FIRST_DIMENSIONS) -> Depths:
-    """``waves`` in the fewest dimensions tried, from ``dimensions`` on, that leave out no more than NEGLECTED of their intensity.
+def depths_of(waves: Complex[Array, "n cells points"]) -> Depths:
+    """``waves`` in few dimensions that leave out no more than NEGLECTED of their intensity; waves at one depth are left as they are.
 
-    The range of random sums of all waves (Halko, Martinsson and Tropp, SIAM Review 53, 217, 2011). Waves at one depth are left as they are.
+    The range of random sums of all waves (Halko, Martinsson and Tropp, SIAM Review 53, 217, 2011), and of that the principal components.
     """
     if waves.shape[1] == 1:
         return Depths(jnp.eye(waves.shape[0], dtype=waves.dtype)[:, None, :], waves[:, 0])
     count, points = waves.shape[0] * waves.shape[1], waves.shape[2]
-    while dimensions < min(count, points):
-        found, missing = _projected(waves, _mixture(dimensions, count))
-        if float(missing) <= NEGLECTED:
-            return found
-        dimensions = int(GROWTH * dimensions)
+    sums = FIRST_DIMENSIONS
+    while sums < min(count, points):
+        found, left_out = _projected(waves, _mixture(sums, count))
+        if float(left_out[-1]) <= NEGLECTED / 2:
+            enough = 1 + int(np.argmax(np.asarray(left_out) <= NEGLECTED))
+            size = min(-(-enough // STEP) * STEP, sums)
+            return Depths(found.coefficients[:, :, -size:], found.rows[-size:])
+        sums = int(GROWTH * sums)
     if count <= points:
         return _projected(waves, np.eye(count, dtype=np.float32))[0]
     return Depths(waves, jnp.eye(points, dtype=waves.dtype))
 
 
 @functools.cache
-def _mixture(dimensions: int, count: int) -> np.ndarray:
-    return np.random.default_rng(0).standard_normal((dimensions, count), np.float32)
+def _mixture(sums: int, count: int) -> np.ndarray:
+    return np.random.default_rng(0).standard_normal((sums, count), np.float32)
 
 
 @jax.jit
 def _projected(waves: Array, mixture: Array) -> tuple[Depths, Array]:
+    """``waves`` in the principal components of their random sums, the weakest first, and the share of the intensity
+    that the strongest, the two strongest, ... and all of them leave out."""
     flat = waves.reshape(-1, waves.shape[2])
     columns = jnp.linalg.qr((mixture.astype(flat.dtype) @ flat).T)[0]
     coefficients = flat @ columns.conj()
-    missing = 1.0 - jnp.sum(jnp.abs(coefficients) ** 2) / jnp.sum(jnp.abs(flat) ** 2)
-    return Depths(coefficients.reshape(*waves.shape[:2], -1), columns.T), missing
+    power, turn = jnp.linalg.eigh(coefficients.conj().T @ coefficients)
+    total = jnp.sum(jnp.abs(flat) ** 2, dtype=jnp.float64)
+    kept = jnp.cumsum(power[::-1].astype(jnp.float64))
+    left_out = 1.0 - kept / total
+    rows = (columns @ turn.conj()).T
+    return Depths((coefficients @ turn).reshape(*waves.shape[:2], -1), rows), left_out
 
 
 def _coupled(back: Depths, inside: Depths, modes: Array, weights: Array) -> Array:
     points = modes.shape[-1]
+    # [r of back x modes, r of inside]
     matrices = (back.rows[:, None, :] * modes[None, :, :]).reshape(-1, points) @ inside.rows.T
-    matrices = matrices.reshape(back.rows.shape[0], -1)  # [r of back, modes x r of inside]
-    count, cells, size = inside.coefficients.shape
+    count, cells = inside.coefficients.shape[:2]
     left = back.coefficients * weights[:, None, None]
     left = jnp.broadcast_to(left, (left.shape[0], cells, left.shape[2]))
 
     def at_depth(total: Array, depth: tuple[Array, Array]) -> tuple[Array, None]:
         b, u = depth
-        amplitudes = (b @ matrices).reshape(-1, size) @ u.T
+        met = (matrices @ u.T).reshape(b.shape[1], -1)  # [r of back, modes x j]
+        amplitudes = (b @ met).reshape(-1, count)
         return total + amplitudes.conj().T @ amplitudes, None
 
     start = jnp.zeros((count, count), modes.dtype)

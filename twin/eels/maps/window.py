@@ -4,6 +4,7 @@ A map is linear in M(x, x') = sum over transitions and losses of V*(x) V(x'), wh
 neighbouring losses, of both spin-orbit partners and of an atom that is moved a little by heat are alike; its eigenvectors are the modes.
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -90,6 +91,7 @@ class Modes(NamedTuple):
     missing: float
 
 
+@lru_cache(maxsize=16)
 def window_modes(
     window: EdgeWindow,
     shape: tuple[int, int],
