@@ -20,7 +20,7 @@ from twin.scattering.batching import compiled
 from twin.scattering.multislice import together
 from twin.scattering.stem.beams import plane_waves
 
-NEGLECTED = 2e-5
+NEGLECTED = 2e-4
 """Largest share of the intensity at all depths that `Depths` may leave out, in weak beams at high angles."""
 FIRST_DIMENSIONS, GROWTH = 160, 1.5
 """Random sums that are tried first, and how their number grows until little enough is left out."""

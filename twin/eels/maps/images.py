@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from twin.eels.maps.grams import CHANNELLING, EdgeGrams, edge_grams
+from twin.eels.maps.grams import CHANNELLING, EdgeGrams, Report, edge_grams
 from twin.eels.maps.window import EdgeWindow
 from twin.optics.illumination import Illumination
 from twin.scattering.stem.images import image_of
@@ -42,7 +42,7 @@ def core_loss_maps(
     depths: int | None = None,
     memory: int | None = None,
     workers: int | None = None,
-    progress=None,
+    progress: Report | None = None,
 ) -> EdgeMaps:
     """Maps of ``windows`` at all pairs of ``x`` and ``y`` (angstrom); source size, vibration and focal spread of ``beam`` are exact.
 
