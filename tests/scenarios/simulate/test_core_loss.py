@@ -25,7 +25,7 @@ def test_maps_stand_beside_detectors_and_tell_their_error(tmp_path: Path) -> Non
     assert result["axes"][0]["labels"] == ["ring", "Ti"]
     map_ = data[1]
     assert np.unravel_index(map_.argmax(), map_.shape) == (2, 2)  # the column of titanium
-    assert map_.mean() * 3.905**2 == pytest.approx(result["losses"][0]["cross_section"], rel=0.1)
+    assert map_.mean() * 3.905**2 == pytest.approx(result["losses"][0]["cross_section"], rel=0.15)
     assert any("Ti: channelling 'local' differs from double channelling by" in note for note in result["notes"])
 
 
