@@ -110,10 +110,10 @@ def loss_notes(ready: "Ready") -> list[str]:
 
 
 def _by_channelling(ready: "Ready") -> dict[str, list[int]]:
-    found: dict[str, list[int]] = {}
+    kinds: dict[str, list[int]] = {}
     for index, each in enumerate(_maps(ready.plan).values()):
-        found.setdefault(each.channelling, []).append(index)
-    return found
+        kinds.setdefault(each.channelling, []).append(index)
+    return kinds
 
 
 def _computed(ready: "Ready", channelling: str, chosen: list[int], estimate: bool | None, tell: Tell) -> Any:

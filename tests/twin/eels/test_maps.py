@@ -94,8 +94,8 @@ def test_maps_by_reciprocity_are_those_of_waves_that_go_on_after_the_loss() -> N
             expected += (patterns * collected).sum(axis=(0, 2, 3))
         waves = np.fft.ifft2(np.fft.fft2(waves * functions[number]) * kernel)
     made = edge_grams(scene, light, [TITANIUM], "double")[0].grams
-    found = [float(image_of(made, light, x[None], y[None])[0, 0]) for x, y in spots]
-    assert found == pytest.approx(expected, rel=1e-4)
+    by_reciprocity = [float(image_of(made, light, x[None], y[None])[0, 0]) for x, y in spots]
+    assert by_reciprocity == pytest.approx(expected, rel=1e-4)
 
 
 @pytest.mark.parametrize("channelling", ["double", "single", "local"])

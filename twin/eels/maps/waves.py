@@ -70,11 +70,9 @@ class Waves(NamedTuple):
         if free:
             functions, kernel = jnp.ones_like(functions), jnp.ones_like(kernel)
         made = through(back)(lattice, functions, kernel, cells, self.planes)
-        found = []
         kept = np.zeros(1, int) if free else np.asarray(self.chosen)
-        for plane in range(len(self.planes)):
-            found.append(depths_of(made[:, kept, plane]))
-        return tuple(part._replace(coefficients=part.coefficients * scale) for part in found)
+        parts = (depths_of(made[:, kept, plane]) for plane in range(len(self.planes)))
+        return tuple(part._replace(coefficients=part.coefficients * scale) for part in parts)
 
     def _check_memory(self, waves: int) -> None:
         needed = 2 * 8 * waves * len(self.planes) * self.medium.gpts[0] * self.medium.gpts[1]

@@ -5,10 +5,12 @@ It imports its own folder alone, since that environment has no emtwin. Probabili
 
 import sys
 import time
+from typing import Any
 
 import abtem
 import ase
 import numpy as np
+from abtem.inelastic.core_loss import SubshellTransitions
 from abtem_settings import CELL, COLLECTION, ENERGY, EPSILON, GPTS, REPEATS, SCAN, SEMIANGLE, SHELLS
 
 
@@ -29,18 +31,18 @@ def main(out: str) -> None:
     probe.grid.match(potential)
     scan = abtem.GridScan(start=(0, 0), end=(CELL, CELL), gpts=(SCAN, SCAN), endpoint=False)
     detector = abtem.AnnularDetector(inner=0, outer=COLLECTION * 1e3)
-    found = {}
+    made = {}
     for label, (number, n, l) in SHELLS.items():  # noqa: E741
         start = time.perf_counter()
-        shell = abtem.inelastic.core_loss.SubshellTransitions(Z=number, n=n, l=l, order=1, epsilon=EPSILON)
+        shell = SubshellTransitions(Z=number, n=n, l=l, order=1, epsilon=EPSILON)
         transitions = shell.get_transition_potentials(energy=ENERGY)
         for double in (True, False):
-            image = probe.transition_potential_scan(
+            image: Any = probe.transition_potential_scan(
                 potential, transitions, scan=scan, detectors=detector, double_channel=double, lazy=False
             )
-            found[f"{label} {'double' if double else 'single'}"] = np.asarray(image.array).squeeze().T
-        found[f"{label} seconds"] = np.array(time.perf_counter() - start)
-    np.savez(out, **found)
+            made[f"{label} {'double' if double else 'single'}"] = np.asarray(image.array).squeeze().T
+        made[f"{label} seconds"] = np.array(time.perf_counter() - start)
+    np.savez(out, **made)
 
 
 if __name__ == "__main__":

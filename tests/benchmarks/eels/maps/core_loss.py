@@ -135,7 +135,9 @@ def _whole_scan() -> list[Case]:
     for channelling in ("double", "local"):
         start = time.perf_counter()
         made[channelling] = scan(scene, 64, WINDOWS, channelling).array
-        words = f"64 x 64 probes on a cell of SrTiO3, 30 nm, Ti L and O K, {channelling} channelling, compilation included"
+        words = (
+            f"64 x 64 probes on a cell of SrTiO3, 30 nm, Ti L and O K, {channelling} channelling, compilation included"
+        )
         rows.append(case(words, time.perf_counter() - start, "s"))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     rows.append(case("the same: memory peak of the whole benchmark", peak, "GB"))
