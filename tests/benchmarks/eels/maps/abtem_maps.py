@@ -1,8 +1,9 @@
-"""``PYTHON abtem_maps.py OUT.npz``, with a PYTHON that has abTEM and GPAW: core-loss maps of SrTiO3 by abTEM, for `tests.benchmarks.eels.maps.core_loss`.
+"""``PYTHON abtem_maps.py OUT.npz SETTINGS``, with a PYTHON that has abTEM and GPAW: core-loss maps of SrTiO3 by abTEM, for `tests.benchmarks.eels.maps.core_loss`.
 
-It imports its own folder alone, since that environment has no emtwin. Probabilities per eV of loss for each incident electron, [y, x], and seconds.
+It stands alone, since that environment has no emtwin. SETTINGS: `core_loss.Shared` as JSON. Probabilities per eV of loss for each incident electron, [y, x], and seconds.
 """
 
+import json
 import sys
 import time
 from typing import Any
@@ -11,31 +12,35 @@ import abtem
 import ase
 import numpy as np
 from abtem.inelastic.core_loss import SubshellTransitions
-from abtem_settings import CELL, COLLECTION, ENERGY, EPSILON, GPTS, REPEATS, SCAN, SEMIANGLE, SHELLS
 
 
-def specimen() -> ase.Atoms:
+def specimen(cell: float, repeats: tuple[int, int, int]) -> ase.Atoms:
     """Atomic planes in the middles of slices of half a cell."""
     places = [(0, 0, 0), (0.5, 0.5, 0.5), (0.5, 0.5, 0), (0.5, 0, 0.5), (0, 0.5, 0.5)]
-    unit = ase.Atoms("SrTiO3", scaled_positions=places, cell=[CELL] * 3, pbc=True)
-    unit.translate((0, 0, CELL / 4))
-    return unit * REPEATS
+    unit = ase.Atoms("SrTiO3", scaled_positions=places, cell=[cell] * 3, pbc=True)
+    unit.translate((0, 0, cell / 4))
+    return unit * repeats
 
 
-def main(out: str) -> None:
+def main(out: str, settings: dict[str, Any]) -> None:
+    cell, energy = settings["cell"], settings["energy"]
     abtem.config.set({"precision": "float32", "diagnostics.progress_bar": False})
     potential = abtem.Potential(
-        specimen(), gpts=GPTS, slice_thickness=CELL / 2, parametrization="lobato", projection="infinite"
+        specimen(cell, settings["repeats"]),
+        gpts=settings["gpts"],
+        slice_thickness=cell / 2,
+        parametrization="lobato",
+        projection="infinite",
     )
-    probe = abtem.Probe(energy=ENERGY, semiangle_cutoff=SEMIANGLE * 1e3)
+    probe = abtem.Probe(energy=energy, semiangle_cutoff=settings["semiangle"] * 1e3)
     probe.grid.match(potential)
-    scan = abtem.GridScan(start=(0, 0), end=(CELL, CELL), gpts=(SCAN, SCAN), endpoint=False)
-    detector = abtem.AnnularDetector(inner=0, outer=COLLECTION * 1e3)
+    scan = abtem.GridScan(start=(0, 0), end=(cell, cell), gpts=(settings["scan"],) * 2, endpoint=False)
+    detector = abtem.AnnularDetector(inner=0, outer=settings["collection"] * 1e3)
     made = {}
-    for label, (number, n, l) in SHELLS.items():  # noqa: E741
+    for label, (number, n, l) in settings["shells"].items():  # noqa: E741
         start = time.perf_counter()
-        shell = SubshellTransitions(Z=number, n=n, l=l, order=1, epsilon=EPSILON)
-        transitions = shell.get_transition_potentials(energy=ENERGY)
+        shell = SubshellTransitions(Z=number, n=n, l=l, order=1, epsilon=settings["epsilon"])
+        transitions = shell.get_transition_potentials(energy=energy)
         for double in (True, False):
             image: Any = probe.transition_potential_scan(
                 potential, transitions, scan=scan, detectors=detector, double_channel=double, lazy=False
@@ -46,4 +51,4 @@ def main(out: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], json.loads(sys.argv[2]))

@@ -3,6 +3,7 @@
 abTEM runs in an environment of its own: EMTWIN_GPAW names its Python (GPAW 25.7, abTEM 1.0.11 and sympy); without it that part is left out.
 """
 
+import json
 import os
 import resource
 import subprocess
@@ -10,12 +11,12 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from tests.benchmarks._case import Case, case
 from tests.benchmarks._form import Form
-from tests.benchmarks.eels.maps import abtem_settings as shared
 from twin.eels.atoms import ionisation_threshold, subshell
 from twin.eels.maps import EdgeMaps, EdgeWindow, core_loss_maps
 from twin.optics.illumination import Illumination
@@ -25,6 +26,21 @@ from twin.scattering.stem.scene import Scene
 ENERGY, SEMIANGLE, COLLECTION, CELL = 200e3, 0.0214, 0.03, 3.905
 WINDOWS = (EdgeWindow("Ti", "L", 456.0, 476.0, COLLECTION), EdgeWindow("O", "K", 532.0, 552.0, COLLECTION))
 PYTHON = "EMTWIN_GPAW"
+
+
+class Shared(NamedTuple):
+    """What emtwin and abTEM compute alike. Lengths in angstrom, energies in eV (``epsilon`` of the ejected electron), angles in rad; ``scan`` probes along each
+    side of a unit cell; ``shells``: Z, n and l by edge."""
+
+    cell: float = CELL
+    repeats: tuple[int, int, int] = (2, 2, 4)
+    gpts: int = 96
+    energy: float = ENERGY
+    semiangle: float = 0.021
+    collection: float = COLLECTION
+    epsilon: float = 10.0
+    scan: int = 8
+    shells: dict[str, tuple[int, int, int]] = {"Ti L": (22, 2, 1), "O K": (8, 1, 0)}  # noqa: RUF012
 
 
 def cases(short: Form, progress: Callable[..., None]) -> list[Case]:
@@ -92,33 +108,35 @@ def _against_abtem(progress: Callable[..., None]) -> list[Case]:
         progress(f"no {PYTHON} names a Python with GPAW: abTEM's maps are left out")
         return []
     progress("abTEM with GPAW")
-    script = Path(__file__).with_name("abtem_maps.py")
+    shared, script = Shared(), Path(__file__).with_name("abtem_maps.py")
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "maps.npz"
-        subprocess.run([python, str(script), str(out)], check=True, capture_output=True, timeout=1800)
+        subprocess.run(
+            [python, str(script), str(out), json.dumps(shared._asdict())], check=True, capture_output=True, timeout=1800
+        )
         with np.load(out) as stored:
             theirs = dict(stored)
     rows = []
-    for label in shared.SHELLS:
-        rows += _compared(label, theirs)
+    for label in shared.shells:
+        rows += _compared(label, shared, theirs)
         rows.append(case(f"abTEM, {label}, double and single channelling", float(theirs[f"{label} seconds"]), "s"))
     return rows
 
 
-def _compared(label: str, theirs: dict[str, np.ndarray]) -> list[Case]:
+def _compared(label: str, shared: Shared, theirs: dict[str, np.ndarray]) -> list[Case]:
     """Our maps of one edge at the same energy of the ejected electron, per eV, in abTEM's own small supercell."""
     element, _, name = label.partition(" ")
     # L3 has 4 of the 6 electrons of 2p
     edge, part = subshell(element, "L3" if name == "L" else name), 1.5 if name == "L" else 1.0
-    loss = ionisation_threshold(edge) + shared.EPSILON
-    window = EdgeWindow(element, edge.name, loss - 0.5, loss + 0.5, shared.COLLECTION)
-    repeats, rows = shared.REPEATS, []
-    cell = srtio3((1, 1, 1), shared.CELL)
+    loss = ionisation_threshold(edge) + shared.epsilon
+    window = EdgeWindow(element, edge.name, loss - 0.5, loss + 0.5, shared.collection)
+    repeats, rows = shared.repeats, []
+    cell = srtio3((1, 1, 1), shared.cell)
     scene = Scene(
-        srtio3(repeats, shared.CELL), (shared.GPTS, shared.GPTS), 2 * repeats[2], (), (0.0, 0.0), cell, repeats
+        srtio3(repeats, shared.cell), (shared.gpts, shared.gpts), 2 * repeats[2], (), (0.0, 0.0), cell, repeats
     )
-    along = np.arange(shared.SCAN) * shared.CELL / shared.SCAN
-    light = Illumination(np.zeros(25), shared.ENERGY, shared.SEMIANGLE)
+    along = np.arange(shared.scan) * shared.cell / shared.scan
+    light = Illumination(np.zeros(25), shared.energy, shared.semiangle)
     for channelling in ("double", "single"):
         ours = part * core_loss_maps(scene, light, [window], along, along, channelling, estimate=False).array[0]
         abtem = theirs[f"{label} {channelling}"]
