@@ -1,6 +1,7 @@
-"""``PYTHON abtem_maps.py OUT.npz SETTINGS``, with a PYTHON that has abTEM and GPAW: core-loss maps of SrTiO3 by abTEM, for `tests.benchmarks.eels.maps.core_loss`.
+"""``PYTHON abtem_maps.py OUT.npz SETTINGS``, with a PYTHON that has abTEM and GPAW: core-loss maps of SrTiO3 by abTEM, for `core_loss`.
 
-It stands alone, since that environment has no emtwin. SETTINGS: `core_loss.Shared` as JSON. Probabilities per eV of loss for each incident electron, [y, x], and seconds.
+It stands alone, since that environment has no emtwin. SETTINGS: `core_loss.Shared` as JSON. Made are probabilities per eV of loss for each incident
+electron, [y, x], and seconds.
 """
 
 import json
@@ -26,7 +27,7 @@ def main(out: str, settings: dict[str, Any]) -> None:
     cell, energy = settings["cell"], settings["energy"]
     abtem.config.set({"precision": "float32", "diagnostics.progress_bar": False})
     potential = abtem.Potential(
-        specimen(cell, settings["repeats"]),
+        specimen(cell, tuple(settings["repeats"])),
         gpts=settings["gpts"],
         slice_thickness=cell / 2,
         parametrization="lobato",

@@ -40,7 +40,7 @@ class Shared(NamedTuple):
     collection: float = COLLECTION
     epsilon: float = 10.0
     scan: int = 8
-    shells: dict[str, tuple[int, int, int]] = {"Ti L": (22, 2, 1), "O K": (8, 1, 0)}  # noqa: RUF012
+    shells: dict[str, tuple[int, int, int]] = {"Ti L": (22, 2, 1), "O K": (8, 1, 0)}
 
 
 def cases(short: Form, progress: Callable[..., None]) -> list[Case]:
