@@ -37,14 +37,14 @@ def check(to: str, out: Path) -> Format:
     if to not in FORMATS:
         raise ExportError(f"--to {to}", "is no format of an export", f"Name one of {', '.join(FORMATS)}.")
     form = FORMATS[to]
+    if out.suffix not in form.endings:
+        wanted = " or ".join(ending or "nothing (a folder)" for ending in form.endings)
+        raise ExportError(f"--out {out}", f"ends in {out.suffix or 'nothing'}", f"End it in {wanted}: {form.words}.")
     for library in (form.library, "prov" if to == "rocrate" else ""):
         if library and importlib.util.find_spec(library) is None:
             raise MissingExtra(
                 f"--to {to}", f"needs the library {library!r}", "Install it: pip install 'emtwin[export]'."
             )
-    if out.suffix not in form.endings:
-        wanted = " or ".join(ending or "nothing (a folder)" for ending in form.endings)
-        raise ExportError(f"--out {out}", f"ends in {out.suffix or 'nothing'}", f"End it in {wanted}: {form.words}.")
     return form
 
 

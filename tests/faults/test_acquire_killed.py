@@ -19,6 +19,8 @@ from scenarios.cli.main import BAD_INPUT, DONE, INTERRUPTED, LOST, run
 from tests.once import run_folder
 from tests.waiting import ended, stderr_until
 
+pytestmark = pytest.mark.slow
+
 SCENARIO = """
 name = "small"
 kind = "tune-and-map"
@@ -181,6 +183,7 @@ def test_resumed_it_ends_as_if_nothing_had_been(folder, undisturbed, resumed, ca
     assert "complete" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_killed_before_its_first_request_it_can_only_start_anew(folder):
     process = start(folder, "acquire", "small.toml", "--seed", "1", "--out", "early")
     stderr_until(process, "simulated microscope")

@@ -68,6 +68,7 @@ def test_absorption_equals_diffuse_scattering_of_one_atom(symbol, tolerance):
     assert np.mean(np.abs(coherent - mean) ** 2) < 0.02 * scattered + scattered / count * 2
 
 
+@pytest.mark.slow
 def test_absorption_of_a_crystal_equals_scattering_by_frozen_phonons():
     """A plane wave through 11 angstrom of silicon [001]: the absorption against the scattering by frozen phonons out of
     the mean wave. The grid carries a known share of single diffuse scattering, sum F^2 (1 - exp(-4 pi^2 u2 k^2)); the absorptive potential all."""

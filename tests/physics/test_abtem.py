@@ -13,6 +13,7 @@ pytestmark = pytest.mark.filterwarnings("default")
 
 
 @pytest.mark.parametrize("name", list(SPECIMENS))
+@pytest.mark.slow
 def test_multislice_agrees_with_abtem(name):
     """A tilted crystal, a probe with one aberration of every kind, four energies; in double and in single precision."""
     deviations = against_abtem(name, short=True)

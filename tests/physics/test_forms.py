@@ -1,6 +1,7 @@
 """Every form and every way of batching gives the waves of direct multislice: see `tests.physics.checks.forms`."""
 
 import jax.numpy as jnp
+import pytest
 
 from tests.physics.checks.forms import crystal_gram, general_gram, prism, ways_of_batching, ways_of_mapping
 
@@ -22,6 +23,7 @@ def test_the_crystals_gram_matrix_is_multislice():
     assert crystal_gram(**SMALL, spots=3) < 1e-5
 
 
+@pytest.mark.slow
 def test_jit_vmap_and_pieces_change_nothing():
     errors = ways_of_mapping()
     assert len(errors) == 10

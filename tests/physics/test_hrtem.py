@@ -310,6 +310,7 @@ def loss():
 
 
 @pytest.mark.parametrize("way", ["envelopes", "explicit"])
+@pytest.mark.slow
 def test_gradients_in_everything_are_differences(loss, way):
     """25 coefficients, aperture and edge, tilt, spreads, vibration; five-point differences."""
     functions, start = loss

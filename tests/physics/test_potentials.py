@@ -224,6 +224,7 @@ def test_debye_waller_is_the_mean_over_frozen_phonons():
     np.testing.assert_allclose(ratio, np.exp(-b * k_squared[low] / 4.0), atol=0.06)
 
 
+@pytest.mark.slow
 def test_debye_waller_smears_finite_slices_along_z_too():
     """One atom near a plane: the mean over displacements along z (trapezoids, since V has a kink at its atom) of still finite slices, times
     the factor in the plane; and derivatives in z and u2 against differences."""
@@ -265,6 +266,7 @@ def test_debye_waller_smears_finite_slices_along_z_too():
 
 
 @pytest.mark.parametrize("projection,table", [("infinite", "lobato"), ("finite", "kirkland")])
+@pytest.mark.slow
 def test_gradients_in_positions_and_occupancy(projection, table):
     """Against central differences, of a random linear functional of all slices; z where it matters."""
     specimen, displacements = crystal()

@@ -12,6 +12,8 @@ from reconstruct import calibrate
 from scenarios.cli.main import BAD_INPUT, DISAGREES, DONE, run
 from tests.twin.column.columns import EXCITATIONS, column, settings
 
+pytestmark = pytest.mark.slow
+
 HEADER = "label,high_tension [kV],mode," + ",".join(EXCITATIONS) + ",aperture.C2 [um],camera_length [mm],magnification"
 DIFFRACTION = (0.3, 0.34, 0.38, 0.5, 0.54, 0.58)
 

@@ -83,6 +83,7 @@ def test_time_left_is_rounded():
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_report_is_drawn_beside_a_session_that_still_runs(tmp_path):
     folder = make_session(tmp_path / "s", complete=False)
     with LiveReport(folder, every=3600.0) as live:

@@ -294,6 +294,7 @@ def test_what_is_written_already_is_not_waited_for(tmp_path: Path) -> None:
         source.close()
 
 
+@pytest.mark.slow
 def test_a_session_that_is_being_written(tmp_path: Path, table: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = session(tmp_path / "s", 40, complete=False)
     with Journal.open(folder, write=True) as journal:
@@ -335,6 +336,7 @@ def test_a_microscope_that_is_lost(tmp_path: Path) -> None:
     assert (tmp_path / lost["figure"]).is_file()
 
 
+@pytest.mark.slow
 def test_a_stepped_clock(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with launch("simulated", seed=3, config=TINY, cache=run_folder("specimens")) as launched:
         assert run(["watch", launched.address, "--duration", "0.5", "--json"]) == DONE

@@ -48,6 +48,7 @@ def programs_in(cache: Path) -> list[Path]:
     return sorted((cache / "compiled").rglob("*-cache"))
 
 
+@pytest.mark.slow
 def test_a_second_command_compiles_nothing_and_a_broken_program_is_compiled_anew(tmp_path):
     first = ended(begin(tmp_path))
     assert first["type"] == "float64"

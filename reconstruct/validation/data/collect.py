@@ -4,9 +4,10 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from reconstruct.validation.data import beam_current, counting, films, images, ronchigram, scans, spectra
+from reconstruct.validation.data import beam_current, counting, films, images, ronchigram, spectra
 from reconstruct.validation.data.diffraction import averaged, patterns, spots
 from reconstruct.validation.data.options import AMORPHOUS, Known, Tell
+from reconstruct.validation.data.scanned import rotation, scan_noise
 from reconstruct.validation.evidence import Evidence, Gap
 from twin.records import Signal
 
@@ -40,8 +41,10 @@ def _sources(signal: Signal, values: Mapping[str, float], known: Known) -> list[
         sources += [patterns.disk] if film else [patterns.disk, spots.spots]
         if averaged.may_be_averaged(signal, values, known) and not film:
             sources.append(averaged.averaged)
-    if scans.FIELD in values:
-        sources.append(scans.rotation)
+    if rotation.FIELD in values:
+        sources.append(rotation.rotation)
+    if scan_noise.may_be_scan(signal, values):
+        sources.append(scan_noise.scan_noise)
     if signal.data.ndim < 4 and {"gain", "dose"} & set(values):
         sources.append(counting.counting)
     if beam_current.may_be_whole_beam(signal, values, known):

@@ -50,26 +50,24 @@ def lattice(signal: Signal, values: Mapping[str, float], known: Known, tell: Tel
     claimed = math.sqrt(values["pixel.x"] * values["pixel.y"])
     skew = max(SKEW, abs(math.log(values["pixel.x"] / values["pixel.y"])) / SKEWS)
 
-    def fit(pixels: np.ndarray, pixel: float, spread: float) -> RecordedMeasurement:
+    def fit(pixel: float, spread: float, factor: int) -> RecordedMeasurement:
+        binned = bin_pixels(image.astype(np.float64), factor) if factor > 1 else image
         return measure(
-            "lattice", pixels, structure=known.specimen, zone=known.zone, x=known.x, pixel=pixel, pixel_error=spread, skew=skew
+            "lattice", binned, structure=known.specimen, zone=known.zone, x=known.x, pixel=factor * pixel, pixel_error=spread, skew=skew
         )  # fmt: skip
 
     tell("looking for the lattice", None)
     try:
         crystal = zone_of(signal, known)
-        factor = _oversampled(image, claimed, slowest_spacing(crystal))
-        if factor > 1:
-            fitted = fit(bin_pixels(image.astype(np.float64), factor), factor * claimed, SPREAD)
-            if fitted.outcome == DETERMINED:
-                return [_evidence(fitted, known, factor)], []
+        slowest = slowest_spacing(crystal)
         fitting = fitting_pixels(image.astype(np.float64), crystal, _attempts(claimed), skew)
-        # as claimed first: the fit says why it does not fit, and finds folded lattices
-        for pixel, spread in itertools.chain([(claimed, SPREAD)], fitting):
-            fitted = fit(image, pixel, spread)
-            sizes = [fitted[name][0] for name in ("pixel_x", "pixel_y")]
-            if fitted.outcome == DETERMINED and (pixel == claimed or resolves(crystal, max(sizes))):
-                return [_evidence(fitted, known)], []
+        # as claimed first: the fit says why it does not fit, and only there a folded lattice is what the claim says it is
+        for attempt, (pixel, spread) in enumerate(itertools.chain([(claimed, SPREAD)], fitting)):
+            factor = _oversampled(image, pixel, slowest)
+            fitted = fit(pixel, spread, factor)
+            sizes = [fitted[name][0] / factor for name in ("pixel_x", "pixel_y")]
+            if fitted.outcome == DETERMINED and (attempt == 0 or resolves(crystal, max(sizes))):
+                return [_evidence(fitted, known, factor)], []
             reason = reason or _reason(fitted)
     except BadInput as error:
         if not reason:

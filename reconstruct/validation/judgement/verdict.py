@@ -145,9 +145,14 @@ def _disagreeing(name: str, claim: Claim, context: _Context) -> Verdict:
     if blaming and blaming[0] is not context.explanations[0]:
         after = best(context.evidence, context.values, blaming[0].changes)
     together = [other for change in (blaming[0].changes if blaming else ()) for other in change.fields]
-    names = list(dict.fromkeys([name, *(other for other in together if other in context.values)]))
-    estimate = estimates(context.evidence, after, names).get(name)
     about = context.about(name)
+    evidence = context.evidence
+    if not blaming:
+        # which of the fields that belong together is wrong is open: the others, as claimed, are no evidence on this one
+        evidence = [item for item in about if item.source != "arithmetic"] or evidence
+        together = [other for item in evidence for other in item.fields]
+    names = list(dict.fromkeys([name, *(other for other in together if other in context.values)]))
+    estimate = estimates(evidence, after, names).get(name)
     cure = CAUSES[causes[0][0]].cure if causes else CAUSES["other"].cure
     if estimate is None or not about:
         words = "follows from the same cause; no evidence on it alone"

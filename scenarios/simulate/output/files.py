@@ -17,6 +17,7 @@ from scenarios.io.atomic_output import write_whole
 from scenarios.io.errors import BadInput
 from twin.simulation.provenance import versions
 from twin.simulation.recording import Axis, Recording
+from twin.simulation.spectrum.run import LOSS
 
 FORMS = (".zarr", ".hspy", ".zspy")
 JOB = "emtwin.simulate-job/1"
@@ -179,7 +180,10 @@ def write_hyperspy(path: Path, recording: Recording, provenance: dict[str, Any],
     ]  # fmt: skip
     metadata = {
         "General": {"title": title, "original_filename": ""},
-        "Signal": {"signal_type": "", "quantity": f"{recording.quantity} ({recording.unit})"},
+        "Signal": {
+            "signal_type": "EELS" if recording.axes[-1].name == LOSS else "",
+            "quantity": f"{recording.quantity} ({recording.unit})",
+        },
         "_HyperSpy": {
             "Folding": {
                 "unfolded": False,

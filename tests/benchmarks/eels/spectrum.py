@@ -77,12 +77,12 @@ def _fourier_log() -> list[Case]:
     spectrum, zero = (np.asarray(expected(model, {"counts": 1.0, "t_over_lambda": t})) for t in (THICKNESS, 0.0))
     zero = zero * math.exp(-THICKNESS)
     # losses go up to 370 - 40 eV: the first 40 eV of the spectrum are before the zero loss
-    found = fourier_log(spectrum, zero, model.axis.dispersion, blur)[:3600]
+    recovered = fourier_log(spectrum, zero, model.axis.dispersion, blur)[:3600]
     at, single = (np.asarray(part) for part in single_losses(model, {}))
     step, padded = at[1] - at[0], 4 * len(at)
     smooth = np.exp(-2.0 * (np.pi * blur * np.fft.rfftfreq(padded, step)) ** 2)
     true = THICKNESS * np.fft.irfft(np.fft.rfft(single, padded) * smooth, padded)[: len(at)]
-    off = np.abs(found - np.interp(model.axis.dispersion * np.arange(3600), at, true)).max() / true.max()
+    off = np.abs(recovered - np.interp(model.axis.dispersion * np.arange(3600), at, true)).max() / true.max()
     thickness = math.log(spectrum.sum() / zero.sum())
     error = abs(thickness / THICKNESS - 1.0)
     return [

@@ -16,18 +16,21 @@ from reconstruct.validation.data.diffraction.spots import spots
 from reconstruct.validation.data.films import FLOOR, thon
 from reconstruct.validation.data.options import AMORPHOUS, Known
 from reconstruct.validation.data.ronchigram import shadow_image
-from reconstruct.validation.data.scans import rotation
+from reconstruct.validation.data.scanned.rotation import rotation
+from reconstruct.validation.data.scanned.scan_noise import scan_noise
 from reconstruct.validation.data.spectra import spectrum
 from reconstruct.validation.judgement.verdict import numbers
 from tests.reconstruct.validation.data.deviations import evidence_by, nearest
+from tests.reconstruct.validation.data.scanned.test_scans_evidence import signal_of_scan
 from tests.reconstruct.validation.data.test_counting_evidence import counted
 from tests.reconstruct.validation.data.test_films_evidence import signal_of_film
-from tests.reconstruct.validation.data.test_scans_evidence import signal_of_scan
 from tests.synthetic.convergent.laue_zones import Zone, zone_pattern
 from tests.synthetic.convergent.ronchigrams import Shadow, shadow_of, signal_of_shadow
 from tests.synthetic.diffraction_patterns import Drawn, pattern_of, signal_of_pattern
 from tests.synthetic.energy_losses import Axes, core_loss, low_loss, signal_of_spectrum
 from tests.synthetic.films import film
+from tests.synthetic.lattices import CRYSTALS
+from tests.synthetic.mains_scans import MainsScan, mains_scan, signal_of_mains_scan
 from tests.synthetic.scans4d import scanned
 from twin.compiled_programs import double_precision
 
@@ -139,6 +142,21 @@ def _laue_zone(seed: int) -> Iterator[float]:
             yield from nearest(item, {"high_tension": tension})
 
 
+def _mains(seed: int) -> Iterator[float]:
+    """Scans of several dwell times, with and without a third harmonic, at any angle to the crystal; gaps are frequencies that fall onto reflections."""
+    rng = np.random.default_rng(seed)
+    size = math.exp(rng.uniform(math.log(0.03), math.log(0.2)))
+    drawn = MainsScan(
+        shape=(256, int(rng.choice([256, 384]))), pixel=rng.uniform(0.12, 0.3), angle=rng.uniform(-3.0, 3.0), dwell=float(rng.choice([2e-5, 4e-5, 8e-5])),
+        flyback=rng.uniform(1e-3, 1e-2), frequency=float(rng.choice([50.0, 60.0])), amplitudes=((1, size), (3, 0.4 * size))[: 1 + seed % 2],
+        jitter=math.exp(rng.uniform(math.log(0.003), math.log(0.03))), electrons=10.0 ** rng.uniform(1.0, 2.5), crystal=CRYSTALS[seed % 4],
+    )  # fmt: skip
+    items, _ = evidence_by(scan_noise, signal_of_mains_scan(mains_scan(drawn, seed), drawn, drawn.dwell))
+    for item in items:
+        narrow = [part for part in item.components if part.covariance[0, 0] < 1.0]  # the source is the mains
+        yield from nearest(dataclasses.replace(item, components=tuple(narrow)), {"dwell": drawn.dwell})
+
+
 def _gain(seed: int) -> Iterator[float]:
     measured = gain_of(counted(seed))
     if not isinstance(measured, str):
@@ -158,6 +176,7 @@ SOURCES: dict[str, Callable[[int], Iterator[float]]] = {
     "Thon rings (C30 to 5 %)": _film,
     "shadow images": _shadow,
     "first-order Laue zone": _laue_zone,
+    "mains in the scan": _mains,
     "gain": _gain,
 }
 

@@ -141,6 +141,7 @@ def real_files(data: Path) -> list[Path]:
 
 
 @pytest.mark.parametrize("to", KINDS)
+@pytest.mark.slow
 def test_real_files_come_back(tmp_path: Path, to: str, data: Path) -> None:
     for path in real_files(data):
         for number, signal in enumerate(_read(path)):

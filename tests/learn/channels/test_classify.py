@@ -109,6 +109,7 @@ def test_noise_and_walk_are_recovered_within_their_errors():
     assert 0.6 < np.sqrt(np.mean(np.square(off))) < 1.5
 
 
+@pytest.mark.slow
 def test_the_process_is_identified():
     right = {"steady": 0, "trend": 0, "wander": 0}
     for seed in SEEDS:
@@ -182,6 +183,7 @@ def _channels(rng: np.random.Generator) -> dict[str, tuple[np.ndarray, np.ndarra
     }
 
 
+@pytest.mark.slow
 def test_forecasts_hold_what_they_say_and_beat_the_last_value():
     inside: dict[float, list[float]] = {1.0: [], 0.6: []}
     for seed in range(2):

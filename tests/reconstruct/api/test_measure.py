@@ -103,6 +103,7 @@ def test_a_rotation_by_both_doors(tmp_path: Path, capsys) -> None:
     same(measure("rotation", 20.0 * scan.patterns, gain=20, frame="0:12", step=0.4), printed)
 
 
+@pytest.mark.slow
 def test_a_simulated_dataset_and_its_file_say_the_same(tmp_path: Path, capsys) -> None:
     """Axes, claims and provenance of the Dataset of `twin.simulate` are those of the Zarr store that ``emtwin simulate`` writes."""
     sample = Sample.crystal("SrTiO3", cells=2, repeats=(6, 6))

@@ -12,6 +12,8 @@ from reconstruct.calibration.rows import Row, contradictions, needed, prepared
 from tests.twin.column.columns import column, settings
 from twin.column.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 COLUMN = column()
 TRUE = COLUMN.vector(
     {

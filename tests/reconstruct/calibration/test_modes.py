@@ -119,6 +119,7 @@ def rows_of(true: np.ndarray, column: Column) -> list[Row]:
     return result
 
 
+@pytest.mark.slow
 def test_draws_agree_with_the_data_and_differ_from_each_other():
     column = narrow(0.5)
     rows = rows_of(column.vector({"diffraction.ampere_turns": 8300.0}), column)
@@ -133,6 +134,7 @@ def test_draws_agree_with_the_data_and_differ_from_each_other():
     assert draws[:, index].std() > 0.3 * column.constants[index].std
 
 
+@pytest.mark.slow
 def test_rows_that_no_column_of_the_kind_agrees_with_are_refused():
     column = narrow(0.05)
     row = rows_of(column.nominal(), column)[0]

@@ -29,6 +29,8 @@ from twin.image.microscope import (
 from twin.image.prediction import View, black_level, evaluate, view
 from twin.records import Scan
 
+pytestmark = pytest.mark.slow
+
 SCAN = Scan(shape=(16, 16), pixel=CELL / 16, dose=1e4)
 PIXELS = 256
 LAYOUT = small_layout().replaced(
@@ -87,7 +89,6 @@ def fits():
     return names, np.array(errors), np.array(misfits), np.array(widths)
 
 
-@pytest.mark.slow
 def test_errors_are_as_large_as_stated(fits):
     names, errors, _, _ = fits
     rms = np.sqrt((errors**2).mean(axis=0))
@@ -107,7 +108,6 @@ def test_images_determine_position_and_thickness_with_the_expected_misfit(fits):
     assert np.abs(misfits).max() < 4.5
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("spread", [15.0, 30.0])
 def test_the_position_in_the_cell_is_recovered(spread):
     """Within 80 angstrom of focus an image has one reading. Farther from it a place an angstrom or two off may fit as well as the true one."""

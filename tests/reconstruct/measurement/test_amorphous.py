@@ -103,6 +103,7 @@ def test_a_saturated_detector_is_refused():
         fit_amorphous([Exposure(np.full_like(exposure.counts, 255.0), exposure.setting, 255.0)], OPTICS, PRIOR)
 
 
+@pytest.mark.slow
 def test_a_film_that_scatters_nothing_leaves_the_prior():
     exposure = series()[0]
     vacuum = np.random.default_rng(0).poisson(exposure.counts.mean(), exposure.counts.shape).astype(float)

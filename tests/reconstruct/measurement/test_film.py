@@ -59,6 +59,7 @@ def test_scores_are_the_slopes_of_the_value():
         assert gradient[index] == pytest.approx(slope, rel=0.02, abs=0.05 / step), index
 
 
+@pytest.mark.slow
 def test_information_is_the_spread_of_scores_and_their_mean_is_zero():
     generator = np.random.default_rng(1)
     drawn = [np.asarray(scores(make_block(generator), jnp.asarray(AT))[1]) for _ in range(60)]

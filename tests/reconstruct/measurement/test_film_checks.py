@@ -88,6 +88,7 @@ def deviations(fit: FilmFit) -> np.ndarray:
     return (fit.maxima[0].parameters[:3] - TRUE[:3]) / std
 
 
+@pytest.mark.slow
 def test_data_of_the_model_pass_every_check():
     fit, noisy = fitted()
     assert failed(fit) == []
@@ -99,6 +100,7 @@ def test_data_of_the_model_pass_every_check():
     assert fit.scale.significance < 3.5
 
 
+@pytest.mark.slow
 def test_a_small_rotation_is_fitted():
     fit, _ = fitted(rotation=float(np.radians(7.0)))
     assert np.degrees(fit.orientation.rotation) == pytest.approx(7.0, abs=1.0)

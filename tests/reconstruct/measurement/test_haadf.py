@@ -25,6 +25,7 @@ def read(images: np.ndarray, **overrides) -> Measurement:
     return measure_haadf(images, **arguments)
 
 
+@pytest.mark.slow
 def test_optics_scan_and_detector_are_measured_within_their_errors():
     static_map, drift = 0.3 * np.array([[1.006, 0.0005], [0.0, 1.005]]), (1.1, -0.8)
     result = read(drawn(1, OPTICS, matrix=static_map, drift=drift, scale=1.06))
@@ -52,6 +53,7 @@ def test_optics_scan_and_detector_are_measured_within_their_errors():
 THIN = {"C10": 60.0, "C12a": 20.0, "C12b": 0.0}
 
 
+@pytest.mark.slow
 def test_a_turned_crystal_and_a_gain_that_is_not_known():
     angle = 0.5
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])

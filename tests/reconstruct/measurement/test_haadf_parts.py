@@ -44,6 +44,7 @@ def numbers(angle: float, inverted: float = 0.0) -> tuple:
     return jnp.asarray(angle), jnp.asarray(inverted), NOMINAL
 
 
+@pytest.mark.slow
 def test_the_unit_cell_is_the_grams_image():
     theta = THETA.copy()
     theta[[SHARED.index("blur.x"), SHARED.index("blur.xy")]] = 0.0
@@ -70,6 +71,7 @@ def test_a_crystal_turned_by_pi_is_the_inverted_one():
     np.testing.assert_allclose(waves(model.g, spots, model.cell) @ inverted, mirrored, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_slopes_are_differences():
     model, arguments = gram(), numbers(0.4)
     value, slope = (
@@ -109,6 +111,7 @@ def test_slopes_are_differences():
         )
 
 
+@pytest.mark.slow
 def test_slopes_by_tilt_are_differences():
     model = build_gram(
         srtio3_unit(), (2, 2), 3, (1, 2, 3), seeds=(0,), untilted_seeds=(), detector=(30e-3, 55e-3), gpts=64

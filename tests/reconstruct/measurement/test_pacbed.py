@@ -56,6 +56,7 @@ def mean_image(
     return np.maximum(frame.linearised(parameters(thickness, tilt, **others))[0], 0.0)
 
 
+@pytest.mark.slow
 def test_slopes_of_the_image():
     frame, at = (
         Frame(crystal(), GEOMETRY, CAMERA, SHAPE),
@@ -220,6 +221,7 @@ def test_the_end_of_the_thicknesses_that_were_searched_is_told():
     assert "{thickest}" in result.undetermined["thickness"]
 
 
+@pytest.mark.slow
 def test_two_crystals_at_once_do_not_fit():
     first, second = mean_image(150.0, (0.5e-3, 0.0)), mean_image(150.0, (0.5e-3, 0.0), rotation=0.1 + np.pi / 6.0)
     image = np.random.default_rng(4).poisson(0.6 * first + 0.4 * second).astype(float)

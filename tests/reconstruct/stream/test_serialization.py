@@ -56,6 +56,7 @@ def session():
 
 
 @pytest.mark.parametrize("middle", [3, 52, 90])
+@pytest.mark.slow
 def test_a_stream_saved_and_restored_goes_on_exactly(middle):
     pieces = session()
     whole = feed(Stream(MODEL, START), pieces, 0, 120)

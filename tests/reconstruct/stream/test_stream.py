@@ -70,6 +70,7 @@ def pieces(batches, generator, lag: float):
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.slow
 def test_any_order_within_the_lag_gives_the_same_state(seed):
     seconds = np.arange(0.1, 40.0, 0.21)
     batches = heard(MODEL, seconds, drawn(MODEL, seconds, seed), seed)

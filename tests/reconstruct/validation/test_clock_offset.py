@@ -177,6 +177,7 @@ def test_a_session_that_a_log_does_not_cover_or_covers_in_part() -> None:
         assert len(evidence) == (2 if name.startswith("in") else 0)
 
 
+@pytest.mark.slow
 def test_an_image_series_stamped_on_a_holder_log(data: Path) -> None:
     tracks = tracks_of(read_log(data / "holders/protochips_thermal.csv"))
     (track,) = tracks.tracks["temperature"]

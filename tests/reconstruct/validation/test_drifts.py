@@ -29,6 +29,7 @@ def seconds(time: int) -> float:
 
 
 @pytest.mark.parametrize("first", [0, 20])
+@pytest.mark.slow
 def test_steady_quantities_do_not_drift(first: int):
     """The noise is larger than the change that matters (1 K, 50 nm, 1 mrad, 3 V)."""
     for seed in range(first, first + 20):

@@ -195,3 +195,12 @@ def test_numbers_leave_out_what_is_not_reported():
 
 def test_nothing_is_explained_where_nothing_disagrees():
     assert explain(PIXELS, {"pixel.x": 0.2, "pixel.y": 0.2}, RATE) == []
+
+
+def test_what_is_suggested_without_a_cause_does_not_rest_on_claims_that_follow_from_the_field():
+    lattice = measured("lattice", {"pixel.y": 1.0}, 0.2, 3e-3)
+    view = measured("view", {"field_of_view.y": 1.0, "pixel.y": -1.0}, 100.0, 2e-3, "arithmetic")
+    result = judge(claims_of(pixel__y=0.21, field_of_view__y=21.0), [lattice, view], [], [], RATE)
+    assert not result.explanations, "a pixel along one axis alone has no class of fault"
+    assert verdict(result, "pixel.y").status == "disagrees"
+    assert verdict(result, "pixel.y").suggested == pytest.approx(0.2, rel=1e-6)

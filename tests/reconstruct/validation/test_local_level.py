@@ -42,6 +42,7 @@ def _covered(walk: float, noise: float, cases: int, step: float = 0.0, count: in
     # of 1,000 gaps the share scatters by about 0.011; where noise hides the walk its rate is not well known, and intervals are the wider
     [(0.01, 1e-4, 0.0, 0.94, True), (1e-3, 0.04, 0.0, 0.96, False), (0.01, 1e-4, 0.5, 0.94, True)],
 )
+@pytest.mark.slow
 def test_intervals_at_gaps_cover_what_they_say(
     walk: float, noise: float, step: float, most: float, sharp: bool
 ) -> None:
@@ -79,6 +80,7 @@ def test_gaps_of_quantities_that_are_no_walks(kind: str) -> None:
     assert np.mean(inside) >= 0.87  # never too narrow: what is not known to be smooth is not taken as smooth
 
 
+@pytest.mark.slow
 def test_few_readings_are_no_overconfidence() -> None:
     assert _covered(0.01, 1e-3, 300, count=8)[0] >= 0.87
 

@@ -64,6 +64,7 @@ def _said(tracks: SensorTracks, claims: dict[str, Claim]):
     return evidence_of_sensors(tracks, claims, span_of(claims, {}))
 
 
+@pytest.mark.slow
 def test_high_tension_of_a_krios(krios: SensorTracks) -> None:
     claims = _claims(krios.record.start + 1800 * SECOND, high_tension=(3e5, "volt"))
     evidence, contradictions, _ = _said(krios, claims)
@@ -113,6 +114,7 @@ def test_a_file_without_a_time_or_with_local_time(krios: SensorTracks) -> None:
 
 
 @pytest.mark.parametrize("name", ["holders/protochips_thermal.csv", "spoiled/protochips-bom.csv"])
+@pytest.mark.slow
 def test_temperatures_of_a_holder(data: Path, name: str) -> None:
     tracks = tracks_of(read_log(data / name))
     (track,) = tracks.tracks["temperature"]
@@ -199,6 +201,7 @@ def _sizes(seed: int, modelled: bool) -> list[float]:
 
 
 @pytest.mark.parametrize("modelled", [True, False])
+@pytest.mark.slow
 def test_claims_at_gaps_are_covered(modelled: bool) -> None:
     sizes = np.array([size for seed in (2, 3) for size in _sizes(seed, modelled)])
     # of 638 gaps the share scatters by 0.012

@@ -27,6 +27,8 @@ from twin.dynamics import standard_dynamics
 from twin.records import Scan
 from twin.sensors import standard_sensors
 
+pytestmark = pytest.mark.slow
+
 TINY = {
     "repeats_xy": 2,
     "cells": 7,
@@ -181,6 +183,7 @@ def test_the_settings_are_those_requested_less_the_zeros(decided):
 
 
 @pytest.mark.parametrize(("name", "most"), [("decided", 3), ("aligned", 2)])
+@pytest.mark.slow
 def test_no_more_is_measured_than_allowed_while_the_model_is_trusted(name, most, request):
     """What is measured for want of trust is bounded by no share: it is counted apart, comes only after a finding, and from there on is everything."""
     run = request.getfixturevalue(name)

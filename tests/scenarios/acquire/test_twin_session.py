@@ -78,6 +78,7 @@ def test_it_stays_where_it_is_right(settled):
     assert wrong_by(twin_session, truth) < 35.0
 
 
+@pytest.mark.slow
 def test_it_recovers_from_a_misread_image(settled):
     """With a narrow belief about optics that are 100 angstrom off, it returns to the site prior."""
     twin_session, truth, generator = settled

@@ -74,6 +74,7 @@ def test_a_tiff_without_pixel_size_needs_the_option(tmp_path, capsys):
         assert abs(away(result, name, truth)) < 4.0
 
 
+@pytest.mark.slow
 def test_a_lattice_contradicts_the_pixel_that_its_file_claims(tmp_path, capsys):
     scan = recorded(41, TITANATE, pixels=128, quiet=True, electrons=100.0)
     side = ("angstrom", scan.nominal)
@@ -116,6 +117,7 @@ def test_another_structure_disagrees(tmp_path, capsys):
     assert result["claims"] == []
 
 
+@pytest.mark.slow
 def test_thon_rings_with_both_signs_of_defocus(tmp_path, capsys):
     micrograph = film(4, c30=0.0, dose=500.0)
     side = ("angstrom", micrograph.pixel)
@@ -134,6 +136,7 @@ def test_thon_rings_with_both_signs_of_defocus(tmp_path, capsys):
     assert " nm" in output
 
 
+@pytest.mark.slow
 def test_a_disk_and_the_semiangle_its_file_claims(tmp_path, capsys):
     drawn = pattern(3, crystal=0.0)
     side, angle = ("mrad", 0.5), float(drawn.truth[0]) * 0.5

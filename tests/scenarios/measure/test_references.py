@@ -36,6 +36,7 @@ def radius(capsys: pytest.CaptureFixture[str], *words: object, code: int = DONE)
     return quantity["value"], quantity["error"], result
 
 
+@pytest.mark.slow
 def test_defects_are_masked_and_told(tmp_path, capsys, disk):
     _, counts, truth = disk
     counts[3, 5] = counts[60, 100] = 65535.0

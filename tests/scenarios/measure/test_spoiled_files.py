@@ -74,6 +74,7 @@ def test_strong_astigmatism_keeps_its_sign(data: Path, capsys):
         assert measured.near(name, truth, 20.0)
 
 
+@pytest.mark.slow
 def test_hot_pixels_in_a_film(data: Path, capsys):
     measured = Measured(capsys, data / "spoiled/thon-hot-pixels.tif", THON)
     assert measured.code == DONE

@@ -30,6 +30,7 @@ def _result(text: str) -> dict:
     return {name: value for name, value in result.items() if name != "seconds"}
 
 
+@pytest.mark.slow
 def test_interrupted_and_resumed_it_comes_to_the_same_end(data, scenario, tmp_path, capsys, monkeypatch):
     whole, half = str(tmp_path / "whole"), str(tmp_path / "half")
     assert run(["acquire", scenario, "--data", str(data), "--out", whole, "--json"]) == DONE

@@ -45,6 +45,7 @@ class _Changed:
         return msgspec.structs.replace(frame, data=changed)
 
 
+@pytest.mark.slow
 def test_stops_by_itself_and_is_recorded(replay: ReplayInstrument, tmp_path: Path) -> None:
     with Journal.create(tmp_path / "session") as journal:
         result, arrays = acquire_map(replay, journal, seed=0)

@@ -62,10 +62,10 @@ def test_a_crystal_has_its_atoms_per_area_and_a_formula_and_numbers_the_same():
 def test_aluminium_has_the_plasmon_of_three_free_electrons():
     made = composition_of(plan(specimen={"structure": "Al", "thickness": 100.0}))
     assert [valence_electrons(name) for name in ("Al", "Ti", "O", "Sr", "Cu")] == [3, 4, 6, 2, 1]
-    found = free_plasmon(made)
-    assert found is not None
-    assert found[0] == pytest.approx(15.8, abs=0.05)  # Egerton, table 3.1
-    assert found[1] == 3
+    plasmon = free_plasmon(made)
+    assert plasmon is not None
+    assert plasmon[0] == pytest.approx(15.8, abs=0.05)  # Egerton, table 3.1
+    assert plasmon[1] == 3
 
 
 def test_thickness_is_in_mean_free_paths():
@@ -139,8 +139,8 @@ def test_a_wedge_becomes_thicker_along_its_columns():
     assert data.shape == (2, 5, 300)
     assert [axis.name for axis in made.recording.axes] == ["y", "x", "energy_loss"]
     np.testing.assert_array_equal(data[0], data[1])  # without noise
-    one = run_spectrum(plan(specimen__thickness=600.0))
-    np.testing.assert_allclose(data[1, 4], one.recording.data, rtol=1e-5)
+    thick = run_spectrum(plan(specimen__thickness=600.0))
+    np.testing.assert_allclose(data[1, 4], thick.recording.data, rtol=1e-5)
 
 
 def test_python_gives_the_same_as_a_scenario():

@@ -57,6 +57,7 @@ def emtwin(folder: Path, *arguments: str) -> subprocess.Popen:
 
 
 @pytest.mark.parametrize(("form", "configurations", "total"), [("direct", 2, 256), ("gram", 8, 8 * 256)])
+@pytest.mark.slow
 def test_interrupted_and_resumed_is_as_if_it_never_was(form, configurations, total, tmp_path, monkeypatch, capsys):
     """``total``: the rows of all pieces, one for each probe, and in the Gram form for each configuration as well."""
     scenario = SCENARIO.replace("CONFIGURATIONS", str(configurations)).replace("FORM", form)

@@ -65,6 +65,7 @@ SIGNALS: dict[str, tuple[Callable[[Array], Array], tuple[float, ...], tuple[floa
 
 
 @pytest.mark.parametrize("name", SIGNALS)
+@pytest.mark.slow
 def test_gradients_are_those_of_finite_differences(name: str):
     """In every parameter on which the signal depends (an exit wave and a pattern of a plane wave do not on C10)."""
     function, at, steps, parameters = SIGNALS[name]

@@ -49,6 +49,7 @@ CASES: dict[str, tuple[str, Microscope, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("signal", CASES)
+@pytest.mark.slow
 def test_a_scenario_gives_the_same_from_python_bit_for_bit(signal: str, tmp_path: Path):
     text, microscope, options = CASES[signal]
     scenario = tomllib.loads(

@@ -71,6 +71,7 @@ def test_high_tension_and_current_defocus_through_the_chromatic_aberration():
     assert matrix[0, layout.index("HT")] == pytest.approx(-12.0 * 1.1637, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_slopes_are_differences():
     """Central differences, extrapolated from two steps; the rest is float32 rounding."""
     point = parameters()

@@ -72,6 +72,7 @@ def test_free_space_is_a_drift():
 
 
 @pytest.mark.parametrize("field", [GlaserBell(2.0, 2 * MM), GrivetLenz(2.0, 1.5 * MM)], ids=["bell", "Grivet-Lenz"])
+@pytest.mark.slow
 def test_traced_electrons_show_the_spherical_aberration_of_the_integral(field):
     position = float(real(field, ENERGY).focus) - 0.2 * MM
     computed = imaging(field, position, ENERGY)
@@ -109,6 +110,7 @@ def test_focus_follows_current_and_tension_by_the_chromatic_aberration(change: f
     assert per_tension == pytest.approx(float(focus_change(cc, ENERGY, tension=1.0)), rel=2e-4)
 
 
+@pytest.mark.slow
 def test_derivatives_by_the_excitation_are_those_of_finite_differences():
     lens = RoundLens(0.0, 2 * MM, 12e3, 15e3, 40.0)
 
@@ -135,6 +137,7 @@ def test_saturation_keeps_the_ampere_turns_and_so_the_rotation():
     )
 
 
+@pytest.mark.slow
 def test_a_table_of_a_bell_is_the_bell():
     bell = GlaserBell(1.5, 2 * MM, 1 * MM)
     z = 1 * MM + np.linspace(-60, 60, 1201) * MM

@@ -112,6 +112,7 @@ def test_arrays_carry_the_whole_model(model, tmp_path):
         GramModel.from_arrays(arrays)
 
 
+@pytest.mark.slow
 def test_a_model_with_a_margin_holds_larger_apertures():
     wide = build_gram(srtio3_unit(), **SMALL, tilt_step=0.0, semiangle=20e-3, margin=0.2)
     larger = build_gram(srtio3_unit(), **SMALL, tilt_step=0.0, semiangle=23e-3)

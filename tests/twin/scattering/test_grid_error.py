@@ -33,6 +33,7 @@ def images(gpts: int) -> np.ndarray:
     return stem_images(scene, beam, along, along, DETECTORS, form="crystal").array
 
 
+@pytest.mark.slow
 def test_error_of_a_detector_is_that_of_the_brightest_pixels_on_a_grid_three_times_as_fine():
     comparison = compare_grids(ONE, (36, 36), 2 * CELLS, ENERGY, SEMIANGLE, finer=2)
     coarse, fine = images(108), images(324)

@@ -89,6 +89,7 @@ def test_exit_waves_at_depths_and_images_of_them(stacks):
         next(exit_waves(stacks, ENERGY, exits=(3, 3)))
 
 
+@pytest.mark.slow
 def test_gradients_go_through_all_of_it(stacks):
     """In tilt and in defocus, against central differences, in float64."""
     slices = stacks[0]()

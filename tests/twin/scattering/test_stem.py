@@ -58,6 +58,7 @@ def test_frozen_phonons_by_one_wave_for_each_probe(perfect):
     np.testing.assert_allclose(images.array, direct.array, rtol=3e-3)
 
 
+@pytest.mark.slow
 def test_the_direct_form_blurs_a_periodic_image():
     """Over one cell of a perfect crystal, finely enough for the image's band."""
     fine = np.linspace(0.0, A, 15, endpoint=False)

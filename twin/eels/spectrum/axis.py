@@ -90,7 +90,7 @@ def energy_axis(
     )
     used = last + guard - min(base, first - guard)
     # even, and so that every channel's point is one of a shorter transform
-    size = 2 * oversampling * scipy.fft.next_fast_len(math.ceil(ROOM * used / (2 * oversampling)), real=True)
+    size = 2 * oversampling * (scipy.fft.next_fast_len(math.ceil(ROOM * used / (2 * oversampling)), real=True) or 1)
     require(
         size <= MOST_POINTS,
         f"{size} points are needed for a resolution of {resolution:g} eV up to {offset + dispersion * channels:g} eV; give a coarser resolution, "
@@ -112,7 +112,7 @@ def grid(axis: Axis, dispersion: Number) -> Float[Array, " size"]:
 def frequencies(axis: Axis, dispersion: Number) -> Complex[Array, " half"]:
     """The variable s [size // 2 + 1] of transforms, in 1/eV."""
     turns = 2.0 * np.pi * np.arange(axis.size // 2 + 1) / axis.size
-    return (DAMPING / axis.size + 1j * turns) / step_of(axis, dispersion)
+    return jnp.asarray(DAMPING / axis.size + 1j * turns) / step_of(axis, dispersion)
 
 
 def transform(axis: Axis, dispersion: Number, values: Float[Array, "*batch size"]) -> Complex[Array, "*batch half"]:

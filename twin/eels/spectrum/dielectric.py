@@ -7,14 +7,14 @@ part is 4 Im(-1/(eps + 1)) - Im(-1/eps): the surface plasmon, less the volume lo
 """
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float
 
-from twin.checks import Number, require
-from twin.eels.spectrum.low_loss import characteristic_angle, collected
+from twin.checks import require
+from twin.eels.spectrum.low_loss import beyond, characteristic_angle, collected
 from twin.optics.electrons import REST_ENERGY_EV, wavelength
 
 BOHR = 0.529177210544
@@ -25,18 +25,18 @@ class Table(NamedTuple):
     """A dielectric function ``values`` [n] (complex, imaginary part not negative) at rising ``energies`` [n] in eV."""
 
     energies: Float[np.ndarray, " n"]
-    values: Complex[np.ndarray, " n"]
+    values: Any
 
 
 def dielectric_table(energies: Float[np.ndarray, " n"], values: Complex[np.ndarray, " n"]) -> Table:
     """A checked `Table`; ValueError for energies that do not rise from above 0, values that are not finite, or gain of energy (imaginary part below 0)."""
-    energies, values = np.asarray(energies, np.float64), np.asarray(values, np.complex128)
+    energies, eps = np.asarray(energies, np.float64), cast(Any, np.asarray(values, np.complex128))
     require(
-        energies.ndim == 1 and energies.shape == values.shape and len(energies) >= 4,
-        f"the dielectric function has {values.shape} values at {energies.shape} energies; give as many of each, 4 at least",
+        energies.ndim == 1 and energies.shape == eps.shape and len(energies) >= 4,
+        f"the dielectric function has {eps.shape} values at {energies.shape} energies; give as many of each, 4 at least",
     )
     require(
-        np.isfinite(energies) & np.isfinite(values),
+        np.isfinite(energies) & np.isfinite(eps),
         "the dielectric function has values that are not finite; leave them out",
     )
     require(
@@ -44,10 +44,10 @@ def dielectric_table(energies: Float[np.ndarray, " n"], values: Complex[np.ndarr
         "energies of the dielectric function do not rise from above 0 eV; sort them, each once",
     )
     require(
-        values.imag >= 0.0,
-        f"the dielectric function has an imaginary part down to {values.imag.min():g}, which would give energy to electrons; use eps1 + i eps2, eps2 >= 0",
+        eps.imag >= 0.0,
+        f"the dielectric function has an imaginary part down to {eps.imag.min():g}, which would give energy to electrons; use eps1 + i eps2, eps2 >= 0",
     )
-    return Table(energies, values)
+    return Table(energies, eps)
 
 
 def volume(table: Table, energies: Float[Array, " n"], energy: float, collection: float) -> Float[Array, " n"]:
@@ -93,10 +93,8 @@ def _loss_function(table: Table, energies: Float[Array, " n"]) -> Float[Array, "
     return jnp.where(known, eps.imag / jnp.where(known, eps.real**2 + eps.imag**2, 1.0), 0.0)
 
 
-def inverse_mean_free_path(table: Table, energy: float, collection: float) -> Number:
+def inverse_mean_free_path(table: Table, energy: float, collection: float) -> float:
     """Volume losses per angstrom, over all energies."""
-    from twin.eels.spectrum.low_loss import beyond
-
     fine = jnp.asarray(np.linspace(table.energies[0], table.energies[-1], 40 * len(table.energies)))
     inside = jnp.trapezoid(volume(table, fine, energy, collection), fine)
     nodes, weights = beyond(float(table.energies[-1]))

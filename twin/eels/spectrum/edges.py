@@ -98,14 +98,14 @@ def value(
     hyperbola that is ``softness`` eV wide."""
     past = energies - part.onset - shift
     above = 0.5 * (past + jnp.sqrt(past**2 + softness**2))
-    place, end = jnp.log1p(above / WIDEN) / part.pitch, part.coefficients.shape[1]
-    index = jnp.clip(jnp.floor(place).astype(int), 0, end - 1)
-    rest = (jnp.minimum(place, end) - index) * part.pitch
+    position, end = jnp.log1p(above / WIDEN) / part.pitch, part.coefficients.shape[1]
+    index = jnp.clip(jnp.floor(position).astype(int), 0, end - 1)
+    rest = (jnp.minimum(position, end) - index) * part.pitch
     cubic, square, slope, level = (jnp.asarray(part.coefficients)[power][index] for power in range(4))
     logs = ((cubic * rest + square) * rest + slope) * rest + level
     # beyond the table it goes on as the power law with which it ends
     last = part.coefficients[:, -1] @ np.array([3.0 * part.pitch**2, 2.0 * part.pitch, 1.0, 0.0])
-    return jnp.exp(logs + last * part.pitch * jnp.maximum(place - end, 0.0))
+    return jnp.exp(logs + last * part.pitch * jnp.maximum(position - end, 0.0))
 
 
 def step(energies: Float[Array, " n"], onset: Number, width: Number, pitch: Number) -> Float[Array, " n"]:
@@ -149,7 +149,8 @@ def edge(
         not places or (len(places) >= 4 and bool((np.diff([0.0, *places]) > 0.0).all())),
         f"{element} {name}: knots of fine structure {places} eV must rise from above 0, and be 4 at least",
     )
-    low, high = (parts[0].onset + end for end in PEARSON)
+    lowest = min(part.onset for part in parts)
+    low, high = (lowest + end for end in PEARSON)
     window = np.linspace(low, high, 201)
     total = sum(
         np.asarray(value(part, jnp.asarray(window))) * (window >= part.onset) for part in parts if part.onset < high

@@ -189,15 +189,15 @@ def flatten(values: Values, names: Sequence[str]) -> Float[Array, " n"]:
 
 def unflatten(vector: Float[Array, " n"], values: Values, names: Sequence[str]) -> dict[str, Any]:
     """``values`` with the parameters ``names`` taken from a vector of `flatten`; the shapes are those in ``values``. ValueError for another length."""
-    updated, place = dict(values), 0
+    updated, start = dict(values), 0
     total = sum(int(np.prod(np.shape(values[name]), dtype=int)) for name in names)
     if total != vector.shape[0]:
         raise ValueError(f"the vector has {vector.shape[0]} numbers, the parameters {total}; flatten the same names")
     for name in names:
         shape = np.shape(values[name])
         count = int(np.prod(shape, dtype=int))
-        updated[name] = jnp.reshape(vector[place : place + count], shape)
-        place += count
+        updated[name] = jnp.reshape(vector[start : start + count], shape)
+        start += count
     return updated
 
 

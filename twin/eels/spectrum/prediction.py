@@ -168,10 +168,7 @@ def _single(model: SpectrumModel, full: Values) -> tuple[Array, Array | None]:
     at, step = axes.grid(axis, full["dispersion"]), axes.step_of(axis, full["dispersion"])
     faces = None
     if table is not None:
-
-        def shape(where: Array) -> Array:
-            return dielectric.volume(table, where, model.energy, model.collection)
-
+        shape = functools.partial(dielectric.volume, table, energy=model.energy, collection=model.collection)
         faces = dielectric.surfaces(table, at, model.energy, model.collection) if model.surface else None
     else:
         shape = _oscillating(model, full)

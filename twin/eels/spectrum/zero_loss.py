@@ -5,6 +5,8 @@ Gaussian of the supply and the spectrometer. Towards losses it falls as exp(-E/d
 Schottky emitters and spectrometers broaden them.
 """
 
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
 import scipy.optimize
@@ -55,11 +57,12 @@ def gaussian_of(width: float, loss_tail: float, gain_tail: float) -> float:
         width > least,
         f"a zero loss of {width:g} eV full width is narrower than its tails of {loss_tail:g} and {gain_tail:g} eV make it, {least:.3g} eV; give shorter tails",
     )
-    return float(
-        scipy.optimize.brentq(
-            lambda gaussian: full_width(gaussian, loss_tail, gain_tail) - width, 1e-2 * width, width, xtol=1e-6
-        )
-    )
+
+    def excess(gaussian: float) -> float:
+        return full_width(gaussian, loss_tail, gain_tail) - width
+
+    root: Any = scipy.optimize.brentq(excess, 1e-2 * width, width, xtol=1e-6)
+    return float(root)
 
 
 def measured(

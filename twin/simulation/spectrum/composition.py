@@ -112,8 +112,7 @@ def free_plasmon(made: Composition) -> tuple[float, int] | None:
     if made.thickness is None:
         return None
     total = sum(count * valence_electrons(name) for name, count in made.areal.items()) / made.thickness
-    least = min(made.areal.values())
-    per_formula = sum(count / least * valence_electrons(name) for name, count in made.areal.items())
+    per_formula = sum(count * valence_electrons(name) for name, count in formula_of(made.formula).items())
     return math.sqrt(PLASMA * total), round(per_formula)
 
 

@@ -30,6 +30,7 @@ def test_bad_input_is_named_with_its_cure(data, known, words):
         assert word in str(error.value)
 
 
+@pytest.mark.slow
 def test_an_energy_far_off_determines_nothing():
     sample = draw(0)
     known: dict[str, Any] = {**sample.known, "energy": 5e3}

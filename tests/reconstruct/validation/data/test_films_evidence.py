@@ -25,6 +25,7 @@ def drawn():
     return film(3, c30=CS, dose=300.0)
 
 
+@pytest.mark.slow
 def test_defocus_is_found_whatever_is_claimed(drawn):
     for claimed in (drawn.truth[0], -drawn.truth[0]):
         signal = signal_of_film(drawn.image, drawn.pixel, C10=claimed, spherical_aberration=CS, exposure=1.0)
@@ -62,6 +63,7 @@ def test_only_images_of_cameras_may_be_films(drawn):
     assert not may_be_film(image, numbers(image.claims), Known("SrTiO3"))
 
 
+@pytest.mark.slow
 def test_real_rings(data):
     from instrument.readers import read_vendor
 

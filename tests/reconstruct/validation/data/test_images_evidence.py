@@ -48,6 +48,14 @@ def test_pixels_by_the_lattice_whatever_is_claimed(factors):
     assert y == pytest.approx(0.45, rel=5e-3)
 
 
+@pytest.mark.parametrize("turn", [0.0, 0.3, 0.6])
+def test_a_binning_that_the_claim_has_and_the_image_has_not(turn):
+    """A claim that no pixel near it fits is not taken for one at which the lattice would be folded."""
+    x, y = measured(drawn(0.375, 0.375, 1.5, 1.5, turn))
+    assert x == pytest.approx(0.375, rel=5e-3)
+    assert y == pytest.approx(0.375, rel=5e-3)
+
+
 def test_an_image_that_is_sampled_finely_is_binned_first():
     x, y = measured(drawn(0.11, 0.11, 0.12, 0.12, side=700))
     assert x == pytest.approx(0.11, rel=5e-3)

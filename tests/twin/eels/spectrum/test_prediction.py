@@ -69,12 +69,12 @@ def test_the_fourier_log_gives_single_losses_and_thickness_back() -> None:
     turns = np.fft.rfftfreq(padded, 0.1)
     blur = np.exp(-2.0 * (np.pi * 0.5 * turns) ** 2)
     logs = np.log(np.abs(ratio)) + 1j * np.unwrap(np.angle(ratio))
-    found = np.fft.irfft(np.where(blur > 1e-9, logs, 0.0) * blur, padded)[:3600] / 0.1
+    recovered = np.fft.irfft(np.where(blur > 1e-9, logs, 0.0) * blur, padded)[:3600] / 0.1
     at, single = single_losses(model, values)
     step = float(at[1] - at[0])
     fine = np.fft.rfft(np.asarray(single), 1 << 15) * np.exp(-2.0 * (np.pi * 0.5 * np.fft.rfftfreq(1 << 15, step)) ** 2)
     true = 2.0 * np.interp(0.1 * np.arange(3600), at, np.fft.irfft(fine, 1 << 15)[: len(at)])
-    assert np.abs(found - true).max() < 0.01 * true.max()
+    assert np.abs(recovered - true).max() < 0.01 * true.max()
     thickness = np.log(spectrum.sum() / (zero.sum() * np.exp(-2.0)))
     assert thickness == pytest.approx(2.0, rel=5e-3)
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from reconstruct.validation.data.scans import rotation
+from reconstruct.validation.data.scanned.rotation import rotation
 from reconstruct.validation.recording import validate_recording
 from tests.reconstruct.validation.data.deviations import evidence_by, nearest
 from tests.synthetic.scans4d import scanned
