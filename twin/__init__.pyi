@@ -8,6 +8,7 @@ from .api.functions import stem as stem
 from .api.functions import stem4d as stem4d
 from .api.microscope import Microscope as Microscope
 from .api.sample import Sample as Sample
+from .api.scan import EdgeMap as EdgeMap
 from .api.scan import Scan as Scan
 from .api.simulate import simulate as simulate
 from .api.spectrometer import Spectrometer as Spectrometer

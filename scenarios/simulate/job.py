@@ -15,6 +15,9 @@ from twin.simulation.run import choose_algorithm, finish, prepare
 from twin.simulation.sampling import sampling_of
 from twin.simulation.signals import pieces
 
+TOLD = ("seconds", "form", "flux", "thickness", "structure", "cell", "scan", "sampling", "losses", "notes", "warnings")
+"""What ``--json`` prints of the provenance; ``losses`` of core-loss maps."""
+
 
 def run_simulate(plan: AnySimulation | None, out: Path, resume: bool, progress: Progress) -> dict[str, Any]:
     """Simulate ``plan`` into ``out``, or go on with the unfinished ``out``. Returns what ``--json`` prints; BadInput before anything is written."""
@@ -63,7 +66,7 @@ def run_simulate(plan: AnySimulation | None, out: Path, resume: bool, progress: 
         "schema": SCHEMA, "scenario": plan.name, "signal": plan.signal, "seed": plan.seed, "shape": list(recording.data.shape),
         "axes": [axis.as_dict() for axis in recording.axes], "quantity": recording.quantity, "unit": recording.unit,
         "file": str(out), "picture": str(files.picture_of(out)),
-        **{key: provenance[key] for key in ("seconds", "form", "flux", "thickness", "structure", "cell", "scan", "sampling", "notes", "warnings")},
+        **{key: provenance[key] for key in TOLD if key in provenance},
     }  # fmt: skip
 
 

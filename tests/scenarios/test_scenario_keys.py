@@ -39,6 +39,7 @@ def simulation(key: Key) -> dict[str, Any]:
         "annular": {"kind": "annular", "inner_mrad": 8, "outer_mrad": 40},
         "segmented": {"kind": "segmented", "radii_mrad": [8, 40]},
         "pixelated": {"kind": "pixelated", "shape": [8, 8], "pixel_mrad": 2.0},
+        "eels": {"kind": "eels", "edge": "Ti L", "window": [456, 476], "collection_mrad": 20},
     }
     if signal == "stem" or kind:
         scenario_values["detectors"] = {"NAME": detectors[kind or "annular"]}

@@ -12,7 +12,32 @@ from twin.detection.detectors import Annular, Segmented
 from twin.detection.pixelated import Pixelated
 from twin.detection.transfer import Mixture
 
-Detector = Annular | Segmented | Pixelated
+
+@dataclass(frozen=True)
+class EdgeMap:
+    """The core-loss map of an ``edge`` ("Ti L"), losses ``window`` (from, to) in eV and angles up to ``collection`` in radian, as a channel of a stem image;
+    ``channelling``: "double" (exact), "single" or "local" (`twin.eels.maps`)."""
+
+    edge: str
+    window: tuple[float, float]
+    collection: float
+    channelling: str = "double"
+
+    def values(self) -> dict[str, Any]:
+        """The table [detectors.NAME] of a scenario, as plain values."""
+        collection = mrad(self.collection)
+        return plain(
+            {
+                "kind": "eels",
+                "edge": self.edge,
+                "window": self.window,
+                "collection_mrad": collection,
+                "channelling": self.channelling,
+            }
+        )
+
+
+Detector = Annular | Segmented | Pixelated | EdgeMap
 Detectors = Sequence[Detector] | Mapping[str, Detector]
 
 
@@ -63,12 +88,16 @@ def detector_values(detectors: Detectors | None) -> dict[str, dict[str, Any]]:
 def _name(table: dict[str, Any]) -> str:
     if table["kind"] == "annular":
         return f"annular {table['inner_mrad']:g}-{table['outer_mrad']:g}"
+    if table["kind"] == "eels":
+        return table["edge"]
     return "segmented" if table["kind"] == "segmented" else "pixelated"
 
 
 def _values(detector: Detector) -> dict[str, Any]:
     if not isinstance(detector, Detector):
-        raise ValueError(f"{detector!r} is no detector; give Annular, Segmented or Pixelated")
+        raise ValueError(f"{detector!r} is no detector; give Annular, Segmented, Pixelated or EdgeMap")
+    if isinstance(detector, EdgeMap):
+        return detector.values()
     if not isinstance(detector, Pixelated) and tuple(np.ravel(np.asarray(detector.response))) != (1.0,):
         raise ValueError(
             "simulate takes detectors of uniform response; give one without response, or weigh patterns of a 4d-stem simulation"

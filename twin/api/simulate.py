@@ -133,7 +133,7 @@ def _sampling(tables: dict[str, dict[str, Any]], energy: float) -> float | None:
     """Angstrom between points that carry the angles of annular and segmented detectors; None where the default does."""
     reach = 0.0
     for table in tables.values():
-        outer = table.get("outer_mrad", max(table.get("radii_mrad", (0.0,))))
-        reach = max(reach, 1e-3 * (outer + math.hypot(*table["offset_mrad"])))
+        outer = table.get("outer_mrad", table.get("collection_mrad", max(table.get("radii_mrad", (0.0,)))))
+        reach = max(reach, 1e-3 * (outer + math.hypot(*table.get("offset_mrad", (0.0, 0.0)))))
     finest = (CUTOFF - TAPER) * 0.5 * wavelength(energy) / reach if reach > 0.0 else SAMPLING
     return finest if finest < SAMPLING else None

@@ -21,7 +21,7 @@ from twin.optics.probe import aperture, check_sampling, plane_wave, probe
 from twin.optics.transfer import Imaging, focal_series
 from twin.sample.specimen import Slices
 from twin.scattering.batching import compiled, cut, fitting, in_pieces
-from twin.scattering.multislice import intensities, multislice, propagator, transmission
+from twin.scattering.multislice import intensities, multislice, propagator, together, transmission
 
 Stacks = Sequence[Callable[[], Slices]]
 Progress = Callable[[str, float], None]
@@ -144,6 +144,30 @@ def _reduced_run() -> Any:
     return compiled(lambda spots, beam, amplitude, ready, reduce: reduce(patterns(spots, beam, amplitude, ready)))
 
 
+def _with_losses(
+    spots: Array, beam: Illumination, amplitude: Array, ready: Prepared, reduce: Callable[[Array], Array], losses: Array
+) -> Array:
+    """Sums of losses [w, slices, y, x] times the waves' intensity [n, w], and beside them what ``reduce`` makes of the patterns [n, columns]."""
+    waves = probe(beam.coefficients, spots, amplitude, ready.extent, beam.energy, ready.kernel.dtype)
+
+    def through(wave: Array) -> tuple[Array, Array]:
+        def step(psi: Array, slice_: tuple[Array, Array]) -> tuple[Array, Array]:
+            function, potentials = slice_
+            lost = (potentials * (psi.real**2 + psi.imag**2)[None]).mean(axis=(-2, -1))
+            return jnp.fft.ifft2(jnp.fft.fft2(psi * function) * ready.kernel), lost
+
+        behind, lost = jax.lax.scan(step, wave, (ready.transmissions, losses.swapaxes(0, 1)))
+        return behind, lost.sum(axis=0)
+
+    behind, lost = jax.lax.map(through, waves, batch_size=together(ready.gpts, waves.dtype))
+    return jnp.concatenate([lost, reduce(intensities(behind))], axis=1)
+
+
+@functools.cache
+def _losses_run() -> Any:
+    return compiled(_with_losses)
+
+
 def scanned(
     stacks: Stacks,
     illumination: Illumination,
@@ -157,13 +181,16 @@ def scanned(
     progress: Progress | None = None,
     start: int = 0,
     finer: int = 1,
+    losses: Callable[[int], np.ndarray] | None = None,
 ) -> Iterator[tuple[slice, np.ndarray]]:
     """Patterns of probes at ``positions`` [p, 2] (x, y) in angstrom, averaged over configurations and focal spread and reduced by ``reduce``,
     in pieces of ``size`` positions: the slice of each piece, and its values.
 
     ``reduce`` is linear, from [n, y, x] to [n, ...]; as an equinox Module, its arrays may change without recompilation.
     ``memory`` bounds the bytes taken (default `batching.MEMORY_BYTES`); configurations are cached while they fit and recomputed for every piece
-    otherwise. ``start`` leaves out positions that are done; ``finer`` as in `prepared`. ValueError if the grid cannot hold the probe.
+    otherwise. ``start`` leaves out positions that are done; ``finer`` as in `prepared`. ``losses`` of a configuration's number: local potentials
+    [w, slices, y, x] of inelastic scattering, whose probabilities [n, w] come before the columns of ``reduce``, which then makes [n, columns].
+    ValueError if the grid cannot hold the probe.
     """
     checks.require_float64()
     first = stacks[0]()
@@ -173,23 +200,26 @@ def scanned(
     )
     amplitude = aperture(gpts, first.extent, illumination.energy, illumination.semiangle, illumination.soft)
     stack_bytes = first.array.size * 8 + 8 * gpts[0] * gpts[1]
+    first_losses = None if losses is None else losses(0)
+    stack_bytes += 0 if first_losses is None else first_losses.nbytes
     wave = 6 * 8 * gpts[0] * gpts[1]
     bound = fitting(1, memory, 0, 1)
     cached = [first_ for first_ in range(len(stacks)) if (first_ + 1) * stack_bytes <= bound // 2]
-    cache: dict[int, Prepared] = {}
+    cache: dict[int, tuple[Prepared, tuple[Array, ...]]] = {}
     fixed = max(len(cached), 1) * stack_bytes
     count = size or min(fitting(wave, memory, fixed, workers), 64)
     foci = illumination.foci(focal_nodes)
     passing = reduce if isinstance(reduce, eqx.Module) else _PlainReduction(reduce)
-    run = _reduced_run()
+    run = _reduced_run() if losses is None else _losses_run()
 
-    def configuration(number: int) -> Prepared:
+    def configuration(number: int) -> tuple[Prepared, tuple[Array, ...]]:
         if number in cache:
             return cache[number]
         ready = prepared(first if number == 0 else stacks[number](), illumination.energy, tilt, finer=finer)
+        more = () if losses is None else (jnp.asarray(first_losses if number == 0 else losses(number)),)
         if number in cached:
-            cache[number] = ready
-        return ready
+            cache[number] = ready, more
+        return ready, more
 
     total = len(positions)
     parts = (
@@ -199,9 +229,11 @@ def scanned(
     for group in groups:
         sums: list[Any] = [0.0] * len(group)
         for number in range(len(stacks)):
-            ready = configuration(number)
+            ready, more = configuration(number)
             work = (
-                (jnp.asarray(positions[part]), beam, amplitude, ready, passing) for part in group for beam, _ in foci
+                (jnp.asarray(positions[part]), beam, amplitude, ready, passing, *more)
+                for part in group
+                for beam, _ in foci
             )
             for step, result in enumerate(in_pieces(run, work, workers)):
                 sums[step // len(foci)] = sums[step // len(foci)] + foci[step % len(foci)][1] * np.asarray(result)

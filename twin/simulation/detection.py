@@ -14,7 +14,7 @@ from twin.errors import BadInput, from_twin
 from twin.grid import CUTOFF, TAPER
 from twin.optics.electrons import wavelength
 from twin.scattering.stem.beams import Response
-from twin.simulation.plan.tables import AnnularPlan, PixelatedPlan, SegmentedPlan, Simulation
+from twin.simulation.plan.tables import AnnularPlan, EdgeMapPlan, PixelatedPlan, SegmentedPlan, Simulation
 
 
 def responses_of(plan: Simulation, extent: tuple[float, float]) -> tuple[tuple[str, ...], tuple[Response, ...]]:
@@ -96,13 +96,16 @@ def check_angles_of(
     for name, detector in plan.detectors.items():
         if isinstance(detector, PixelatedPlan):
             continue
-        outer = detector.outer_mrad if isinstance(detector, AnnularPlan) else max(detector.radii_mrad)
+        offset = (0.0, 0.0)
+        if isinstance(detector, EdgeMapPlan):
+            key, outer = "collection_mrad", detector.collection_mrad
+        elif isinstance(detector, AnnularPlan):
+            key, outer, offset = "outer_mrad", detector.outer_mrad, detector.offset_mrad
+        else:
+            key, outer, offset = "radii_mrad", max(detector.radii_mrad), detector.offset_mrad
         try:
-            check_angles(
-                1e-3 * outer, gpts, extent, length, (1e-3 * detector.offset_mrad[0], 1e-3 * detector.offset_mrad[1])
-            )
+            check_angles(1e-3 * outer, gpts, extent, length, (1e-3 * offset[0], 1e-3 * offset[1]))
         except ValueError as error:
-            key = "outer_mrad" if isinstance(detector, AnnularPlan) else "radii_mrad"
             raise from_twin(f"detectors.{name}.{key}", error, "Sample more finely.") from None
     if pixels is not None:
         carried = (CUTOFF - TAPER) * 0.5 * length * min(gpts[1] / extent[0], gpts[0] / extent[1])

@@ -7,6 +7,7 @@ from twin.optics.illumination import Illumination
 from twin.scattering.stem.algorithms import FLOAT32_ERROR, Form, choose, forms
 from twin.scattering.stem.beams import Response
 from twin.scattering.stem.scene import Scene
+from twin.simulation.losses import loss_notes
 from twin.simulation.plan.tables import Simulation
 from twin.simulation.ready import FOCI, Ready
 
@@ -15,7 +16,20 @@ def with_form(ready: Ready) -> Ready:
     """``ready`` with the form of its STEM image, and a note where that is not exact; of other signals as it is."""
     if ready.scene is None or ready.illumination is None:
         return ready
-    form = _form(ready.plan, ready.scene, ready.illumination, ready.axes, ready.responses)
+    ready = _image_form(ready, ready.scene, ready.illumination)
+    return ready._replace(notes=(*ready.notes, *loss_notes(ready)))
+
+
+def _image_form(ready: Ready, scene: Scene, beam: Illumination) -> Ready:
+    wanted = ready.plan.compute.form
+    if ready.windows and (scene.cell is None or not ready.responses):
+        # maps of a crystal come from its unit cell, others from the waves of probes
+        name = "direct" if scene.cell is None else "crystal"
+        if wanted not in ("auto", name):
+            cure = f'Leave it "auto", or give "{name}".'
+            raise BadInput("compute.form", f"{wanted!r} does not make core-loss maps of this specimen", cure)
+        return ready._replace(form=Form(name, 0.0, FLOAT32_ERROR))
+    form = _form(ready.plan, scene, beam, ready.axes, ready.responses)
     note = f"the image is made in a quicker form ({form}): exact to {100 * form.error:.2f} %"
     return ready._replace(form=form, notes=(*ready.notes, note) if form.error > FLOAT32_ERROR else ready.notes)
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from twin.sample.orthogonal import bracket
+from twin.simulation.losses import losses_of
 from twin.simulation.plan.tables import PROBES
 from twin.simulation.ready import Ready
 from twin.simulation.sampling import Sampling, warning
@@ -87,5 +88,5 @@ def provenance_of(ready: Ready, flux: float, sampling: Sampling) -> dict[str, An
         "gpts": list(ready.gpts), "slices": made.slices, "slice_thickness": made.spacing, "atoms": len(made.specimen.symbols),
         "form": f"{form}, complex64, {count} {'configuration' if count == 1 else 'configurations'}",
         "flux": {"through": flux, "lost": 1.0 - flux}, "scan": scan_of(ready), "sampling": sampling.as_dict(),
-        "notes": notes, "warnings": [] if warned is None else [warned],
+        **({"losses": losses_of(ready)} if ready.windows else {}), "notes": notes, "warnings": [] if warned is None else [warned],
     }  # fmt: skip

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from twin.detection.pixelated import Pixelated
+from twin.eels.maps import EdgeWindow
 from twin.errors import from_twin
 from twin.grid import CUTOFF
 from twin.optics.electrons import wavelength
@@ -19,6 +20,7 @@ from twin.scattering.stem.beams import Response
 from twin.scattering.stem.scene import Scene
 from twin.simulation.beam import grid_of, illumination_of, imaging_of
 from twin.simulation.detection import camera_pixels, check_angles_of, check_damped, responses_of
+from twin.simulation.losses import windows_of
 from twin.simulation.plan.tables import PROBES, ScanPlan, Simulation, tables
 from twin.simulation.plan.unit_hints import doubts
 from twin.simulation.specimen import Made, make_specimen, phonon_seeds, potential_options
@@ -33,8 +35,8 @@ class Ready(NamedTuple):
     """All that a simulation needs. ``tilt`` (x, y) radian is the specimen's, less the beam's.
 
     For probes: ``positions`` [p, 2] in angstrom and their ``weights`` [p] (1 each in a scan). ``responses`` weigh the beams for each of
-    ``channels``, whose image is made in the ``form`` that suits the ``scene`` best; ``pixels`` is the camera of a pattern (None: the beams
-    themselves, up to ``reach`` radian). ``fov`` (x, y) of the scan.
+    the first ``channels``, whose image is made in the ``form`` that suits the ``scene`` best; ``pixels`` is the camera of a pattern (None: the beams
+    themselves, up to ``reach`` radian). ``fov`` (x, y) of the scan. The last channels are core-loss maps of ``windows``.
     """
 
     plan: Simulation
@@ -54,6 +56,7 @@ class Ready(NamedTuple):
     reach: float | None
     size: int
     notes: tuple[str, ...]
+    windows: tuple[EdgeWindow, ...] = ()
 
     @property
     def energy(self) -> float:
@@ -102,6 +105,7 @@ def make_ready(plan: Simulation, structure: Structure | None = None) -> Ready:
                 f"without an aperture, beams beyond {1e3 * half * wavelength(energy):.0f} mrad fold back: an image has twice the band of its wave"
             )
     channels, responses = responses_of(plan, extent)
+    mapped, windows = windows_of(plan, made.specimen)
     pixels, reach = camera_pixels(plan, gpts, extent)
     check_angles_of(plan, pixels, gpts, extent)
     check_damped(plan, reach or CUTOFF * 0.5 * wavelength(energy) * min(gpts[1] / extent[0], gpts[0] / extent[1]))
@@ -119,7 +123,7 @@ def make_ready(plan: Simulation, structure: Structure | None = None) -> Ready:
         )  # fmt: skip
     return Ready(
         plan, made, gpts, (tilt[0], tilt[1]), illumination, imaging, positions, weights, fov,
-        channels, responses, scene, None, pixels, reach, size, tuple(notes),
+        (*channels, *mapped), responses, scene, None, pixels, reach, size, tuple(notes), windows,
     )  # fmt: skip
 
 

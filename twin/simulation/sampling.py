@@ -8,6 +8,7 @@ from twin.grid import CUTOFF, TAPER, nyquist
 from twin.optics.transfer import envelope, objective_aperture
 from twin.scattering.grid_error import WEAK_BEAM_INTENSITIES, GridComparison, compare_grids
 from twin.scattering.stem.by_probes import OVERSAMPLING
+from twin.simulation.losses import disk
 from twin.simulation.plan.tables import PROBES
 from twin.simulation.ready import Ready
 from twin.simulation.specimen import column, phonon_seeds, potential_options
@@ -64,7 +65,9 @@ def _errors(ready: Ready, comparison: GridComparison) -> tuple[dict[str, float],
     """Of each channel, of the image, of the wave or of the pattern; and of weak beams where beams are recorded."""
     signal = ready.plan.signal
     if signal == "stem":
-        named = zip(ready.channels, ready.responses, strict=True)
+        # of a map, what the waves within its collection angle have
+        apertures = [disk(window.collection / ready.wavelength) for window in ready.windows]
+        named = zip(ready.channels, (*ready.responses, *apertures), strict=True)
         return {name: comparison.detector_error(response) for name, response in named}, None
     if signal == "exit-wave":
         return {"scattered wave": comparison.wave_error()}, None

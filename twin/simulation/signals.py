@@ -17,6 +17,7 @@ from twin.scattering.multislice import intensities
 from twin.scattering.signals import exit_waves, scanned
 from twin.scattering.stem.by_probes import OVERSAMPLING
 from twin.scattering.stem.images import stem_images
+from twin.simulation.losses import loss_columns, loss_potentials_of, losses_beside
 from twin.simulation.plan.tables import PROBES
 from twin.simulation.ready import FOCI, Ready
 from twin.simulation.specimen import stacks
@@ -39,14 +40,21 @@ def _probes(ready: Ready, start: int, tell: Tell) -> Iterator[tuple[int, np.ndar
         return
     reduce = _reduce(ready)
     compute = ready.plan.compute
+    beside = losses_beside(ready)
     assert ready.illumination is not None
     signals = scanned(
         stacks(ready.plan, ready.made, ready.gpts, tell), ready.illumination, ready.positions,
         lambda patterns: _with_flux(reduce(patterns), patterns), ready.tilt, FOCI, ready.size,
         int(compute.memory_MB * 1e6), compute.workers, lambda _, share: tell("probes through the specimen", share), start,
-        OVERSAMPLING,
+        OVERSAMPLING, losses=loss_potentials_of(ready) if beside else None,
     )  # fmt: skip
+    count = len(ready.windows)
+    maps = loss_columns(ready, tell) if count and not beside else None
     for part, piece in signals:
+        if maps is not None:
+            piece = np.concatenate([piece[:, :-1], maps[part], piece[:, -1:]], axis=1)
+        elif count:
+            piece = np.concatenate([piece[:, count:-1], piece[:, :count], piece[:, -1:]], axis=1)
         yield part.start, piece
 
 
@@ -57,6 +65,10 @@ def _images(ready: Ready, start: int, tell: Tell) -> Iterator[tuple[int, np.ndar
     assert ready.form is not None
     assert ready.illumination is not None
     pixels, count = len(ready.positions), scene.configurations
+    maps = loss_columns(ready, tell)
+    if not ready.responses:
+        yield 0, np.append(maps, np.ones((pixels, 1), maps.dtype), axis=1)
+        return
     for number in range(start // pixels, count):
         configuration = dataclasses.replace(scene, seeds=scene.seeds[number : number + 1])
 
@@ -67,7 +79,7 @@ def _images(ready: Ready, start: int, tell: Tell) -> Iterator[tuple[int, np.ndar
             configuration, ready.illumination, *ready.axes, ready.responses, compute.tolerance, ready.form, FOCI,
             int(compute.memory_MB * 1e6), compute.workers, report,
         )  # fmt: skip
-        columns = made.array.reshape(len(ready.channels), pixels).T
+        columns = np.append(made.array.reshape(len(ready.responses), pixels).T, maps, axis=1)
         yield number * pixels, np.append(columns, np.full((pixels, 1), made.through, columns.dtype), axis=1)
 
 
@@ -77,6 +89,8 @@ def _reduce(ready: Ready) -> Callable[[jax.Array], jax.Array]:
         kx, ky = frequencies(ready.gpts, ready.extent)
         masks = jnp.asarray(np.stack([weights(kx[None, :], ky[:, None]) for weights in ready.responses]))
         return lambda patterns: detect(patterns, masks)
+    if ready.windows:
+        return lambda patterns: jnp.zeros((patterns.shape[0], 0), patterns.dtype)
     return lambda patterns: pattern_of(ready, patterns).values.reshape(patterns.shape[0], -1)
 
 

@@ -7,7 +7,7 @@ from tests.benchmarks._case import Case
 from tests.benchmarks._form import Form
 
 PARTS = (
-    *("cross_sections", "binding", "interpolation", "sum_rule", "transitions", "spectrum"),
+    *("cross_sections", "binding", "interpolation", "sum_rule", "transitions", "spectrum", "maps.core_loss"),
     *("inverse.coverage", "inverse.detection", "inverse.real_files"),
 )
 

@@ -25,6 +25,7 @@ def test_every_name_of_the_face_is_there():
         "Segmented",
         "Pixelated",
         "Camera",
+        "EdgeMap",
         "Scan",
         "simulate",
         "to_hyperspy",

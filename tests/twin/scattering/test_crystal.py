@@ -151,18 +151,22 @@ def test_symmetry_spares_blocks_and_changes_nothing(monkeypatch):
     arguments = (cell, CELLS, (REPEATS, REPEATS), ENERGY, SEMIANGLE)
     (spared, _), transmitted_share = crystal_grams(*arguments, [response, total])
     members = spared.members
-    group = crystal._group(cell, jnp.asarray(cell.array), spared.indices, spared.extent, [response], (0.0, 0.0))
+    group = crystal.point_group(cell, jnp.asarray(cell.array), spared.indices, spared.extent, [response], (0.0, 0.0))
     assert len(group) == 8
-    assert len(crystal._plan(spared.indices, members, group)) == 3  # (0, 0), (1, 0) and (1, 1) of 3 x 3
+    assert len(crystal.block_plan(spared.indices, members, group)) == 3  # (0, 0), (1, 0) and (1, 1) of 3 x 3
 
     def half(kx, ky):
         return response(kx, ky) * (kx > 0)
 
     assert (
-        len(crystal._group(cell, jnp.asarray(cell.array), spared.indices, spared.extent, [response, half], (0.0, 0.0)))
+        len(
+            crystal.point_group(
+                cell, jnp.asarray(cell.array), spared.indices, spared.extent, [response, half], (0.0, 0.0)
+            )
+        )
         == 2
     )
-    assert len(crystal._group(cell, jnp.asarray(cell.array), spared.indices, spared.extent, [response], TILT)) == 1
+    assert len(crystal.point_group(cell, jnp.asarray(cell.array), spared.indices, spared.extent, [response], TILT)) == 1
     monkeypatch.setattr(crystal, "symmetries", lambda *_: [np.eye(2, dtype=int)])
     (computed, everything), all_through = crystal_grams(*arguments, [response, total])
     assert transmitted_share == pytest.approx(all_through, rel=1e-5)

@@ -103,8 +103,8 @@ def crystal_grams(
 
     run, where = _block_run(), jnp.asarray(recorded)
     fixed = (functions, where)
-    group = _group(cell, functions, bundle.indices, extent, detectors, tilt)
-    plan = _plan(bundle.indices, members, group)
+    group = point_group(cell, functions, bundle.indices, extent, detectors, tilt)
+    plan = block_plan(bundle.indices, members, group)
     work = (
         (
             jnp.asarray(inner[n]),
@@ -144,7 +144,7 @@ def _block_run() -> Any:
     return compiled(_block)
 
 
-def _group(
+def point_group(
     cell: Slices,
     functions: Array,
     indices: np.ndarray,
@@ -171,7 +171,9 @@ def _group(
     return symmetries(cell_functions, same) if upright else [np.eye(2, dtype=int)]
 
 
-def _plan(indices: np.ndarray, members: np.ndarray, group: list[np.ndarray]) -> dict[int, list[tuple[int, list[int]]]]:
+def block_plan(
+    indices: np.ndarray, members: np.ndarray, group: list[np.ndarray]
+) -> dict[int, list[tuple[int, list[int]]]]:
     """Blocks to compute, and for each the blocks that follow from it by G[R j, R k] = G[j, k]: their numbers, and for each of their beams
     which of the computed block's it is the image of."""
     owner = {}

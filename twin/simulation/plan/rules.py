@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Iterator
 
 from twin.simulation.plan.keys import RADIUS
-from twin.simulation.plan.tables import PROBES, AnnularPlan, PixelatedPlan, SegmentedPlan, Simulation
+from twin.simulation.plan.tables import PROBES, AnnularPlan, EdgeMapPlan, PixelatedPlan, SegmentedPlan, Simulation
 
 Contradiction = tuple[str, str, str]
 
@@ -100,6 +100,9 @@ def _detectors(plan: Simulation) -> Iterator[Contradiction]:
 
 def _angles(plan: Simulation) -> Iterator[Contradiction]:
     for name, detector in plan.detectors.items():
+        if isinstance(detector, EdgeMapPlan) and detector.window[0] >= detector.window[1]:
+            problem = f"{list(detector.window)} eV does not rise"
+            yield f"detectors.{name}.window", problem, "Give the lower energy loss first."
         if isinstance(detector, AnnularPlan) and detector.inner_mrad >= detector.outer_mrad:
             problem = f"{detector.inner_mrad:g} mrad is not below outer_mrad = {detector.outer_mrad:g}"
             yield f"detectors.{name}.inner_mrad", problem, "Give 0 <= inner_mrad < outer_mrad."

@@ -274,7 +274,24 @@ class PixelatedPlan(Plan, tag="pixelated", tag_field="kind", frozen=True):
     bin: Annotated[int, key("", "bin x bin beams are summed, where shape is not given", ge=1, le=256)] = 1
 
 
-DetectorPlan = AnnularPlan | SegmentedPlan | PixelatedPlan
+class EdgeMapPlan(Plan, tag="eels", tag_field="kind", frozen=True):
+    """The spectrometer's counts of one edge in an energy window, a channel of a stem image: of that edge alone, without the background below it."""
+
+    edge: Annotated[str, key("", 'element and edge, "Ti L" or "O K"', min_length=3, max_length=8)]
+    window: Annotated[tuple[Positive, Positive], key("eV", "energy losses [from, to] that are counted")]
+    collection_mrad: Annotated[
+        Annotated[float, Meta(ge=0.3, le=300)], key("mrad", "collection semi-angle", mistaken=RADIUS)
+    ]
+    channelling: Annotated[
+        Literal["double", "single", "local"],
+        key(
+            "",
+            "of the electron before and after its loss (exact), before it alone, or before it and by an effective local potential, the fastest",
+        ),
+    ] = "double"
+
+
+DetectorPlan = AnnularPlan | SegmentedPlan | PixelatedPlan | EdgeMapPlan
 
 
 class CameraPlan(Plan, frozen=True):

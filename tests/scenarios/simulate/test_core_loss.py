@@ -1,0 +1,82 @@
+"""``emtwin simulate`` with core-loss maps among the channels of a STEM image."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from scenarios.io.errors import BadInput
+from scenarios.io.progress import SilentProgress
+from scenarios.simulate.job import run_simulate
+from tests.scenarios.simulate.test_simulate import simulated, values
+from twin.simulation.plan.reading import from_dict
+
+TITANIUM = {"kind": "eels", "edge": "Ti L", "window": [456, 470], "collection_mrad": 20, "channelling": "local"}
+RING = {"kind": "annular", "inner_mrad": 8, "outer_mrad": 40}
+
+
+def test_maps_stand_beside_detectors_and_tell_their_error(tmp_path: Path) -> None:
+    tables = {
+        "detectors": {"ring": RING, "Ti": TITANIUM},
+        "specimen": {"repeats": [2, 2], "cells": 1, "thermal": "debye-waller"},
+    }
+    data, result, _ = simulated(tmp_path, "stem", compute__form="crystal", grid__gpts=[60, 60], **tables)
+    assert result["axes"][0]["labels"] == ["ring", "Ti"]
+    map_ = data[1]
+    assert np.unravel_index(map_.argmax(), map_.shape) == (2, 2)  # the column of titanium
+    assert map_.mean() * 3.905**2 == pytest.approx(result["losses"][0]["cross_section"], rel=0.15)
+    assert any("Ti: channelling 'local' differs from double channelling by" in note for note in result["notes"])
+
+
+def test_maps_of_probes_are_those_of_the_crystal(tmp_path: Path) -> None:
+    """One pass through atoms at rest, as with the detector's own waves, against one unit cell."""
+    tables = {"detectors": {"ring": RING, "Ti": TITANIUM}, "specimen": {"repeats": [2, 2], "cells": 1}}
+    by_probes, result, _ = simulated(tmp_path, "stem", compute__form="direct", grid__gpts=[60, 60], **tables)
+    by_cell, _, _ = simulated(tmp_path, "stem", compute__form="crystal", grid__gpts=[60, 60], **tables)
+    assert by_probes == pytest.approx(by_cell, rel=2e-3)
+    assert result["losses"] == [
+        {
+            "channel": "Ti", "edge": "Ti L", "window": [456.0, 470.0], "collection_mrad": 20.0, "channelling": "local",
+            "cross_section": result["losses"][0]["cross_section"],
+        }
+    ]  # fmt: skip
+
+
+def test_a_map_alone_is_counted_at_the_dose(tmp_path: Path) -> None:
+    specimen = {"repeats": [2, 2], "cells": 1, "vacancies": {"Ti": 0.5}}
+    tables: dict[str, Any] = {"detectors": {"Ti": TITANIUM}, "specimen": specimen, "dose": {"electrons": 1e8}}
+    data, result, _ = simulated(tmp_path, "stem", grid__gpts=[60, 60], **tables)
+    assert result["unit"] == "electrons"
+    assert np.array_equal(data, np.round(data))
+    assert data.max() > 10
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"edge": "Fe L"}, ("detectors.Ti.edge", "O, Sr, Ti")),
+        ({"edge": "Ti K"}, ("detectors.Ti.edge", "has no edge")),
+        ({"window": [400, 440]}, ("detectors.Ti.window", "begins at 456 eV")),
+        ({"window": [470, 456]}, ("detectors.Ti.window", "lower energy loss first")),
+        ({"collection_mrad": 0.02}, ("detectors.Ti.collection_mrad", "20")),
+        ({"collection_mrad": 90}, ("detectors.Ti.collection_mrad", "coarse")),
+        ({"channelling": "twice"}, ("channelling", "double")),
+    ],
+)
+def test_what_a_map_cannot_be(tmp_path: Path, changes: dict[str, Any], words: tuple[str, ...]) -> None:
+    def refused() -> None:
+        plan = from_dict(values("stem", detectors={"Ti": {**TITANIUM, **changes}}), "test")
+        run_simulate(plan, tmp_path / "a.zarr", False, SilentProgress())
+
+    with pytest.raises(BadInput) as caught:
+        refused()
+    assert all(word in str(caught.value) for word in words), str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_double_channelling_of_vacancies_says_what_works(tmp_path: Path) -> None:
+    detector = {**TITANIUM, "channelling": "double"}
+    plan = from_dict(values("stem", detectors={"Ti": detector}, specimen__vacancies={"O": 0.1}), "test")
+    with pytest.raises(BadInput, match='channelling = "local"'):
+        run_simulate(plan, tmp_path / "a.zarr", False, SilentProgress())
