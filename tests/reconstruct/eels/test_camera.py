@@ -10,8 +10,7 @@ CHANNELS = 60
 
 
 def _matrix(taps: np.ndarray) -> np.ndarray:
-    channels = taps.shape[1]
-    return sum(np.diag(row[lag:], -lag) for lag, row in enumerate(taps))[:channels, :channels]
+    return np.sum([np.diag(row[lag:], -lag) for lag, row in enumerate(taps)], axis=0)
 
 
 def test_autoregressive_noise_becomes_white() -> None:

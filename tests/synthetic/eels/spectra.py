@@ -50,7 +50,7 @@ def core_image(
         whole += amplitudes[element][..., None] * curve
     rest = (1.0 - sum(shares.values())) * electrons
     for position in np.ndindex(rows, columns):
-        whole[position] += background(energies, rest * generator.uniform(0.8, 1.2), exponents[position])
+        whole[position] += background(energies, rest * generator.uniform(0.8, 1.2), float(exponents[position]))
     return whole, amplitudes
 
 
