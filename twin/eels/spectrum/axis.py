@@ -17,7 +17,7 @@ import numpy as np
 import scipy.fft
 from jaxtyping import Array, Complex, Float
 
-from twin.checks import Number, require
+from twin.checks import Number, float64, require
 from twin.optics.electrons import REST_ENERGY_EV
 
 DAMPING = 12.0
@@ -106,7 +106,7 @@ def step_of(axis: Axis, dispersion: Number) -> Number:
 
 def grid(axis: Axis, dispersion: Number) -> Float[Array, " size"]:
     """Energies [size] in eV of the grid's points; those at its end that stand for points below its beginning are not below it here."""
-    return (axis.base + jnp.arange(axis.size, dtype=jnp.float64)) * step_of(axis, dispersion)
+    return float64(axis.base + np.arange(axis.size)) * step_of(axis, dispersion)
 
 
 def frequencies(axis: Axis, dispersion: Number) -> Complex[Array, " half"]:
@@ -171,7 +171,7 @@ def offset_change(
     drift tube, and falls by that of the energy which the prism keeps on its axis: its momentum is proportional to the current. ``energy``: of the beam, eV.
     """
     kept = energy * (energy + 2.0 * REST_ENERGY_EV) / (energy + REST_ENERGY_EV)
-    return jnp.asarray(high_tension, jnp.float64) + drift_tube - kept * prism
+    return float64(high_tension) + drift_tube - kept * prism
 
 
 def offset_by_channels(energy: float, now: Mapping[str, Number], then: Mapping[str, Number]) -> Float[Array, ""]:
