@@ -3,7 +3,9 @@
 from typing import NamedTuple
 
 import numpy as np
-from scipy.ndimage import binary_erosion, binary_fill_holes, gaussian_filter, label
+from scipy.ndimage import binary_erosion, gaussian_filter
+
+from reconstruct.measurement.disk.lit import LitRegion, lit_region
 
 SMOOTH = 1.5
 """Pixels rms over which counts are smoothed before their level is looked at."""
@@ -48,24 +50,14 @@ def lit_part(pattern: np.ndarray) -> Lit | str:
     smooth = gaussian_filter(counts, SMOOTH)
     dark, bright = (float(level) for level in np.quantile(smooth, (0.01, 0.9)))
     dark = dark if dark < LEVEL * bright else 0.0
-    parts, number = label(smooth > dark + LEVEL * _level(smooth, dark, bright))  # type: ignore[misc]
-    if number == 0:
+    region = lit_region(smooth > dark + LEVEL * _level(smooth, dark, bright))
+    if region is None:
         return "nothing is lit"
-    lit = parts == 1 + int(np.argmax(np.bincount(parts.ravel())[1:]))
-    lit = np.asarray(binary_fill_holes(lit), bool)
-    if not lit.any():
-        return "nothing is lit"
-    rows, columns = np.nonzero(lit)
-    y, x = float(rows.mean()), float(columns.mean())
-    radius = float(np.sqrt(lit.sum() / np.pi))
-    touches = lit[0].any() or lit[-1].any() or lit[:, 0].any() or lit[:, -1].any()
-    if 2.0 * radius < LEAST_SIDE:
-        return f"the lit disk has a radius of {radius:.0f} pixels: too few for a shadow image"
-    if not touches:
-        within = np.hypot(*np.ogrid[-y : len(lit) - y, -x : lit.shape[1] - x]) < radius
-        if lit[within].mean() < LEAST_FILLED:
-            return "the lit part is no disk"
-    return _cut(counts, lit, x, y, radius, not touches)
+    if 2.0 * region.radius < LEAST_SIDE:
+        return f"the lit disk has a radius of {region.radius:.0f} pixels: too few for a shadow image"
+    if region.whole and region.filled < LEAST_FILLED:
+        return "the lit part is no disk"
+    return _cut(counts, region)
 
 
 def without_film(lit: Lit) -> str | None:
@@ -105,10 +97,11 @@ def _level(smooth: np.ndarray, dark: float, bright: float) -> float:
     return level
 
 
-def _cut(counts: np.ndarray, lit: np.ndarray, x: float, y: float, radius: float, whole: bool) -> Lit:
-    if whole:
+def _cut(counts: np.ndarray, region: LitRegion) -> Lit:
+    lit, radius = region.inside, region.radius
+    if region.whole:
         rows, columns = np.ogrid[: lit.shape[0], : lit.shape[1]]
-        inside = np.hypot(rows - y, columns - x) < (1.0 - EDGE) * radius - SMOOTH
+        inside = np.hypot(rows - region.y, columns - region.x) < (1.0 - EDGE) * radius - SMOOTH
     else:
         inside = binary_erosion(lit, iterations=max(1, int(EDGE * radius + SMOOTH)), border_value=1)
     rows, columns = np.nonzero(inside.any(axis=1))[0], np.nonzero(inside.any(axis=0))[0]
@@ -119,4 +112,4 @@ def _cut(counts: np.ndarray, lit: np.ndarray, x: float, y: float, radius: float,
     part = np.where(inside, counts, np.nan)[top : top + side, left : left + side]
     values = part.reshape(side // factor, factor, side // factor, factor).mean(axis=(1, 3))
     middles = (np.arange(side // factor) + 0.5) * factor - 0.5
-    return Lit(values, middles + left - x, middles + top - y, factor, radius, whole)
+    return Lit(values, middles + left - region.x, middles + top - region.y, factor, radius, region.whole)

@@ -5,13 +5,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from scipy.constants import elementary_charge
-from scipy.ndimage import binary_fill_holes, gaussian_filter, label
+from scipy.ndimage import gaussian_filter
 
+from reconstruct.measurement.disk.lit import lit_region
 from reconstruct.measurement.measurement import Component
 from reconstruct.validation.data.diffraction.patterns import ANGLE, FREQUENCY
 from reconstruct.validation.data.options import Known, Tell
 from reconstruct.validation.evidence import Evidence, Gap, Statement
+from twin.optics.electrons import ELEMENTARY_CHARGE
 from twin.records import Signal
 
 THROUGH = (0.5, 1.02)
@@ -47,7 +48,7 @@ def electrons(
     terms = {"beam_current": 1.0, time: 1.0} | ({"gain": 1.0} if "gain" in values else {})
     statement = Statement("electrons of the beam", terms)
     ends = [
-        math.log(elementary_charge * count / share) for count, share in zip((low, high), THROUGH[::-1], strict=True)
+        math.log(ELEMENTARY_CHARGE * count / share) for count, share in zip((low, high), THROUGH[::-1], strict=True)
     ]
     part = Component(1.0, np.array([0.5 * (ends[0] + ends[1])]), np.array([[ERROR**2]]))
     words = f"A pattern holds {low:.3g} counts: {THROUGH[0]:.0%} to all of the electrons of the beam."
@@ -59,19 +60,15 @@ def _counts(pattern: np.ndarray) -> tuple[float, float] | str:
     """The least and the most counts that the beam makes, or why that is not known."""
     smooth = gaussian_filter(pattern, 1.0)
     dark = max(float(np.quantile(pattern, 0.02)), 0.0)
-    lit, number = label(smooth > dark + 0.5 * (float(np.quantile(smooth, 0.99)) - dark))  # type: ignore[misc]
-    if number == 0:
+    region = lit_region(smooth > dark + 0.5 * (float(np.quantile(smooth, 0.99)) - dark))
+    if region is None:
         return "no disk is seen"
-    disk = np.asarray(binary_fill_holes(lit == 1 + int(np.argmax(np.bincount(lit.ravel())[1:]))), bool)
-    if disk[0].any() or disk[-1].any() or disk[:, 0].any() or disk[:, -1].any():
+    if not region.whole:
         return "the bright-field disk is not whole on the camera"
-    rows, columns = np.nonzero(disk)
-    radius = math.sqrt(len(rows) / math.pi)
-    y, x = np.ogrid[: disk.shape[0], : disk.shape[1]]
-    circle = np.hypot(y - rows.mean(), x - columns.mean()) < radius
-    if disk[circle].mean() < LEAST_FILLED:
+    if region.filled < LEAST_FILLED:
         return "the brightest part is no disk"
-    if len(rows) > 50 and (pattern[disk] >= float(pattern[disk].max())).mean() > SATURATED:
+    disk = region.inside
+    if disk.sum() > 50 and (pattern[disk] >= float(pattern[disk].max())).mean() > SATURATED:
         return "the disk is saturated"
     total = float(pattern.sum())
     if dark * pattern.size > DARK_SHARE * total:

@@ -9,6 +9,7 @@ from scipy.ndimage import gaussian_filter
 
 from reconstruct.measurement.disk.checks import arc_check, profile_check, scatter_check
 from reconstruct.measurement.disk.estimator import ellipticity, measure_disk
+from reconstruct.measurement.disk.lit import lit_region
 from reconstruct.measurement.disk.outline import fit_outline
 from reconstruct.measurement.disk.profile import edge_profile
 from reconstruct.measurement.disk.sectors import Outline, fit_edges, ring_of
@@ -16,6 +17,7 @@ from tests.synthetic.disks import pattern
 
 PIXEL = 5.5e5
 """55 micrometres."""
+LIT_Y, LIT_X = np.mgrid[:60, :80]
 
 
 @pytest.mark.smoke
@@ -242,3 +244,30 @@ def test_what_is_left_with_countless_electrons(camera):
     edge = np.hypot(drawn.truth[5], camera)
     assert abs(value - drawn.truth[0]) < 2.0 * error
     assert error < 0.012 + edge**2 / (2.0 * value) / 3.0
+
+
+def test_the_largest_part_with_its_holes_filled():
+    bright = np.hypot(LIT_Y - 30.3, LIT_X - 41.7) < 15.0
+    bright[30, 40], bright[2:5, 2:5] = False, True
+    region = lit_region(bright)
+    assert region is not None
+    assert (region.x, region.y) == pytest.approx((41.7, 30.3), abs=0.1)
+    assert region.radius == pytest.approx(15.0, rel=0.01)
+    assert region.whole
+    assert region.filled > 0.98
+    assert region.inside[30, 40]
+    assert not region.inside[3, 3]
+
+
+def test_a_bar_fills_little_of_a_disk_and_an_edge_cuts():
+    bar = (np.abs(LIT_Y - 30) < 3) & (np.abs(LIT_X - 40) < 30)
+    region = lit_region(bar)
+    assert region is not None
+    assert region.filled < 0.7
+    cut = lit_region(np.hypot(LIT_Y - 30.0, LIT_X - 2.0) < 15.0)
+    assert cut is not None
+    assert not cut.whole
+
+
+def test_nothing_is_bright():
+    assert lit_region(np.zeros((8, 8), bool)) is None
