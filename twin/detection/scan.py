@@ -14,10 +14,8 @@ from scipy.interpolate import CubicSpline
 from twin import checks
 from twin.checks import Number, finite, not_negative, positive, require
 from twin.detection.jitter import pixel_times
+from twin.optics.electrons import ELEMENTARY_CHARGE
 from twin.records import Scan
-
-ELEMENTARY_CHARGE = 1.602176634e-19
-"""Charge of the electron in coulomb, exact (SI 2019)."""
 
 Pair = tuple[Number, Number] | Float[Array | np.ndarray, " 2"]
 

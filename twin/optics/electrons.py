@@ -5,7 +5,9 @@ Energies are kinetic energies in eV. Constants are CODATA values (h, c and e exa
 
 import math
 
-PLANCK_EV_S = 6.62607015e-34 / 1.602176634e-19
+ELEMENTARY_CHARGE = 1.602176634e-19
+"""Charge of the electron in coulomb."""
+PLANCK_EV_S = 6.62607015e-34 / ELEMENTARY_CHARGE
 """Planck constant, eV s."""
 LIGHT_ANGSTROM_S = 2.99792458e18
 """Speed of light, angstrom / s."""

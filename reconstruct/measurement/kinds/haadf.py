@@ -15,9 +15,9 @@ from reconstruct.measurement.recorded.prepared import prepared_image, require_el
 from reconstruct.measurement.recorded.recording import Recording, c10_changes
 from reconstruct.measurement.recorded.result import RecordedMeasurement, Tell
 from reconstruct.measurement.recorded.sizes import claimed_sides, square_pixel
-from twin.detection.scan import ELEMENTARY_CHARGE
 from twin.errors import BadInput, from_twin
 from twin.image.microscope import Calibration
+from twin.optics.electrons import ELEMENTARY_CHARGE
 from twin.records import Scan
 
 SIMULATED_DWELL = 1e-5

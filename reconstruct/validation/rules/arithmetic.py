@@ -11,6 +11,7 @@ import numpy as np
 from reconstruct.measurement.measurement import Component
 from reconstruct.validation.evidence import Contradiction, Evidence, Statement, gaussian
 from twin.channels import field
+from twin.optics.electrons import ELEMENTARY_CHARGE
 from twin.records import Claim, Signal
 from twin.units import value_text
 
@@ -35,7 +36,6 @@ CAMERA_PIXELS = {
 PLACEMENTS = ((0.3, RULE_ERROR), (0.7, 0.25))
 """Shares of cameras, and rms (log) by which their own magnification differs from that for which the camera length is given: none where the calibration was
 computed from it, up to a factor of 1.3 where it was measured (a Ceta of a Titan: 1.32)."""
-ELEMENTARY_CHARGE = 1.602176634e-19
 
 
 def rules(claims: Mapping[str, Claim], signal: Signal) -> Iterator[Evidence]:

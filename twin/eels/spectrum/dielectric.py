@@ -14,11 +14,9 @@ import numpy as np
 from jaxtyping import Array, Complex, Float
 
 from twin.checks import require
+from twin.eels.atoms.solver.potential import BOHR
 from twin.eels.spectrum.low_loss import beyond, characteristic_angle, collected
 from twin.optics.electrons import REST_ENERGY_EV, wavelength
-
-BOHR = 0.529177210544
-"""Bohr radius in angstrom (CODATA 2022)."""
 
 
 class Table(NamedTuple):

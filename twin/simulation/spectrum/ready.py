@@ -27,13 +27,12 @@ from twin.eels.spectrum.atomic_edges import CORE, PARTNERS
 from twin.eels.spectrum.edges import cross_section
 from twin.eels.spectrum.zero_loss import gaussian_of
 from twin.errors import BadInput, from_twin
+from twin.optics.electrons import ELEMENTARY_CHARGE
 from twin.sample.structures import Structure
 from twin.simulation.plan.spectrum_tables import EdgePlan, SpectrumSimulation, spectrum_tables
 from twin.simulation.plan.unit_hints import doubts
 from twin.simulation.spectrum.composition import Composition, composition_of, free_plasmon, thickness_shares
 
-COULOMB = 1.602176634e-19
-"""Charge of the electron in coulomb."""
 DAMPED = 0.5
 """Full width of a free-electron plasmon over its energy, where nothing is said of it: that of most compounds."""
 REACH = 6.0
@@ -106,7 +105,7 @@ def electrons_of(plan: SpectrumSimulation) -> float | None:
         return plan.dose.electrons
     if plan.beam.current_pA is None or plan.spectrometer.exposure is None:
         return None
-    return 1e-12 * plan.beam.current_pA * plan.spectrometer.exposure / COULOMB
+    return 1e-12 * plan.beam.current_pA * plan.spectrometer.exposure / ELEMENTARY_CHARGE
 
 
 def _structure_notes(composition: Composition) -> list[str]:
