@@ -67,6 +67,7 @@ def test_report_is_the_same_when_written_again(whole, page_of_whole):
     assert write_report(whole).read_text() == page_of_whole
 
 
+@pytest.mark.slow
 def test_report_says_what_happened(page_of_whole, half, tmp_path):
     assert '<div class="banner good">Twin and instrument agree.' in page_of_whole
     assert "not come to its end" in write_report(half).read_text()

@@ -107,6 +107,7 @@ def session(folder: Path, count: int = 60, complete: bool = True, begin: int = S
     return folder
 
 
+@pytest.mark.slow
 def test_a_log_of_columns_and_a_zone(tmp_path: Path, table: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rng = np.random.default_rng(2)
     rows = [f"28.07.2025 13:{n // 60:02d}:{n % 60:02d};{300 + 0.05 * rng.normal():.3f}" for n in range(120)]
@@ -155,6 +156,7 @@ def test_a_session(tmp_path: Path, table: Path, capsys: pytest.CaptureFixture[st
 
 
 @pytest.mark.smoke
+@pytest.mark.slow
 def test_a_log_with_its_own_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     holder_log(tmp_path / "cell.csv")
     code = run(["watch", "cell.csv", "--json", "--out", "cell.svg", "--speed", "60"])
@@ -172,6 +174,7 @@ NOTES = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_clipped_sensor_is_reported_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A ramp of 0.2 K/s clipped at 50 degC after 30 s."""
     heat = 44 + 0.02 * np.arange(600) + 0.02 * np.random.default_rng(0).normal(size=600)
@@ -261,6 +264,7 @@ def start(*arguments: str, folder: Path) -> subprocess.Popen:
     )
 
 
+@pytest.mark.slow
 def test_interrupted_it_leaves_a_figure(tmp_path: Path, table: Path) -> None:
     session(tmp_path / "s", 200)
     process = start("s", "--table", str(table), "--speed", "1", "--json", folder=tmp_path)

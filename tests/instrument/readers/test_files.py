@@ -209,6 +209,7 @@ def _dies(path: str, max_bytes: int) -> list:
 @pytest.mark.parametrize(
     ("parser", "timeout", "expected"), [(_hangs, 1.0, "more than 1 s"), (_dies, PATIENCE, "exit code 7")]
 )
+@pytest.mark.slow
 def test_a_hung_or_dead_reader_is_replaced(
     data: Path, monkeypatch: pytest.MonkeyPatch, parser: object, timeout: float, expected: str
 ) -> None:

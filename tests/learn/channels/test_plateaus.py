@@ -104,6 +104,7 @@ def test_a_drift_of_values_that_end_the_same_is_too_few_and_not_an_error():
     assert isinstance(learn_drift(np.arange(800.0), x), TooFew)
 
 
+@pytest.mark.slow
 def test_real_logs(data: Path):
     saturated = report_of(data, "spoiled/protochips-saturated.csv")
     (plateau,) = saturated.plateaus

@@ -54,6 +54,7 @@ def same(result: RecordedMeasurement, printed: dict[str, Any]) -> None:
     assert used == [{key: setting[key] for key in ("name", "value", "unit")} for setting in printed["settings"]]
 
 
+@pytest.mark.slow
 def test_a_lattice_by_both_doors(tmp_path: Path, capsys) -> None:
     image = recorded(41, TITANATE, pixels=128, quiet=True, electrons=100.0)
     file = stored(tmp_path / "lattice.zarr", image.image, (("", 1.0), ("", 1.0)))

@@ -91,6 +91,7 @@ def test_both_signs_of_defocus_remain_until_a_second_image():
     assert abs(mean - 60.0) < 4.0 * std < 40.0
 
 
+@pytest.mark.slow
 def test_pixels_that_are_not_numbers_are_left_out():
     image = drawn(4, OPTICS)
     image[10:14, 20:33], image[::11, 5] = np.nan, np.inf
@@ -133,6 +134,7 @@ def test_one_row_of_the_lattice_is_not_enough():
     assert result.value("C10")[1] == pytest.approx(100.0)
 
 
+@pytest.mark.slow
 def test_another_signal_of_the_same_lattice_does_not_fit():
     image = drawn(6, OPTICS)
     inverse = 2.0 * float(np.mean(image)) - image  # columns dark: no dark field of this crystal

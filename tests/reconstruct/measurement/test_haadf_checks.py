@@ -24,6 +24,7 @@ def findings(result: Measurement) -> str:
     return " ".join(check.finding for check in result.failed_checks)
 
 
+@pytest.mark.slow
 def test_a_right_model_passes_all_checks():
     result = read(drawn(1, OPTICS))
     assert not result.failed_checks

@@ -96,6 +96,7 @@ def test_thickness_and_tilt_come_back_within_their_errors():
     assert 0.23 < square < 2.5
 
 
+@pytest.mark.slow
 def test_the_error_of_the_model_widens():
     image = mean_image(150.0, (1e-3, 0.5e-3))
     x = np.linspace(-1.0, 1.0, SHAPE[1])[None, :]
@@ -105,6 +106,7 @@ def test_the_error_of_the_model_widens():
     assert bent.value("tilt.x")[1] > 1.2 * exact.value("tilt.x")[1]
 
 
+@pytest.mark.slow
 def test_a_thin_crystal_is_undetermined_and_a_thick_one_is_not():
     generator = np.random.default_rng(1)
     thin, thick = (
@@ -167,6 +169,7 @@ STATEMENTS = {
 
 
 @pytest.mark.parametrize("statement", STATEMENTS)
+@pytest.mark.slow
 def test_what_is_stated_wrongly_is_contradicted(statement):
     geometry, truth, options, word, name, value, error = STATEMENTS[statement]
     result = measured(counted(150.0, (0.5e-3, -1e-3), **truth), geometry, **options)

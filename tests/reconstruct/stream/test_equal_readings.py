@@ -202,6 +202,7 @@ def real(data: Path):
     close_reader()
 
 
+@pytest.mark.slow
 def test_a_real_hold(real):
     """120 degC held for 63 s: it had been called stuck, and the estimate had gone on to 449 K."""
     stream, (at, mean, std) = real("holders/protochips_thermal.csv")

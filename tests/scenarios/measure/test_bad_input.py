@@ -180,6 +180,7 @@ def test_lazy_arrays_are_refused_before_they_fill_the_memory() -> None:
 
 
 @pytest.mark.parametrize("kind", KNOWN)
+@pytest.mark.slow
 def test_at_the_command_line(kind: KindName, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The same from files: exit code 2, one JSON object, no traceback."""
     data = usual(kind)

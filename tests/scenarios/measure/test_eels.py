@@ -55,6 +55,7 @@ def refused(capsys: pytest.CaptureFixture[str], *words: object) -> str:
     return capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_edges_of_a_spectrum_image_with_maps_and_a_figure(files, capsys, tmp_path: Path) -> None:
     result = command(capsys, files["core"], *ANGLES, "--elements", "Ti,O", "--map", "--figure", tmp_path / "figure.png")
     names = [quantity["name"] for quantity in result["quantities"]]
@@ -74,6 +75,7 @@ def test_edges_of_a_spectrum_image_with_maps_and_a_figure(files, capsys, tmp_pat
     assert (tmp_path / "figure.png").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_atoms_per_area_with_the_low_loss(files, capsys) -> None:
     """The exposure of the core loss makes ELECTRONS of the low loss's 1e7: the truth is what the image was made of."""
     _, amplitudes = core_image(8, 10, ENERGIES, ELECTRONS, 0)
@@ -140,6 +142,7 @@ def test_without_a_collection_angle_edges_are_refused(files, capsys) -> None:
     assert "--collection-mrad" in refused(capsys, files["core"], "--energy-keV", 200, "--elements", "Ti")
 
 
+@pytest.mark.slow
 def test_the_titanate_spectrum_image(data: Path) -> None:
     """Real: half of the spectra predict the noise of the others; Ti, O and what rises speak for beside."""
     result = measure("eels", read_vendor(data / "spectra" / "titanate-si-eels.dm3")[0], elements="Ti,O")
@@ -155,6 +158,7 @@ def test_the_titanate_spectrum_image(data: Path) -> None:
     assert "unverifiable" in result.undetermined["energy_offset"]
 
 
+@pytest.mark.slow
 def test_the_low_loss_of_aluminium(data: Path) -> None:
     result = measure("eels", read_vendor(data / "spectra" / "al-low-loss.dm3")[0], elements="Al")
     energy, error = result["plasmon_energy"]
@@ -175,6 +179,7 @@ def test_proposed_elements_wait_for_the_collection_angle(files, capsys) -> None:
     assert "--collection-mrad" in str(result["notes"])
 
 
+@pytest.mark.slow
 def test_a_low_loss_stays_where_the_edges_do_not_fit(tmp_path: Path, capsys) -> None:
     """An edge at 73 eV on plural plasmons that no power law is: the counts per electron are told, so that the misfit is seen."""
     counts = np.random.default_rng(0).poisson(low_loss(1200, -10.0, 0.2, 3e7, 1.0)).astype(float)

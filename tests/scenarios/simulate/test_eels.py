@@ -105,6 +105,7 @@ def test_shares_of_the_beam_are_those_of_poisson(low_loss: Any):
     assert [part["edge"] for part in parts] == ["Al L", "Al L1"]
 
 
+@pytest.mark.slow
 def test_electrons_are_current_times_exposure_and_noise_is_theirs():
     made = run_spectrum(
         plan(
@@ -143,6 +144,7 @@ def test_a_wedge_becomes_thicker_along_its_columns():
     np.testing.assert_allclose(data[1, 4], thick.recording.data, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_python_gives_the_same_as_a_scenario():
     scenario = values(
         name="x", dose={"electrons": 1e7}, scan={"shape": [2, 3], "pixel": 2.0}, seed=5, specimen__occupancy={"O": 0.9},
@@ -167,6 +169,7 @@ def test_python_gives_the_same_as_a_scenario():
 
 
 @pytest.mark.parametrize("scan", [None, {"shape": [2, 2], "pixel": 4.0}])
+@pytest.mark.slow
 def test_the_command_writes_a_file_that_is_read_as_a_spectrum(scan: Any, tmp_path: Path, capsys):
     path = write(tmp_path, values(dose={"electrons": 1e8}, spectrometer__gain=8.0, scan=scan))
     out = tmp_path / "made.zarr"
@@ -189,6 +192,7 @@ def test_the_command_writes_a_file_that_is_read_as_a_spectrum(scan: Any, tmp_pat
     assert not list(tmp_path.glob("*.part"))
 
 
+@pytest.mark.slow
 def test_the_preset_validates_on_its_own_specimen(tmp_path: Path, capsys):
     out = tmp_path / "eels.zarr"
     assert run(["simulate", "eels", "--out", str(out), "--json"]) == DONE
@@ -259,6 +263,7 @@ def test_refused_before_anything_is_written(tables: dict[str, Any], said: list[s
     assert [item.name for item in tmp_path.iterdir()] == [path.name]
 
 
+@pytest.mark.slow
 def test_a_dielectric_function_is_read_from_three_columns(tmp_path: Path):
     energies = np.linspace(0.1, 60.0, 600)
     eps = 1.0 - 15.0**2 / (energies**2 + 1j * energies)

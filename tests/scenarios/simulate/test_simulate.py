@@ -116,6 +116,7 @@ def test_every_form_makes_the_same_images_and_says_so(form, scan, through, tmp_p
     assert result["flux"]["through"] == pytest.approx(through, abs=2e-5)
 
 
+@pytest.mark.slow
 def test_forms_average_frozen_phonons_alike(tmp_path):
     tables: dict[str, Any] = {
         "detectors": DETECTORS,
@@ -163,6 +164,7 @@ def test_plane_wave_signals_agree(tmp_path):
     assert np.count_nonzero(pattern[off < 1e-3] > 1e-5) > 8
 
 
+@pytest.mark.slow
 def test_focal_series_is_of_single_images_and_counts_are_of_the_dose(tmp_path):
     clean, result, _ = simulated(tmp_path, "hrtem", lens={"defoci": [0.0, 40.0, 100.0], "aperture_mrad": 20.0})
     assert clean.shape == (3, 90, 90)
@@ -180,6 +182,7 @@ def test_focal_series_is_of_single_images_and_counts_are_of_the_dose(tmp_path):
 
 
 @pytest.mark.parametrize("form", ["direct", "crystal"])
+@pytest.mark.slow
 def test_source_takes_from_harmonics_what_its_transform_says(form, tmp_path):
     """On a raster that carries all of the image's harmonics: 6 of them lie within twice the aperture."""
     fine = {"shape": [14, 14]}

@@ -143,6 +143,7 @@ def test_files_that_were_not_validated_are_named():
     assert "Nothing could be validated." in page(("is cut short", "Copy it again."))
 
 
+@pytest.mark.slow
 def test_page_of_many_files_is_bounded():
     few = [
         wrong_pixels(f"{number}", time__start=START + number * 10**10, pixel__x=0.103 + 1e-4 * number)

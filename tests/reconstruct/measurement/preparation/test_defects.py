@@ -20,6 +20,7 @@ def clean_images(count: int):
         yield 7.3 * pattern(seed).counts + 120.0  # another gain and black level
 
 
+@pytest.mark.slow
 def test_clean_images_keep_their_pixels():
     pixels, masked = 0, 0
     for image in clean_images(4):

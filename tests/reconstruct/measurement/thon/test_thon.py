@@ -70,6 +70,7 @@ def test_an_image_without_rings_leaves_the_prior():
         ("NaN pixels", 2, []),
     ],
 )
+@pytest.mark.slow
 def test_what_images_have_is_masked_or_fitted(spoiling, strength, expected):
     sample = draw(3, spoiling, strength)
     result = measure_thon(sample.data, PIXEL, ENERGY, C30)
@@ -90,6 +91,7 @@ def test_what_images_have_is_masked_or_fitted(spoiling, strength, expected):
         ("pixel too large", {"pixel": 1.1 * PIXEL}),
     ],
 )
+@pytest.mark.slow
 def test_what_is_stated_wrongly_does_not_fit(wrong, known):
     sample = draw(4, wrong)
     result = measure_thon(sample.data, **({"pixel": PIXEL, "energy": ENERGY, "c30": C30} | known))
@@ -97,6 +99,7 @@ def test_what_is_stated_wrongly_does_not_fit(wrong, known):
     assert result.std[0] > 1000.0
 
 
+@pytest.mark.slow
 def test_a_phase_plate_is_told_or_measured():
     sample = draw(4, "phase plate not told")
     told = measure_thon(sample.data, PIXEL, ENERGY, C30, phase_shift=0.5 * math.pi)

@@ -121,6 +121,7 @@ def test_an_unknown_specimen_is_a_gap():
     assert "not known" in gap.why
 
 
+@pytest.mark.slow
 def test_errors_cover_distortion_and_cell():
     """Of 16 patterns with a projector and a specimen of their own the deviations are neither too wide nor too narrow."""
     deviations = []

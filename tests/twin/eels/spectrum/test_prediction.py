@@ -110,6 +110,7 @@ def test_edges_alone_are_what_they_are_from_zero_loss_on() -> None:
 
 
 @pytest.mark.parametrize(("model", "given"), [(low_model(), low_values()), (core_model(), core_values())])
+@pytest.mark.slow
 def test_gradients_of_every_parameter_are_those_of_finite_differences(
     model: SpectrumModel, given: dict[str, object]
 ) -> None:
