@@ -24,7 +24,6 @@ from tests.once import run_folder
 from tests.waiting import ended, stderr_until
 from twin.records import Readings
 from twin.sensors import SCHEMA
-from twin.units import age, scale, shown, value_text
 
 ROOT = Path(__file__).resolve().parents[2]
 START = 1_700_000_000 * 10**9
@@ -375,27 +374,6 @@ def test_tables_that_ship_can_be_loaded() -> None:
     assert [load_table(name).name for name in table_names()] == table_names()
 
 
-@pytest.mark.parametrize(
-    ("numbers", "text"),
-    [
-        ((-308.4, 1.2, "angstrom"), "-30.84 ± 0.12 nm"),
-        ((-27172.0, 4.3, "angstrom"), "-2.71720 ± 0.00043 µm"),
-        ((373.221, 0.012, "kelvin"), "373.221 ± 0.012 K"),
-        ((0.02, 0.03, "angstrom/second"), "2.0 ± 3.0 pm/s"),
-        ((0.6, 0.1, "1e-6"), "0.60 ± 0.10 ppm"),
-        ((-1e-9, 2e-8, "tesla"), "-1 ± 20 nT"),
-        ((-1e-12, 2e-8, "tesla"), "0 ± 20 nT"),
-        ((2e-7, 3e-8, "1"), "(2.00 ± 0.30)e-7"),
-        ((float("nan"), 1.0, "volt"), "not known"),
-    ],
-)
-def test_numbers_as_people_read_them(numbers: tuple[float, float, str], text: str) -> None:
-    assert shown(*numbers) == text
-
-
-def test_small_words() -> None:
-    assert scale(3905.0, "angstrom") == (pytest.approx(0.1), "nm")
-    assert value_text(199_398.7, "volt", 0.1) == "199.39870 kV"
-    assert (value_text(None, "volt"), age(None), age(-0.2), age(7200.0)) == ("–", "–", "0.0 s", "2.0 h")
+def test_a_line_of_blocks_spans_at_least_its_error() -> None:
     assert spark(np.array([0.0, 1.0, 2.0]), 0.1, 8) == "▁▅█"
     assert set(spark(np.array([0.0, 1.0, 2.0]), 100.0, 8)) <= {"▄", "▅"}
