@@ -31,6 +31,11 @@ def modules() -> dict[str, str]:
     return {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in tracked("*.py")}
 
 
+@pytest.fixture(scope="module")
+def nodes(modules: dict[str, str]) -> dict[str, list[ast.AST]]:
+    return {name: list(ast.walk(ast.parse(text))) for name, text in modules.items()}
+
+
 def test_a_folder_has_a_dozen_files(modules: dict[str, str]) -> None:
     count: dict[Path, int] = {}
     for name in modules:
@@ -38,27 +43,26 @@ def test_a_folder_has_a_dozen_files(modules: dict[str, str]) -> None:
     assert {str(folder): number for folder, number in count.items() if number > FILES} == {}
 
 
-def test_modules_and_functions_can_be_read_at_once(modules: dict[str, str]) -> None:
+def test_modules_and_functions_can_be_read_at_once(modules: dict[str, str], nodes: dict[str, list[ast.AST]]) -> None:
     long = {name: text.count("\n") for name, text in modules.items() if name not in TABLES}
     assert {name: lines for name, lines in long.items() if lines > LINES} == {}
     functions = {
         f"{name}:{node.name}": (node.end_lineno or node.lineno) - node.lineno + 1
-        for name, text in modules.items()
-        for node in ast.walk(ast.parse(text))
+        for name, within in nodes.items()
+        for node in within
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     }
     assert {name: lines for name, lines in functions.items() if lines > FUNCTION} == {}
 
 
-def test_retired_names_stay_retired(modules: dict[str, str]) -> None:
+def test_retired_names_stay_retired(modules: dict[str, str], nodes: dict[str, list[ast.AST]]) -> None:
     assert {name for name in modules if Path(name).stem in MODULES} == set()
     left = {}
-    for name, text in modules.items():
-        nodes = list(ast.walk(ast.parse(text)))
+    for name, within in nodes.items():
         named = {
-            *(node.id for node in nodes if isinstance(node, ast.Name)),
-            *(node.arg for node in nodes if isinstance(node, ast.arg | ast.keyword)),
-            *(node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.ClassDef)),
+            *(node.id for node in within if isinstance(node, ast.Name)),
+            *(node.arg for node in within if isinstance(node, ast.arg | ast.keyword)),
+            *(node.name for node in within if isinstance(node, ast.FunctionDef | ast.ClassDef)),
         }
         if here := named & IDENTIFIERS:
             left[name] = sorted(here)

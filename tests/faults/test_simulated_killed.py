@@ -43,6 +43,7 @@ def by_channel(readings):
     }
 
 
+@pytest.mark.slow
 def test_killed_and_restored_it_goes_on_as_if_nothing_had_happened():
     cache = run_folder("specimens")
     local = SimulatedMicroscope(from_mapping(TINY), 3, cache)

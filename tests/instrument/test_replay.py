@@ -88,6 +88,7 @@ def test_a_folder_without_the_recording(tmp_path: Path) -> None:
         ReplayInstrument(tmp_path)
 
 
+@pytest.mark.slow
 def test_behind_the_wire(data: Path, recorded: tuple[np.ndarray, np.ndarray]) -> None:
     with launch("replay", data=data) as served:
         assert served.ready["jax"] is False

@@ -36,6 +36,7 @@ def test_absorptive_factor_by_brute_force():
         assert abs(computed - expected) < 1e-3 * scale
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("symbol,tolerance", [("O", 0.02), ("Si", 0.02), ("Ti", 0.04)])
 def test_absorption_equals_diffuse_scattering_of_one_atom(symbol, tolerance):
     """A plane wave through one atom: the absorption equals the incoherent scattering by frozen phonons, and the transmitted wave

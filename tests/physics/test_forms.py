@@ -8,16 +8,19 @@ from tests.physics.checks.forms import crystal_gram, general_gram, prism, ways_o
 SMALL = {"cells": (2, 3, 3), "points": 32}
 
 
+@pytest.mark.slow
 def test_the_scattering_matrix_without_interpolation_is_multislice():
     deviation, count = prism(**SMALL, dtype=jnp.complex128, spots=4)
     assert count > 100
     assert deviation < 1e-12
 
 
+@pytest.mark.slow
 def test_the_gram_matrix_is_multislice():
     assert general_gram(**SMALL, dtype=jnp.complex128, spots=3) < 1e-12
 
 
+@pytest.mark.slow
 def test_the_crystals_gram_matrix_is_multislice():
     """In single precision, which is all that it has."""
     assert crystal_gram(**SMALL, spots=3) < 1e-5
@@ -30,6 +33,7 @@ def test_jit_vmap_and_pieces_change_nothing():
     assert max(errors.values()) < 1e-12, errors
 
 
+@pytest.mark.slow
 def test_batches_of_scanned_change_nothing():
     errors = ways_of_batching()
     assert max(errors.values()) < 5e-6, errors

@@ -29,6 +29,7 @@ def log(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_json(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["instrument", "learn-sensors", str(log), "--json"]) == DONE
     result = json.loads(capsys.readouterr().out)
@@ -45,6 +46,7 @@ def test_json(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert tank["noise"] == {"needed": 12, "present": 0, "what": "values that vary"}
 
 
+@pytest.mark.slow
 def test_on_a_terminal(log: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "100")
     assert run(["instrument", "learn-sensors", str(log)]) == DONE
@@ -75,6 +77,7 @@ def test_the_table_is_written_once(log: Path, tmp_path: Path, capsys: pytest.Cap
     assert out.read_bytes() == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [

@@ -64,6 +64,7 @@ def test_a_second_command_compiles_nothing_and_a_broken_program_is_compiled_anew
     assert ended(begin(tmp_path))["hits"] == len(programs)
 
 
+@pytest.mark.slow
 def test_functions_called_from_python_keep_programs_and_leave_single_precision(tmp_path):
     """Also where JAX has compiled something before."""
     program = PROGRAM.replace(
@@ -80,6 +81,7 @@ def test_functions_called_from_python_keep_programs_and_leave_single_precision(t
     assert second["value"] == first["value"]
 
 
+@pytest.mark.slow
 def test_commands_at_once_share_programs(tmp_path):
     results = [ended(process) for process in [begin(tmp_path) for _ in range(3)]]
     assert len({result["value"] for result in results}) == 1

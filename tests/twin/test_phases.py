@@ -37,6 +37,7 @@ def test_a_phase_factor_takes_radians(dtype: type):
     np.testing.assert_allclose(computed, np.exp(1j * angle.astype(np.float64)), atol=60.0 * np.finfo(dtype).eps)
 
 
+@pytest.mark.slow
 def test_derivatives_are_those_of_cosine_and_sine_everywhere():
     # the places where the reduction jumps included
     turns = jnp.asarray([-0.75, -0.25, 0.0, 0.1, 0.25, 0.5, 7.3])

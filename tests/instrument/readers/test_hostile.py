@@ -16,6 +16,7 @@ def _reader_ended() -> Iterator[None]:
     close_reader()
 
 
+@pytest.mark.slow
 def test_corrupted_files_are_read_or_refused(tmp_path: Path) -> None:
     """`run` fails for anything that is raised but a VendorError; a file that is read is the recording it was, or one in which a number of a header changed."""
     (tmp_path / "originals").mkdir()

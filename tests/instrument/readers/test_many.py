@@ -58,6 +58,7 @@ def _unruly(path: str, max_bytes: int) -> list[Signal]:
     return parse(path, max_bytes)
 
 
+@pytest.mark.slow
 def test_files_come_in_order_with_their_errors(tmp_path: Path) -> None:
     paths = files(tmp_path, [f"a{number}" for number in range(30)])
     paths[4].write_bytes(b"short")
@@ -73,6 +74,7 @@ def test_files_come_in_order_with_their_errors(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_file_that_ends_its_worker_takes_no_other_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = [
         f"{ {3: 'hang', 4: 'die', 11: 'die', 8: 'memory', 13: 'class', 15: 'within'}.get(number, 'a') }{number}"

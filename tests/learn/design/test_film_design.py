@@ -74,6 +74,7 @@ def test_structure_factor_is_that_of_atoms_that_keep_apart():
         hard_spheres(np.zeros(1), 1.0, 1.35)
 
 
+@pytest.mark.slow
 def test_information_grows_with_electrons_and_less_than_they_where_the_film_limits():
     once, twice = (expected_information(setting(-300.0, electrons=e), OPTICS, FILM, np.zeros(12)) for e in (3e6, 6e6))
     ratio = np.diag(twice) / np.diag(once)

@@ -33,6 +33,7 @@ def _signal(data: np.ndarray, **changes: Any) -> SimpleNamespace:
     return SimpleNamespace(**{**whole, **changes})
 
 
+@pytest.mark.slow
 def test_a_spectrum_image_of_hyperspy_is_measured() -> None:
     mean, _ = core_image(6, 8, ENERGIES, 1e5, 0)
     counts = recorded(mean, 1)

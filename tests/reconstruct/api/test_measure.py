@@ -71,6 +71,7 @@ def test_a_lattice_by_both_doors(tmp_path: Path, capsys) -> None:
     assert abs(result["pixel_x"][0] - image.truth[0]) < 4.0 * result["pixel_x"][1]
 
 
+@pytest.mark.slow
 def test_thon_rings_by_both_doors(tmp_path: Path, capsys) -> None:
     micrograph = film(4, c30=0.0, dose=500.0)
     file = stored(tmp_path / "film.zarr", micrograph.image, (("", 1.0), ("", 1.0)), unit="counts")

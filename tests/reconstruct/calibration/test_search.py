@@ -35,6 +35,7 @@ def rows_of(constants: np.ndarray, count: int = 6) -> list[Row]:
     return result
 
 
+@pytest.mark.slow
 def test_the_search_finds_a_column_far_from_the_priors_mean():
     far = COLUMN.vector(
         {"diffraction.ampere_turns": 9800.0, "intermediate.ampere_turns": 7900.0, "projector1.ampere_turns": 11500.0}

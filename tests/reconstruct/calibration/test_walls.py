@@ -41,6 +41,7 @@ def beyond(monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
     return start
 
 
+@pytest.mark.slow
 def test_the_last_setting_comes_to_its_side_of_the_wall(beyond: np.ndarray):
     table = prepared(COLUMN, rows())
     fit = Posterior(COLUMN, table)

@@ -11,6 +11,7 @@ from tests.synthetic.eels.spectra import low_loss
 STEP, OFFSET, CHANNELS = 0.1, -6.0, 512
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("thickness", "seed"), [(0.3, 0), (1.0, 1)])
 def test_thickness_and_plasmon_are_recovered(thickness: float, seed: int) -> None:
     mean = low_loss(CHANNELS, OFFSET, STEP, 3e6, thickness)
@@ -29,6 +30,7 @@ def test_thickness_and_plasmon_are_recovered(thickness: float, seed: int) -> Non
         assert abs(value - truth) < 4.0 * error + 2e-3 * truth
 
 
+@pytest.mark.slow
 def test_errors_of_the_plasmon_are_those_of_the_scatter() -> None:
     mean = low_loss(CHANNELS, OFFSET, STEP, 1e5, 0.5)
     generator = np.random.default_rng(5)

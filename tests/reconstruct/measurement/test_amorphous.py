@@ -71,6 +71,7 @@ def test_a_part_of_the_film_through_a_window_says_the_same_with_wider_errors():
     assert set(undetermined.undetermined) == set(undetermined.names)
 
 
+@pytest.mark.slow
 def test_uninformative_pixels_are_left_out_and_named():
     exposure = series()[0]
     counts = exposure.counts.copy()

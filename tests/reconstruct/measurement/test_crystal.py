@@ -48,6 +48,7 @@ def exposure_at(seed: int) -> Exposure:
     return Exposure(np.random.default_rng(seed).poisson(mean).reshape(POINTS, POINTS, -1).astype(float), setting())
 
 
+@pytest.mark.slow
 def test_slopes_are_those_of_differences():
     slopes = expected_counts(prepared_model(), TRUE)[1]
     for index, step in enumerate(STEPS):

@@ -50,6 +50,7 @@ def make_block(generator: np.random.Generator | None = None):
     return empty._replace(z=filled((drawn + np.exp(0.1) * normal(*z.shape)).astype(np.complex64), 1))
 
 
+@pytest.mark.slow
 def test_scores_are_the_slopes_of_the_value():
     part = make_block(np.random.default_rng(0))
     gradient = np.asarray(scores(part, jnp.asarray(AT))[1]).sum(axis=0)
@@ -75,6 +76,7 @@ def test_information_is_the_spread_of_scores_and_their_mean_is_zero():
     assert np.abs(mean).max() < 4.0
 
 
+@pytest.mark.slow
 def test_expected_power_is_that_of_draws():
     generator = np.random.default_rng(2)
     model, std = (np.asarray(array) for array in expected_power(make_block(), jnp.asarray(AT)))

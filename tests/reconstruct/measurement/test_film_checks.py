@@ -148,6 +148,7 @@ def test_a_step_that_is_wrong_is_said_with_its_ratio():
     assert np.exp(fit.log_scale + fit.scale.value) == pytest.approx(1.12, abs=0.02)
 
 
+@pytest.mark.slow
 def test_noisy_pixels_are_left_out():
     fit, noisy = fitted(noisy=3)
     assert noisy == 2 * 3

@@ -56,6 +56,7 @@ def drawn_covariances(films: int) -> np.ndarray:
     return (np.asarray(total) / count)[np.hypot(*seen.q.T) < HIGHEST]
 
 
+@pytest.mark.slow
 def test_films_seen_displaced_in_a_window_are_as_alike_as_the_likelihood_says():
     drawn, windowed, repeating = drawn_covariances(50), covariances(False), covariances(True)
     scale = np.linalg.norm(drawn)

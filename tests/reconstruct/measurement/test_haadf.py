@@ -100,6 +100,7 @@ def test_pixels_that_are_not_numbers_are_left_out():
     assert abs(best.mean[0] - OPTICS["C10"]) < 4.0 * np.sqrt(best.covariance[0, 0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "image, word",
     [
@@ -143,6 +144,7 @@ def test_another_signal_of_the_same_lattice_does_not_fit():
     assert result.value("C10") == pytest.approx((0.0, 100.0))
 
 
+@pytest.mark.slow
 def test_a_signal_of_another_size_than_the_structure_could_give_is_refused():
     result = read(drawn(8, OPTICS, scale=3.0))
     assert result.outcome == "the model does not fit"

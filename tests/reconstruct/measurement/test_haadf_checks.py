@@ -42,6 +42,7 @@ def test_a_thickness_stated_more_than_twice_too_large_is_named_with_its_value():
     assert result.value("C10") == pytest.approx((0.0, 100.0))
 
 
+@pytest.mark.slow
 def test_a_dark_level_that_is_wrong_does_not_become_astigmatism():
     image = drawn(12, OPTICS)
     result = read(image + 0.6 * float(image.mean()))
@@ -165,6 +166,7 @@ def test_pixels_beside_saturated_ones_are_left_out(monkeypatch):
     assert np.abs(full_detector()[:5]).max() > 4.0
 
 
+@pytest.mark.slow
 def test_a_pixel_stated_too_large_is_contradicted():
     image = drawn(14, OPTICS)
     assert "a pixel is" in " ".join(read(image, scan=scan(pixel=1.085 * scan().pixel)).contradictions)

@@ -131,6 +131,7 @@ def test_another_structure_does_not_fit():
     assert result.value("thickness")[1] > 50.0
 
 
+@pytest.mark.slow
 def test_a_pattern_of_the_right_crystal_passes_all_checks():
     result = measured(counted(150.0, (0.5e-3, -1e-3)))
     assert result.outcome == DETERMINED

@@ -19,6 +19,7 @@ def close(belief, mean, covariance, tolerance: float = 1e-7):
     )
 
 
+@pytest.mark.slow
 def test_every_reading_at_its_own_time_against_a_dense_filter_and_smoother():
     generator = np.random.default_rng(0)
     seconds = np.sort(generator.uniform(0.1, 60.0, 80))
@@ -38,6 +39,7 @@ def test_every_reading_at_its_own_time_against_a_dense_filter_and_smoother():
         smoother.belief(START - 1)
 
 
+@pytest.mark.slow
 def test_spans_of_half_a_second_are_as_good():
     """In a span that is not cut at every reading, the drift within it is linear and its noise is counted as the reading's."""
     generator = np.random.default_rng(5)
@@ -105,6 +107,7 @@ def test_any_order_within_the_lag_gives_the_same_state(seed):
     assert twice.health["encoder"].repeated > 0
 
 
+@pytest.mark.slow
 @pytest.mark.smoke
 def test_with_arrival_times_too():
     """Clocks are learnt from arrivals; handing the same arrivals over in another order changes nothing."""

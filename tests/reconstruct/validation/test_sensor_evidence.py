@@ -79,6 +79,7 @@ def test_high_tension_of_a_krios(krios: SensorTracks) -> None:
     assert picture.content.times.shape == picture.content.mean.shape == picture.content.std.shape
 
 
+@pytest.mark.slow
 def test_why_a_krios_tells_nothing(krios: SensorTracks) -> None:
     at = krios.record.start + 1800 * SECOND
     claims = _claims(at, temperature=(90.0, "kelvin"), screen_current=(1e-9, "ampere"), stage__alpha=(0.0, "radian"))
@@ -135,6 +136,7 @@ def test_temperatures_of_a_holder(data: Path, name: str) -> None:
     assert abs(_away(evidence, float(readings[index]))) < 2.0
 
 
+@pytest.mark.slow
 def test_a_saturated_holder_is_no_evidence(data: Path) -> None:
     tracks = tracks_of(read_log(data / "spoiled/protochips-saturated.csv", zone="UTC"))
     (track,) = tracks.tracks["temperature"]

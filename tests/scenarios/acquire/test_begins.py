@@ -27,6 +27,7 @@ def endless(scenario, progress, cache):
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_an_instrument_that_refuses_its_configuration_ends_the_twin_s_preparations(tmp_path, monkeypatch):
     monkeypatch.setattr(scenarios.acquire.build, "build_twin", endless)
     monkeypatch.setattr(scenarios.acquire.job, "_check_config", lambda scenario: None)  # refused by the instrument

@@ -26,6 +26,7 @@ def linearization():
     return Linearization(TwinSession(microscope, standard_dynamics(microscope.layout), standard_sensors(), 0, 1))
 
 
+@pytest.mark.slow
 def test_information_is_slopes_over_scatter(linearization):
     """The information on places and defocus against central differences of the twin's images."""
     ((exposure,),) = linearization.exposures([[NEAR]], [SCAN])

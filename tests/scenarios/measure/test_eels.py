@@ -93,6 +93,7 @@ def test_atoms_per_area_with_the_low_loss(files, capsys) -> None:
         assert abs(quantity["value"] - truth) < 4.0 * quantity["error"] + 0.3 * truth
 
 
+@pytest.mark.slow
 def test_python_says_the_same_and_takes_arrays(files, capsys) -> None:
     printed = command(capsys, files["core"], *ANGLES, "--elements", "Ti,O")
     known = {"energy": 200e3, "collection": 33e-3, "semiangle": 21e-3, "elements": ("Ti", "O")}

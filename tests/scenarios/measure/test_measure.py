@@ -60,6 +60,7 @@ def away(result: dict[str, Any], name: str, truth: float) -> float:
     return (best["mean"][index] - truth) / math.sqrt(best["covariance"][index][index])
 
 
+@pytest.mark.slow
 @pytest.mark.smoke
 def test_a_tiff_without_pixel_size_needs_the_option(tmp_path, capsys):
     import tifffile

@@ -53,6 +53,7 @@ def test_defects_are_masked_and_told(tmp_path, capsys, disk):
     assert {defect["kind"] for defect in json.loads(capsys.readouterr().out)["defects"]} <= {"hot pixels"}
 
 
+@pytest.mark.slow
 def test_dark_frame_flat_field_and_mask(tmp_path, capsys, disk):
     _, counts, truth = disk
     generator = np.random.default_rng(5)

@@ -82,6 +82,7 @@ def test_hot_pixels_in_a_film(data: Path, capsys):
     assert "2 hot pixels" in measured.words
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "words"), [("pixels", "20 hot pixels"), ("column", "column")])
 def test_hot_pixels_and_a_hot_column_in_a_lattice(data: Path, capsys, name: str, words: str):
     measured = Measured(capsys, data / f"spoiled/lattice-hot-{name}.tif", (*LATTICE, 0.2))

@@ -70,6 +70,7 @@ def test_stops_by_itself_and_is_recorded(replay: ReplayInstrument, tmp_path: Pat
     assert [picture.content[:5] for picture in pictures] == [b"\x89PNG\r", b"<?xml", b"<?xml"]
 
 
+@pytest.mark.slow
 def test_an_interrupted_session_goes_on_to_the_same_end(replay: ReplayInstrument, tmp_path: Path) -> None:
     whole = run(replay, None, seed=3, max_measured=36)
     journal = Journal.create(tmp_path / "session")
@@ -85,6 +86,7 @@ def test_an_interrupted_session_goes_on_to_the_same_end(replay: ReplayInstrument
     }
 
 
+@pytest.mark.slow
 def test_seeds_differ_and_withheld_pixels_are_left_alone(replay: ReplayInstrument) -> None:
     withheld = frozenset(range(0, 294, 5))
     first, arrays = acquire_map(replay, seed=1, max_measured=24, withheld=withheld)

@@ -16,6 +16,7 @@ TITANIUM = {"kind": "eels", "edge": "Ti L", "window": [456, 470], "collection_mr
 RING = {"kind": "annular", "inner_mrad": 8, "outer_mrad": 40}
 
 
+@pytest.mark.slow
 def test_maps_stand_beside_detectors_and_tell_their_error(tmp_path: Path) -> None:
     tables = {
         "detectors": {"ring": RING, "Ti": TITANIUM},
@@ -29,6 +30,7 @@ def test_maps_stand_beside_detectors_and_tell_their_error(tmp_path: Path) -> Non
     assert any("Ti: channelling 'local' differs from double channelling by" in note for note in result["notes"])
 
 
+@pytest.mark.slow
 def test_maps_of_probes_are_those_of_the_crystal(tmp_path: Path) -> None:
     """One pass through atoms at rest, as with the detector's own waves, against one unit cell."""
     tables = {"detectors": {"ring": RING, "Ti": TITANIUM}, "specimen": {"repeats": [2, 2], "cells": 1}}

@@ -205,6 +205,7 @@ def test_the_seed_is_the_only_source_of_randomness(tmp_path):
     assert abs(first.sum() - 500.0) < 5.0 * math.sqrt(500.0)
 
 
+@pytest.mark.slow
 def test_camera_makes_counts(tmp_path):
     made, result, _ = simulated(
         tmp_path, "ronchigram", dose={"electrons": 1e6}, camera={"gain": 3.0, "dark": 10.0, "lorentzians": [[1.0, 0.5]]},

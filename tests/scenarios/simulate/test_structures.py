@@ -30,6 +30,7 @@ def plan_of(folder: Path, **specimen: Any) -> Simulation:
     return from_dict(plain, "test")
 
 
+@pytest.mark.slow
 def test_gold_along_its_cube_axis_keeps_the_cube(tmp_path):
     """4.08 angstrom a cell and x along a, and the cell, its directions and what was read stand in result, provenance and picture's caption."""
     (tmp_path / "gold.cif").write_text(cif(cube(4.0786), named("F m -3 m"), "Au1 Au 0 0 0"))

@@ -47,6 +47,7 @@ def test_wrong_options(image: Path, arguments: list[str], words: str, capsys: py
     assert result["error"]["cure"]
 
 
+@pytest.mark.slow
 def test_only_where_nothing_could_be_read_the_code_is_2(
     image: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):

@@ -71,6 +71,7 @@ def test_a_file_of_spectra_and_maps_has_nothing_wrong(data: Path):
     assert findings(validated(data / "spectra/velox-eels-eds.emd")) == {}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("without_columns")
 def test_the_titanate_of_a_titan(data: Path):
     """SrTiO3 {100} measures 4.02 and 4.07 angstrom in it: pixels are 2.9 and about 4 % too large, and the image is sheared."""

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from types import ModuleType
 
+import pytest
+
 import twin
 
 NAMES: list[str] = vars(twin)["__all__"]
@@ -35,6 +37,7 @@ def test_every_name_of_the_face_is_there():
         assert not isinstance(getattr(twin, name), ModuleType), "a function must not share its name with a module"
 
 
+@pytest.mark.slow
 def test_the_face_comes_without_abtem():
     code = "import sys, twin; [getattr(twin, name) for name in twin.__all__]; sys.exit(bool({'ase', 'abtem'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -84,6 +84,7 @@ def test_a_ronchigram_is_the_pattern_of_a_probe():
     assert ronchigram is cbed
 
 
+@pytest.mark.slow
 def test_aberrations_and_positions_are_mapped_over():
     c10 = jnp.asarray([0.0, 30.0, 60.0])
     with jax.enable_x64(True):

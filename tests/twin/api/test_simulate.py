@@ -91,6 +91,7 @@ def test_a_dataset_plots_and_comes_back_from_zarr(image: xr.Dataset, tmp_path: P
         assert again.attrs == image.attrs
 
 
+@pytest.mark.slow
 def test_detectors_are_drawn_with_a_scale_each_and_rows_downwards():
     rings = {"dark": Annular(0.03, 0.06), "bright": Annular(0.0, 0.01)}
     images = simulate(SAMPLE, Microscope(energy=200e3, semiangle=20e-3), "stem", scan=Scan((4, 5)), detectors=rings)

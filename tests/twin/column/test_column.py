@@ -22,6 +22,7 @@ def controls_of(commanded: Settings):
     return jnp.asarray(commanded.vector(COLUMN.controls))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("start", "end"), [("gun", "specimen"), ("scan", "specimen"), ("specimen", "camera")])
 def test_matrices_agree_with_integrated_rays(start: str, end: str):
     commanded = settings()

@@ -20,6 +20,7 @@ def annular_signal(inner, outer, edge, offset):
     return detect(PATTERNS, Annular(inner, outer, edge, offset=offset).weights(KX, KY, LENGTH))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("edge,start", [(0.0, 2e-3), (EDGE, 0.0), (EDGE, 2e-3)])
 def test_limits_on_edges_give_the_annular_detector(edge, start):
     offset = (0.4e-3, -0.7e-3)
@@ -41,6 +42,7 @@ def test_limits_within_bins_are_off_by_no_more_than_stated():
         assert error.max() < 0.2 * float(exact.max())
 
 
+@pytest.mark.slow
 def test_an_evenly_lit_pattern_is_shared_by_area():
     """Far finer beams than bins: a limit within a bin is exact but for the beams' size."""
     fine = np.linspace(-0.012, 0.012, 481) / LENGTH

@@ -96,6 +96,7 @@ def test_slopes_are_differences():
         assert np.linalg.norm(expected) > 30 * rounding, name
 
 
+@pytest.mark.slow
 def test_an_image_shows_the_lattice():
     """Moved by a cell it is the same; moved by a pixel it is rolled by one; thicker is brighter; a source blurs."""
     points = np.stack(

@@ -91,6 +91,7 @@ def test_phases_give_the_position_of_columns():
     assert np.isfinite(list(image_statistics(np.zeros((1, 4, 4))).values())).all()
 
 
+@pytest.mark.slow
 def test_predictions_are_moments_of_the_images():
     microscope = small_microscope()
     layout = microscope.layout

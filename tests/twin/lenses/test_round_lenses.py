@@ -84,6 +84,7 @@ def test_traced_electrons_show_the_spherical_aberration_of_the_integral(field):
     np.testing.assert_allclose(missed, float(computed.spherical), rtol=2e-3)
 
 
+@pytest.mark.slow
 def test_traced_electrons_show_the_rotation_and_the_magnification():
     field = GlaserBell(2.0, 2 * MM)
     position = float(real(field, ENERGY).focus) - 0.2 * MM

@@ -16,6 +16,7 @@ ENERGY, SEMIANGLE, SIDE, N = 200e3, 30e-3, 16.0, 80
 CHI = coefficients({"C10": 80.0, "C12a": 25.0, "C12b": -40.0, "C21a": 500.0, "C23b": 900.0, "C30": 2e4})
 
 
+@pytest.mark.slow
 def test_a_scan_over_a_weak_object_has_the_response_at_every_frequency():
     generator = np.random.default_rng(0)
     phi = 1e-4 * generator.normal(size=(N, N))
@@ -37,6 +38,7 @@ def test_a_scan_over_a_weak_object_has_the_response_at_every_frequency():
             np.testing.assert_allclose(spectra[:, y, x], expected_spectrum, atol=3e-3 * np.abs(spectrum).max())
 
 
+@pytest.mark.slow
 def test_a_wide_pixel_is_the_mean_of_its_points():
     q, width = np.array([[0.3, 0.1], [-0.1, 0.4]]), 4e-3
     middle = np.array([[5e-3, -8e-3]])

@@ -106,6 +106,7 @@ def test_source_and_focal_spread_are_averages(crystal):
     np.testing.assert_allclose(spread, sum(foci), rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["C10", "C12b", "C30"])
 def test_derivatives_against_differences(crystal, name):
     double = Grams(

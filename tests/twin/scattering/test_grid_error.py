@@ -44,6 +44,7 @@ def test_error_of_a_detector_is_that_of_the_brightest_pixels_on_a_grid_three_tim
     np.testing.assert_allclose(estimated, actual, rtol=0.25)
 
 
+@pytest.mark.slow
 def test_error_of_beams_is_that_of_the_whole_specimen_on_a_finer_grid():
     comparison = compare_grids(ONE, (36, 36), 2 * CELLS, ENERGY)
     waves = {n: next(iter(exit_waves([lambda n=n: WHOLE.slices((n, n), 2 * CELLS)], ENERGY)))[-1] for n in (108, 324)}
@@ -62,6 +63,7 @@ def _same(rows: np.ndarray) -> np.ndarray:
     return np.fft.fftfreq(36, 1 / 36).astype(int)[rows] % 108
 
 
+@pytest.mark.slow
 def test_thick_and_large_cells_are_estimated_from_their_first_slices(monkeypatch):
     full = compare_grids(ONE, (36, 36), 2 * CELLS, ENERGY)
     monkeypatch.setattr(grid_error, "POINT_BUDGET", 4 * 36 * 36 * CELLS)

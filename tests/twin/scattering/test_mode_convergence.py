@@ -1,6 +1,7 @@
 """Convergence of modes: with specimens that reach the error bound, and with one far below it."""
 
 import numpy as np
+import pytest
 
 from tests.twin.scattering.test_modes import BUNDLE, light, modes, number
 from twin.scattering.stem.mode_convergence import CHECK_RATIO, DECISION_INTERVAL, ModeConvergence
@@ -30,6 +31,7 @@ def vacuum(basis):
     return basis.waves.astype(np.complex64)
 
 
+@pytest.mark.slow
 def test_an_incoherent_signal_needs_fewer_modes_than_the_bound():
     """A detector that sees the probe's intensity about one place, as a heavy atom there would."""
 

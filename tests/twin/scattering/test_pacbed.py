@@ -57,6 +57,7 @@ def test_scanned_probes_average_to_the_rocking_curves():
     assert np.abs(computed - inside)[lit].max() < 2e-3 * inside.max()
 
 
+@pytest.mark.slow
 def test_mean_transmission_is_the_mean_over_displacements():
     cell = Specimen(np.array([[2.0, 2.0, 1.0]]), np.array([0.008]), ("Au",), (4.0, 4.0, 2.0))
     fine, limit = (128, 128), band_limit((128, 128), (4.0, 4.0))

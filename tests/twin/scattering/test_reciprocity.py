@@ -16,6 +16,7 @@ ENERGY, SEMIANGLE = 200e3, 25e-3
 CHI = coefficients({"C10": 40.0, "C12b": 20.0, "C21a": 300.0, "C30": 1e4})
 
 
+@pytest.mark.slow
 def test_reciprocal_waves_through_a_tilted_specimen_agree_with_probes():
     generator = np.random.default_rng(1)
     cell = (8.0, 8.0, 8.0)
@@ -36,6 +37,7 @@ def test_reciprocal_waves_through_a_tilted_specimen_agree_with_probes():
     )
 
 
+@pytest.mark.slow
 def test_a_crystal_in_one_cell_has_the_rows_of_its_supercell():
     unit = Specimen.from_atoms(srtio3_unit())
     cell = unit.slices(24, 2)

@@ -83,6 +83,7 @@ def test_a_grid_that_is_no_multiple_is_refused(setting):
         built(setting, 5)
 
 
+@pytest.mark.slow
 def test_derivatives_against_differences(matrix):
     def central(values, position):
         wave = exit_waves(matrix, values, position[None])[0]

@@ -39,6 +39,7 @@ def perfect():
     return sharp, stem_images(scene(), sharp, X, Y, DETECTORS, form="direct", focal_nodes=5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["gram", "crystal"])
 def test_exact_forms_agree(perfect, form):
     sharp, direct = perfect

@@ -31,6 +31,7 @@ def _counts(shared: Shared, electrons: float, oxygen: float, seed: int) -> np.nd
     return np.random.default_rng(seed).poisson(np.repeat(background + core, SPECTRA, axis=0)).astype(float)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("electrons", [200.0, 1e4])
 def test_false_alarms_and_detection_limit(electrons: float, shared: Shared) -> None:
     empty = presence(_counts(shared, electrons, 0.0, 0), shared, 1, 1.0)

@@ -79,6 +79,7 @@ def test_amplitudes_and_errors_with_known_shapes(electrons: float) -> None:
     assert fitted.chi_squared.mean() / (256 - 4) == pytest.approx(1.0, abs=0.02)
 
 
+@pytest.mark.slow
 def test_camera_pattern_and_shapes_are_learnt_and_tested_on_other_spectra() -> None:
     mean, amplitudes = core_image(10, 12, ENERGIES, 2e5, 0)
     counts = recorded(mean, 1, gain=20.0, spread=0.2, pattern=0.05).reshape(-1, 256)

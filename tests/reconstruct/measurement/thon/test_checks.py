@@ -69,6 +69,7 @@ def test_rings_elsewhere_fail_though_film_and_background_adapt(film, c10):
     assert not ring_check(prediction).passed
 
 
+@pytest.mark.slow
 def test_a_wrong_spherical_aberration_or_phase_is_found_from_the_right_rings(film):
     power, model, _ = film
     wrong = dataclasses.replace(PRIOR, c30=1.2 * C30)

@@ -18,6 +18,7 @@ def noise_plane(shape=(64, 64)):
     return power_plane(image, 1.0, 100.0)
 
 
+@pytest.mark.slow
 def test_the_model_is_the_twins_transfer_and_its_derivatives_are_right():
     power = used(noise_plane())
     lens = np.zeros(25)

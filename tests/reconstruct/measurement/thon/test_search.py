@@ -23,6 +23,7 @@ def power_with_rings(c10: float, c12: tuple[float, float], psi: float, ring: flo
     return used(plane._replace(power=power * np.where(np.abs(plane.frequency - 0.27) < 0.006, ring, 1.0)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "c10, c12, psi, ring",
     [

@@ -183,6 +183,7 @@ def test_wrong_inputs_of_phase_and_amplitude_are_named():
         measure_thon(np.ones((64, 64)), 1.0, ENERGY, amplitude_contrast=(0.1, 0.0))
 
 
+@pytest.mark.slow
 def test_an_anisotropic_spectrum_without_rings_is_not_taken_for_astigmatism():
     generator = np.random.default_rng(5)
     k = np.fft.fftfreq(256)

@@ -37,6 +37,7 @@ def test_defocus_is_found_whatever_is_claimed(drawn):
     assert np.abs(nearest(item, numbers(signal.claims))).max() > 10.0
 
 
+@pytest.mark.slow
 def test_a_wrong_pixel_moves_the_rings_as_the_evidence_says(drawn):
     """A pixel that is a tenth too large makes C30 seem 46 % larger; with the true pixel the same evidence agrees."""
     signal = signal_of_film(drawn.image, 1.1 * drawn.pixel, C10=drawn.truth[0], spherical_aberration=CS, exposure=1.0)

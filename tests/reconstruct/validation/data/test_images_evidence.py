@@ -48,6 +48,7 @@ def test_pixels_by_the_lattice_whatever_is_claimed(factors):
     assert y == pytest.approx(0.45, rel=5e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("turn", [0.0, 0.3, 0.6])
 def test_a_binning_that_the_claim_has_and_the_image_has_not(turn):
     """A claim that no pixel near it fits is not taken for one at which the lattice would be folded."""

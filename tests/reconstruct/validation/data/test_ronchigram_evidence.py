@@ -54,6 +54,7 @@ def test_of_frequencies_the_high_tension_counts_the_other_way(counts):
     assert coefficients == pytest.approx([-1.0, 1.0], rel=0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("c10", [-15000.0, 15000.0])
 def test_spherical_aberration_is_allowed_for(c10):
     """The defocus changes by a third between the middle and the edge of the disk."""

@@ -45,6 +45,7 @@ def test_levels_of_hydrogen(hydrogen):
         np.testing.assert_allclose(total, expected, rtol=2e-5, atol=1e-10)
 
 
+@pytest.mark.slow
 def test_bethe_sum_rule():
     """To 0.5 % here; to 1 % for every shell of eight atoms in the benchmark."""
     atom = solve_atom("C", SLOW)
@@ -55,6 +56,7 @@ def test_bethe_sum_rule():
         bethe_sum(atom, atom.shell(2, 1), np.array([1.1 * largest_momentum(atom, atom.shell(2, 1))]))
 
 
+@pytest.mark.slow
 def test_relativity_takes_strength_of_fast_electrons():
     atom = solve_atom("Sr")
     assert 0.9 < bethe_sum(atom, atom.shell(1, 0), np.array([0.5]))[0] < 0.96

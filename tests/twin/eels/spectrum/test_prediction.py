@@ -149,6 +149,7 @@ def test_an_image_of_spectra_is_that_of_each() -> None:
     np.testing.assert_allclose(whole[7, 3], expected(model, {**low_values(), **own}), rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_recordings_scatter_as_their_covariance_says() -> None:
     model, values = low_model(), low_values()
     many = {**values, "t_over_lambda": jnp.full(3000, 1.3)}

@@ -111,6 +111,7 @@ def free_electrons(energies: np.ndarray, plasmon: float = 15.0, width: float = 1
     return 1.0 - plasmon**2 / (energies**2 + 1j * energies * width)
 
 
+@pytest.mark.slow
 def test_losses_by_a_dielectric_function_are_egertons() -> None:
     energies = np.linspace(0.05, 120.0, 6000)
     table = dielectric_table(energies, free_electrons(energies))

@@ -52,6 +52,7 @@ def test_own_scans_claim_minus_the_rotation_of_their_camera():
     assert "pattern_rotation" not in dict(own_claims({**raw, "emtwin.scenario.detectors.other.kind": "pixelated"}))
 
 
+@pytest.mark.slow
 def test_a_scan_that_is_turned_by_30_degrees(data):
     from instrument.readers import read_vendor
 
