@@ -46,7 +46,8 @@ class Prior(NamedTuple):
 
 
 class MapParameters(NamedTuple):
-    """The parameters by name. Amplitudes in units of the spread of the values, lengths in pixels or standard deviations of a feature."""
+    """The parameters by name. Amplitudes in units of the spread of the values, lengths in pixels or standard deviations of a feature;
+    ``blur`` in angstrom, where the pixels have a response (see `map_covariance`)."""
 
     grain: Float[Array, ""]
     smooth: Float[Array, ""]
@@ -54,18 +55,23 @@ class MapParameters(NamedTuple):
     local: Float[Array, ""]
     local_lengths: Float[Array, " 2"]
     feature_lengths: Float[Array, " f"]
+    blur: Float[Array, ""] | None = None
 
 
-def unpack(theta: Float[Array, " p"]) -> MapParameters:
-    """Parameters of the vector [grain, smooth, lengths y x, local, lengths y x, feature lengths]."""
-    return MapParameters(theta[0], theta[1], theta[2:4], theta[4], theta[5:7], theta[7:])
+def unpack(theta: Float[Array, " p"], blur: bool = False) -> MapParameters:
+    """Parameters of the vector [grain, smooth, lengths y x, local, lengths y x, feature lengths], and last, if it is there, ``blur``."""
+    last = theta.shape[0] - blur
+    return MapParameters(
+        theta[0], theta[1], theta[2:4], theta[4], theta[5:7], theta[7:last], theta[last] if blur else None
+    )
 
 
-def map_prior(span: float, features: int) -> Prior:
+def map_prior(span: float, features: int, blur: bool = False) -> Prior:
     """Prior for a map ``span`` pixels long with ``features`` standardised features.
 
     The smooth part has a correlation length of a sixth of the map, the part with features of an eighth; the length of a feature starts at three of its
     standard deviations (little influence); grain, the unexplained variation between neighbouring pixels, is a tenth.
+    ``blur``: with the width of what blurs the response of pixels, 0.6 angstrom within a factor of 1.6 (source size, drift and vibration of a scan).
     """
     log = np.log
     mean = [
@@ -79,6 +85,9 @@ def map_prior(span: float, features: int) -> Prior:
         *[log(3.0)] * features,
     ]
     std = [1.0, *[0.7] * 6, *[1.0] * features]
+    if blur:
+        mean.append(log(0.6))
+        std.append(0.5)
     return Prior(np.array(mean), np.array(std))
 
 
@@ -89,15 +98,26 @@ def map_covariance(
     position_b: Float[Array, "m 2"],
     feature_b: Float[Array, "m f"],
     same: Float[Array, "n m"],
+    harmonics_a: Float[Array, "n h"] | None = None,
+    harmonics_b: Float[Array, "m h"] | None = None,
+    rates: Float[Array, " h"] | None = None,
 ) -> Float[Array, "n m"]:
     """Prior covariance of the map between two sets of pixels: constant, smooth part, feature part, and grain.
 
     The feature part is a product over position and features, so that the effect of a feature may vary across the map. Grain is shared only by a pixel with
     itself: ``same`` is 1 there and 0 elsewhere.
+
+    With ``harmonics`` and ``rates`` all but the grain is multiplied by the known relative response of each pixel, 1 + sum harmonics exp(-blur^2 rates),
+    so that the process is what a pixel would give if it were like the others (atoms per area).
     """
-    p = unpack(theta)
+    responds = rates is not None and rates.size > 0
+    p = unpack(theta, responds)
     smooth = jnp.exp(2.0 * p.smooth) * matern32(squared_distance(position_a, position_b, p.smooth_lengths))
     both_a, both_b = jnp.concatenate([position_a, feature_a], axis=1), jnp.concatenate([position_b, feature_b], axis=1)
     lengths = jnp.concatenate([p.local_lengths, p.feature_lengths])
     local = jnp.exp(2.0 * p.local) * matern52(squared_distance(both_a, both_b, lengths))
-    return CONSTANT_VARIANCE + smooth + local + jnp.exp(2.0 * p.grain) * same
+    process = CONSTANT_VARIANCE + smooth + local
+    if rates is not None and p.blur is not None:
+        damping = jnp.exp(-jnp.exp(2.0 * p.blur) * rates)
+        process = process * (1.0 + harmonics_a @ damping)[:, None] * (1.0 + harmonics_b @ damping)[None, :]
+    return process + jnp.exp(2.0 * p.grain) * same

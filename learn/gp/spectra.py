@@ -17,11 +17,14 @@ from scipy.stats import norm, qmc
 from threadpoolctl import threadpool_limits
 
 from learn.gp.kernels import map_covariance, map_prior
+from reconstruct.eels.columns.response import EdgeResponse
 from twin import checks
 
 PADDED_TO = 64
 PARAMETER_DRAWS = 32
 LARGEST_WEIGHT = 4.0
+LARGEST_MEAN = 4.0
+"""Largest mean of values that are not centred, in units of their scale: within the prior of the mean level."""
 GRADIENT_STEP = 1e-4
 
 
@@ -96,8 +99,15 @@ class GPMap:
     ((70,), True)
     """
 
-    def __init__(self, shape: tuple[int, int], features: Float[np.ndarray, "n f"], draws: int = PARAMETER_DRAWS):
-        """``draws`` (a power of two) sets of kernel parameters are averaged over. ValueError if shape and features do not agree."""
+    def __init__(
+        self,
+        shape: tuple[int, int],
+        features: Float[np.ndarray, "n f"],
+        draws: int = PARAMETER_DRAWS,
+        response: EdgeResponse | None = None,
+    ):
+        """``draws`` (a power of two) sets of kernel parameters are averaged over. ``response``: how pixels differ by what lies under them, as a physical model
+        has it; the process is then the map over this response, whose blur is a parameter. ValueError if shape, features and response do not agree."""
         if np.ndim(features) != 2 or features.shape[0] != shape[0] * shape[1]:
             raise ValueError(
                 f"features of shape {np.shape(features)} for {shape[0]} x {shape[1]} pixels; give one row for each pixel"
@@ -106,7 +116,13 @@ class GPMap:
         rows, columns = np.mgrid[: shape[0], : shape[1]]
         self.positions = np.stack([rows.ravel(), columns.ravel()], axis=1).astype(np.float64)
         self.features = np.asarray(features, dtype=np.float64)
-        self.prior = map_prior(float(max(shape)), features.shape[1])
+        self.response = response or EdgeResponse(np.zeros((features.shape[0], 0)), np.zeros(0))
+        if self.response.harmonics.shape != (features.shape[0], self.response.frequencies.size):
+            raise ValueError(
+                f"a response of {self.response.harmonics.shape[0]} pixels for {shape[0]} x {shape[1]}; give one row for each pixel"
+            )
+        self._rates = 2.0 * (np.pi * self.response.frequencies) ** 2
+        self.prior = map_prior(float(max(shape)), features.shape[1], self._rates.size > 0)
         sobol = qmc.Sobol(self.prior.mean.size, scramble=True, rng=np.random.default_rng(0))
         self._normals = norm.ppf(np.clip(sobol.random(draws), 1e-9, 1 - 1e-9))
         self._start = self.prior.mean
@@ -124,27 +140,28 @@ class GPMap:
         values, variances = values.astype(np.float64), variances.astype(np.float64)  # frames are float32
         centre, scale = float(np.mean(values)), float(np.std(values))
         scale = scale if scale > 0 else max(float(np.sqrt(np.mean(variances))), 1e-12)
-        measurements = _padded(
-            self.positions[measured], self.features[measured], (values - centre) / scale, variances / scale**2
-        )
+        if self._rates.size:  # a response multiplies values, so that their zero counts
+            centre, scale = 0.0, max(scale, abs(centre) / LARGEST_MEAN)
+        sites = _Sites(self.positions[measured], self.features[measured], self.response.harmonics[measured])
+        measurements = _padded(sites, self._rates, (values - centre) / scale, variances / scale**2)
         # matrices of a few dozen rows: BLAS threads would only wait for each other, ten times longer on a busy machine
         with threadpool_limits(limits=1, user_api="blas"):
             return self._predict(measurements, centre, scale)
 
-    def _predict(self, measurements: tuple[Array, ...], centre: float, scale: float) -> MapPrediction:
+    def _predict(self, measurements: "_Measurements", centre: float, scale: float) -> MapPrediction:
         best = self._best(measurements)
         thetas, weights = self._posterior(best, measurements)
-        everywhere = jnp.asarray(self.positions), jnp.asarray(self.features)
-        mean, covariance = _mixture(jnp.asarray(thetas), jnp.asarray(weights), *everywhere, *measurements)
+        everywhere = _Sites(*(jnp.asarray(each) for each in (self.positions, self.features, self.response.harmonics)))
+        mean, covariance = _mixture(jnp.asarray(thetas), jnp.asarray(weights), everywhere, measurements)
         mean, covariance = np.asarray(mean), np.asarray(covariance)
         return MapPrediction(centre + scale * mean, scale**2 * covariance)
 
-    def _best(self, measurements: tuple[Array, ...]) -> np.ndarray:
+    def _best(self, measurements: "_Measurements") -> np.ndarray:
         """Most probable parameters (L-BFGS-B, deterministic)."""
         centre, std = jnp.asarray(self.prior.mean), jnp.asarray(self.prior.std)
 
         def objective(theta: np.ndarray) -> tuple[float, np.ndarray]:
-            value, gradient = _loss_and_gradient(jnp.asarray(theta), centre, std, *measurements)
+            value, gradient = _loss_and_gradient(jnp.asarray(theta), centre, std, measurements)
             if not np.isfinite(value):  # a step too far: send the line search back
                 return 1e10, np.zeros_like(theta)
             return float(value), np.asarray(gradient)
@@ -154,12 +171,12 @@ class GPMap:
         self._start = min(results, key=lambda result: float(result.fun)).x
         return self._start
 
-    def _posterior(self, best: np.ndarray, measurements: tuple[Array, ...]) -> tuple[np.ndarray, np.ndarray]:
+    def _posterior(self, best: np.ndarray, measurements: "_Measurements") -> tuple[np.ndarray, np.ndarray]:
         """Parameter sets [draws, p] and weights [draws]: a Laplace approximation, corrected by truncated importance weights (Ionides 2008)."""
         centre, std = jnp.asarray(self.prior.mean), jnp.asarray(self.prior.std)
 
         def gradient(theta: np.ndarray) -> np.ndarray:
-            return np.asarray(_loss_and_gradient(jnp.asarray(theta), centre, std, *measurements)[1])
+            return np.asarray(_loss_and_gradient(jnp.asarray(theta), centre, std, measurements)[1])
 
         # differences of the exact gradient: as good as a second derivative here, and nothing more to compile
         steps = GRADIENT_STEP * np.eye(best.size)
@@ -167,7 +184,7 @@ class GPMap:
         values, vectors = np.linalg.eigh((curvature + curvature.T) / 2)
         values = np.maximum(values, 0.5 / float(self.prior.std.max()) ** 2)  # no direction wider than the prior allows
         thetas = best[None, :] + (self._normals / np.sqrt(values)[None, :]) @ vectors.T
-        losses = np.asarray(_losses(jnp.asarray(thetas), centre, std, *measurements))
+        losses = np.asarray(_losses(jnp.asarray(thetas), centre, std, measurements))
         log = np.where(np.isfinite(losses), 0.5 * (self._normals**2).sum(1) - losses, -np.inf)
         weights = np.exp(log - log.max())
         weights = np.minimum(weights / weights.sum(), LARGEST_WEIGHT / weights.size)
@@ -185,78 +202,83 @@ class GPMap:
             raise ValueError("measured values must be finite and their variances positive; leave the others out")
 
 
-def _padded(
-    positions: np.ndarray, features: np.ndarray, values: np.ndarray, variances: np.ndarray
-) -> tuple[Array, Array, Array, Array, Array]:
+class _Sites(NamedTuple):
+    """Pixels: positions [n, 2], features [n, f] and harmonics [n, h] of their response."""
+
+    positions: Float[Array | np.ndarray, "n 2"]
+    features: Float[Array | np.ndarray, "n f"]
+    harmonics: Float[Array | np.ndarray, "n h"]
+
+
+class _Measurements(NamedTuple):
+    """Measured pixels, ``rates`` [h] of the damping of harmonics, values and variances [m], and which of them are ``present``."""
+
+    sites: _Sites
+    rates: Float[Array, " h"]
+    values: Float[Array, " m"]
+    variances: Float[Array, " m"]
+    present: Bool[Array, " m"]
+
+
+def _padded(sites: _Sites, rates: np.ndarray, values: np.ndarray, variances: np.ndarray) -> _Measurements:
     """The measured pixels and a mask, filled up to a multiple of PADDED_TO so that few sizes are compiled."""
     missing = -len(values) % PADDED_TO
     present = np.arange(len(values) + missing) < len(values)
 
-    def fill(array: np.ndarray, value: float) -> Array:
+    def fill(array: np.ndarray | Array, value: float) -> Array:
         return jnp.asarray(np.pad(array, [(0, missing)] + [(0, 0)] * (array.ndim - 1), constant_values=value))
 
-    return fill(positions, -1.0), fill(features, 0.0), fill(values, 0.0), fill(variances, 1.0), jnp.asarray(present)
+    filled = _Sites(fill(sites.positions, -1.0), fill(sites.features, 0.0), fill(sites.harmonics, 0.0))
+    return _Measurements(filled, jnp.asarray(rates), fill(values, 0.0), fill(variances, 1.0), jnp.asarray(present))
 
 
-def _root(
-    theta: Float[Array, " p"],
-    positions: Float[Array, "m 2"],
-    features: Float[Array, "m f"],
-    variances: Float[Array, " m"],
-    present: Bool[Array, " m"],
-) -> Float[Array, "m m"]:
+def _covariance(
+    theta: Float[Array, " p"], a: _Sites, b: _Sites, same: Float[Array, "n m"], rates: Float[Array, " h"]
+) -> Float[Array, "n m"]:
+    return map_covariance(
+        theta, a.positions, a.features, b.positions, b.features, same, a.harmonics, b.harmonics, rates
+    )
+
+
+def _root(theta: Float[Array, " p"], measured: _Measurements) -> Float[Array, "m m"]:
     """Cholesky factor of the covariance of the measured values; absent ones are independent with variance 1."""
-    both = present[:, None] & present[None, :]
-    same = jnp.eye(variances.size, dtype=variances.dtype)
-    prior = jnp.where(both, map_covariance(theta, positions, features, positions, features, same), 0.0)
-    return jnp.linalg.cholesky(prior + jnp.diag(jnp.where(present, variances + 1e-8, 1.0)))
+    both = measured.present[:, None] & measured.present[None, :]
+    same = jnp.eye(measured.variances.size, dtype=measured.variances.dtype)
+    prior = jnp.where(both, _covariance(theta, measured.sites, measured.sites, same, measured.rates), 0.0)
+    return jnp.linalg.cholesky(prior + jnp.diag(jnp.where(measured.present, measured.variances + 1e-8, 1.0)))
 
 
 def _loss(
-    theta: Float[Array, " p"],
-    centre: Float[Array, " p"],
-    std: Float[Array, " p"],
-    positions: Float[Array, "m 2"],
-    features: Float[Array, "m f"],
-    values: Float[Array, " m"],
-    variances: Float[Array, " m"],
-    present: Bool[Array, " m"],
+    theta: Float[Array, " p"], centre: Float[Array, " p"], std: Float[Array, " p"], measured: _Measurements
 ) -> Float[Array, ""]:
     """Minus the log of marginal likelihood times prior, constants left out (Rasmussen & Williams eq. 5.8)."""
-    root = _root(theta, positions, features, variances, present)
-    white = jax.scipy.linalg.solve_triangular(root, values, lower=True)
+    root = _root(theta, measured)
+    white = jax.scipy.linalg.solve_triangular(root, measured.values, lower=True)
     return 0.5 * white @ white + jnp.sum(jnp.log(jnp.diag(root))) + 0.5 * jnp.sum(((theta - centre) / std) ** 2)
 
 
 _loss_and_gradient = jax.jit(jax.value_and_grad(_loss))
-_losses = jax.jit(jax.vmap(_loss, in_axes=(0, *[None] * 7)))
+_losses = jax.jit(jax.vmap(_loss, in_axes=(0, None, None, None)))
 
 
 @jax.jit
 def _mixture(
-    thetas: Float[Array, "k p"],
-    weights: Float[Array, " k"],
-    everywhere: Float[Array, "n 2"],
-    everywhere_features: Float[Array, "n f"],
-    positions: Float[Array, "m 2"],
-    features: Float[Array, "m f"],
-    values: Float[Array, " m"],
-    variances: Float[Array, " m"],
-    present: Bool[Array, " m"],
+    thetas: Float[Array, "k p"], weights: Float[Array, " k"], everywhere: _Sites, measured: _Measurements
 ) -> tuple[Float[Array, " n"], Float[Array, "n n"]]:
     """Mean and covariance at all pixels given the measured values (Rasmussen & Williams eq. 2.25), averaged over parameter sets."""
-    itself = jnp.eye(everywhere.shape[0], dtype=values.dtype)
-    shared = jnp.all(everywhere[:, None, :] == positions[None, :, :], axis=-1).astype(values.dtype)
+    dtype = measured.values.dtype
+    itself = jnp.eye(everywhere.positions.shape[0], dtype=dtype)
+    shared = jnp.all(everywhere.positions[:, None, :] == measured.sites.positions[None, :, :], axis=-1).astype(dtype)
 
     def add(
         total: Float[Array, "n n"], draw: tuple[Float[Array, " p"], Float[Array, ""]]
     ) -> tuple[Float[Array, "n n"], Float[Array, " n"]]:
         theta, weight = draw
-        root = _root(theta, positions, features, variances, present)
-        cross = map_covariance(theta, everywhere, everywhere_features, positions, features, shared) * present[None, :]
+        root = _root(theta, measured)
+        cross = _covariance(theta, everywhere, measured.sites, shared, measured.rates) * measured.present[None, :]
         projected = jax.scipy.linalg.solve_triangular(root, cross.T, lower=True)
-        mean = projected.T @ jax.scipy.linalg.solve_triangular(root, values, lower=True)
-        prior = map_covariance(theta, everywhere, everywhere_features, everywhere, everywhere_features, itself)
+        mean = projected.T @ jax.scipy.linalg.solve_triangular(root, measured.values, lower=True)
+        prior = _covariance(theta, everywhere, everywhere, itself, measured.rates)
         return total + weight * (prior - projected.T @ projected), mean
 
     within, means = jax.lax.scan(add, jnp.zeros_like(itself), (thetas, weights))

@@ -66,6 +66,16 @@ class ScanPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dose: Annotated[float, key("electrons/angstrom^2", "dose of an image", gt=0, le=1e9)] = 1e4
 
 
+class HostPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The crystal on whose lattice the atoms of a replayed map stand; its cations may differ across the map."""
+
+    zone: Annotated[tuple[int, int, int], key("", "zone axis along the beam")]
+    structure: Annotated[str, key("", "a known structure, or a CIF, its path relative to the scenario's")] = "SrTiO3"
+    thickness: Annotated[float, key("angstrom", "thickness, about: channelling flattens the map", gt=0, le=2000)] = (
+        100.0
+    )
+
+
 class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One job, complete: what is asked, of which instrument, within which tolerance."""
 
@@ -76,6 +86,9 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     twin: TwinPlan = TwinPlan()
     requests: RequestPlan = RequestPlan()
     scan: ScanPlan = ScanPlan()
+    host: Annotated[
+        HostPlan | None, key("", "for replay-titanate", default="the map is predicted without a crystal")
+    ] = None
     tolerance: Annotated[
         Positive,
         key(

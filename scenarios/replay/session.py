@@ -11,6 +11,7 @@ from instrument.remote.launch import launch
 from scenarios.acquire.scenario import Scenario
 from scenarios.io.progress import Progress
 from scenarios.replay.drawings import figures
+from scenarios.replay.host import Host
 from scenarios.replay.titanate import acquire_map
 from scenarios.report.page import write_report
 
@@ -49,10 +50,20 @@ def run_replay(
             seed=scenario.seed,
             progress=progress,
             audit_share=scenario.audit_share,
+            host=_host(scenario),
         )
     progress.stage("writing the report")
     write_report(out, figures(arrays, scenario.tolerance))
     return result
+
+
+def _host(scenario: Scenario) -> Host | None:
+    """The host crystal of a replay, a CIF by its whole path; None where the scenario names none."""
+    if scenario.host is None:
+        return None
+    named = scenario.host.structure
+    structure = str(Path(scenario.folder) / named) if Path(named).suffix else named
+    return Host(structure, scenario.host.zone, scenario.host.thickness)
 
 
 def _most(scenario: Scenario, description: Description) -> int | None:

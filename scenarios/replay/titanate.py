@@ -7,6 +7,7 @@ tolerance, also after a batch of audits. The other spectra are read after the la
 
 import math
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -16,9 +17,11 @@ from instrument.core.interface import Instrument
 from instrument.core.journal import Journal
 from learn.design.sampling import most_informative, spread_out
 from learn.gp.spectra import GPMap, image_features
-from reconstruct.eels.edge_signal import COUNTS_PER_ELECTRON
+from reconstruct.eels.columns import EdgeResponse
+from reconstruct.eels.edge_signal import COUNTS_PER_ELECTRON, TITANIUM_L
 from scenarios.io.errors import BadInput
 from scenarios.io.progress import Progress, SilentProgress
+from scenarios.replay.host import Host, host_response
 from scenarios.replay.map_score import recorded_map, summary
 from scenarios.replay.map_session import MapSession, SpectrumRecorder
 
@@ -43,6 +46,7 @@ def acquire_map(
     audit_share: float = 0.1,
     counts_per_electron: float = COUNTS_PER_ELECTRON,
     withheld: frozenset[int] = frozenset(),
+    host: Host | None = None,
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Measure until the largest standard deviation of the map, over its range, is within ``tolerance``.
 
@@ -52,7 +56,9 @@ def acquire_map(
 
     ``instrument`` has controls pixel.x, pixel.y and detectors HAADF and EELS (a `ReplayInstrument`, local or remote). ``max_measured`` limits the spectra.
     With a ``journal`` every step is recorded, and spectra it already holds are reused, so that an interrupted session ends in the same result. ``withheld``
-    pixels (row order) are never measured before scoring: for benchmarks. The same seed gives the same result. Raises BadInput for an instrument, tolerance
+    pixels (row order) are never measured before scoring: for benchmarks. ``host``: the crystal whose lattice the image shows. What a pixel gives is then the
+    twin's map over its cell, where the image has the pixel, times a Gaussian process of the atoms. The same seed gives the same result.
+    Raises BadInput for an instrument, tolerance
     or number that cannot be used.
     """
     begun = time.monotonic()
@@ -66,13 +72,15 @@ def acquire_map(
         raise BadInput("max_measured", f"{limit} spectra are too few to start from", f"Allow {INITIAL} or more.")
     recorder = SpectrumRecorder(instrument, journal)
     progress.stage("recording the HAADF image")
-    image = recorder.image().data
+    image = recorder.image()
+    claims, image = image.meta, image.data
     if image.ndim != 2 or image.shape[0] % rows or image.shape[1] * rows != image.shape[0] * columns:
         problem = f"its image of {image.shape} pixels does not fit {rows} x {columns} spectra"
         raise BadInput("instrument", problem, "Use a recording whose image covers the spectra on a finer grid.")
     with jax.enable_x64(True):
         features = image_features(image.astype(np.float64), image.shape[0] // rows)
-        model = GPMap((rows, columns), features)
+        response = _response(host, image, image.shape[0] // rows, claims, recorder, progress)
+        model = GPMap((rows, columns), features, response=response)
         session = MapSession(recorder, model, counts_per_electron, progress, tolerance)
         rng = np.random.default_rng(seed)
         allowed = np.array(sorted(set(range(count)) - withheld))
@@ -106,6 +114,31 @@ def acquire_map(
     recorder.note("score", {name: result[name] for name in ("r2", "rmse", "rmse_always", "coverage90")}, None, arrays)
     recorder.note("result", result)
     return result, arrays
+
+
+def _response(
+    host: Host | None,
+    image: np.ndarray,
+    finer: int,
+    claims: Mapping[str, Any],
+    recorder: SpectrumRecorder,
+    progress: Progress,
+) -> EdgeResponse | None:
+    """The physical model under the map; None without a host, or where the image does not show it, which is noted."""
+    if host is None:
+        return None
+    progress.stage("computing what the edge gives over a cell of the host crystal")
+    try:
+        made = host_response(host, "Ti L", TITANIUM_L.signal, image, finer, claims)
+    except BadInput:
+        raise
+    except ValueError as error:
+        recorder.note(
+            "finding", {"kind": "no_host_lattice", "text": f"the map is predicted without a crystal: {error}"}
+        )
+        return None
+    recorder.note("host", made.summary)
+    return made.response
 
 
 def _grid(instrument: Instrument) -> tuple[int, int]:
