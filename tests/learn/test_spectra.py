@@ -11,6 +11,7 @@ from learn.design.sampling import most_informative, spread_out
 from learn.gp import spectra
 from learn.gp.kernels import CONSTANT_VARIANCE, map_covariance, map_prior, squared_distance
 from learn.gp.spectra import GPMap, MapPrediction, image_features
+from reconstruct.eels.columns import EdgeResponse
 
 SHAPE = (14, 5)
 COUNT = SHAPE[0] * SHAPE[1]
@@ -62,19 +63,20 @@ def test_predictions_are_those_of_the_textbook(monkeypatch: pytest.MonkeyPatch) 
     np.testing.assert_allclose(prediction.covariance, expected, atol=1e-5)
 
 
-def test_the_gradient_is_right() -> None:
+@pytest.mark.parametrize("frequencies", [[], [0.25, 0.4]])
+def test_the_gradient_is_right(frequencies: list[float]) -> None:
     features, _, values = _world(3)
-    model = GPMap(SHAPE, features)
+    harmonics = 0.3 * np.random.default_rng(5).standard_normal((COUNT, len(frequencies)))
+    model = GPMap(SHAPE, features, response=EdgeResponse(harmonics, np.array(frequencies)))
     chosen = np.arange(0, COUNT, 2)
-    measurements = spectra._padded(
-        model.positions[chosen], features[chosen], values[chosen], np.full(chosen.size, 0.01)
-    )
+    sites = spectra._Sites(model.positions[chosen], features[chosen], harmonics[chosen])
+    measurements = spectra._padded(sites, model._rates, values[chosen], np.full(chosen.size, 0.01))
     prior = jnp.asarray(model.prior.mean), jnp.asarray(model.prior.std)
     theta = jnp.asarray(model.prior.mean + 0.2)
-    _, gradient = spectra._loss_and_gradient(theta, *prior, *measurements)
+    _, gradient = spectra._loss_and_gradient(theta, *prior, measurements)
     for k in range(theta.size):
         step = 1e-5 * jnp.eye(theta.size)[k]
-        up, down = (spectra._loss_and_gradient(theta + sign * step, *prior, *measurements)[0] for sign in (1.0, -1.0))
+        up, down = (spectra._loss_and_gradient(theta + sign * step, *prior, measurements)[0] for sign in (1.0, -1.0))
         assert float(gradient[k]) == pytest.approx(float(up - down) / 2e-5, rel=1e-3, abs=1e-5)
 
 
@@ -212,3 +214,33 @@ def test_uncertainty_is_a_share_of_the_range() -> None:
     prediction = MapPrediction(np.array([1.0, 5.0, 3.0]), np.diag([0.04, 0.16, 0.09]))
     assert prediction.uncertainty == pytest.approx(0.1)
     assert prediction.inflated(4.0).uncertainty == pytest.approx(0.2)
+
+
+def test_a_response_multiplies_the_process() -> None:
+    """Values that are a smooth map times a known response: found where the plain process sees noise, blur with it; covariance against the formula."""
+    rng = np.random.default_rng(4)
+    rows, columns = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    response = EdgeResponse(0.6 * rng.standard_normal((COUNT, 2)) / np.sqrt(2.0), np.array([0.25, 0.4]))
+    truth = (3.0 + np.sin(rows / 4.0 + columns / 9.0)).ravel() * response.at(0.5)
+    noise = np.full(COUNT, 0.01)
+    values, chosen = truth + 0.1 * rng.standard_normal(COUNT), np.arange(0, COUNT, 2)
+    others = np.setdiff1d(np.arange(COUNT), chosen)
+    model = GPMap(SHAPE, np.zeros((COUNT, 0)), response=response)
+    with_it = model.predict(chosen, values[chosen], noise[chosen])
+    without = GPMap(SHAPE, np.zeros((COUNT, 0))).predict(chosen, values[chosen], noise[chosen])
+    off = np.abs(with_it.mean - truth)[others]
+    assert off.std() < 0.2 * np.abs(without.mean - truth)[others].std()
+    assert np.mean(off < 1.645 * with_it.std[others]) > 0.7
+    theta, where = jnp.asarray(model.prior.mean), jnp.asarray(model.positions)
+    none, same = jnp.zeros((COUNT, 0)), jnp.eye(COUNT)
+    plain = np.asarray(map_covariance(theta[:-1], where, none, where, none, same)) - np.exp(2 * theta[0]) * np.eye(
+        COUNT
+    )
+    harmonics, rates = jnp.asarray(response.harmonics), jnp.asarray(2.0 * (np.pi * response.frequencies) ** 2)
+    multiplied = map_covariance(theta, where, none, where, none, same, harmonics, harmonics, rates)
+    factor = response.at(float(np.exp(theta[-1])))
+    np.testing.assert_allclose(
+        multiplied - np.exp(2 * theta[0]) * np.eye(COUNT), plain * factor[:, None] * factor, rtol=1e-10
+    )
+    with pytest.raises(ValueError, match="one row for each pixel"):
+        GPMap(SHAPE, np.zeros((COUNT, 0)), response=EdgeResponse(np.zeros((3, 2)), np.zeros(2)))

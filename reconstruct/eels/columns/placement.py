@@ -56,7 +56,8 @@ def place_in_cell(image: Float[np.ndarray, "ny nx"], crystal: Projection) -> Pla
     if contrast < LEAST_CONTRAST:
         problem = f"its best lattice stands out by {contrast:.1f} deviations only, {LEAST_CONTRAST:g} are asked for"
         raise ValueError(f"the image shows no lattice of this crystal: {problem}")
-    return Placement(_phases(logs, lattice, reflections, amplitudes), lattice, contrast)
+    coordinates = _phases(logs, lattice, reflections, amplitudes)
+    return Placement(coordinates, _mean_gradient(coordinates), contrast)
 
 
 def _reflections(crystal: Projection) -> tuple[np.ndarray, np.ndarray]:
@@ -89,7 +90,7 @@ def _search(
         frequencies = coarse * np.einsum("nj,...jk->...nk", reflections, lattices)
         places = [frequencies[..., axis] * padded[1 - axis] + padded[1 - axis] // 2 for axis in (1, 0)]
         found = map_coordinates(spectrum, places, order=1, mode="constant")
-        return found @ expected / np.sqrt((expected**2).sum())
+        return np.asarray(found @ expected / np.sqrt((expected**2).sum()))
 
     inverse = np.linalg.inv(crystal.vectors)  # rows: both coordinates' gradients in 1/angstrom
     periods = 1.0 / np.linalg.norm(reflections @ inverse, axis=1)
@@ -139,3 +140,10 @@ def _phases(logs: np.ndarray, lattice: np.ndarray, reflections: np.ndarray, fact
     chosen = list(max(pairs, key=lambda pair: min(strength[pair[0]], strength[pair[1]])))
     phases = np.stack([np.angle(waves[each]) for each in chosen], axis=-1) / (2.0 * np.pi)
     return (phases @ np.linalg.inv(reflections[chosen]).T) % 1.0
+
+
+def _mean_gradient(coordinates: np.ndarray) -> np.ndarray:
+    """Mean change of both coordinates (rows) from pixel to pixel along x and y; steps of a half period and more would be taken for shorter ones."""
+    waves = np.exp(2j * np.pi * coordinates)
+    along = [(waves[:, 1:] * waves[:, :-1].conj()).mean((0, 1)), (waves[1:] * waves[:-1].conj()).mean((0, 1))]
+    return np.angle(np.stack(along, axis=1)) / (2.0 * np.pi)

@@ -14,6 +14,7 @@ from instrument.readers import close_reader
 from instrument.replay import ReplayInstrument
 from scenarios.io.errors import BadInput
 from scenarios.replay.drawings import deviations, figures
+from scenarios.replay.host import Host
 from scenarios.replay.map_score import map_arrays
 from scenarios.replay.titanate import INITIAL, acquire_map, run
 from twin.records import Frame, Scan
@@ -94,6 +95,35 @@ def test_seeds_differ_and_withheld_pixels_are_left_alone(replay: ReplayInstrumen
     assert first["measured"] == 24
     assert not arrays["measured"].ravel()[sorted(withheld)].any()
     assert (arrays["measured"] != other["measured"]).any()
+
+
+@pytest.mark.slow
+def test_the_crystal_under_the_map_explains_more_of_it(replay: ReplayInstrument, tmp_path: Path) -> None:
+    plain = run(replay, tolerance=1e-9, max_measured=48, seed=0)
+    with Journal.create(tmp_path / "session") as journal:
+        host = Host("SrTiO3", (1, 1, 0), 100.0)
+        result = run(replay, journal, tolerance=1e-9, max_measured=48, seed=0, host=host)
+        (noted,) = [row.payload for row in journal.rows("host")]
+    assert result["r2"] > plain["r2"] + 0.02
+    # [001] along the rows of the image and [1-10] across: periods of 3.905 and 2.761 angstrom
+    assert sorted(noted["periods"]) == [pytest.approx(60.0, abs=4.0), pytest.approx(83.0, abs=4.0)]
+    with pytest.raises(BadInput, match=r"detectors|edge"):
+        run(replay, host=Host("Si", (1, 1, 0), 100.0))
+
+
+def test_an_image_without_the_crystal_leaves_the_plain_map(replay: ReplayInstrument, tmp_path: Path) -> None:
+    class Noise(_Changed):
+        def acquire(self, scan: Scan) -> Frame:
+            frame = super().acquire(scan)
+            if scan.detector == "EELS":
+                return frame
+            noise = np.random.default_rng(1).normal(size=frame.data.shape).astype(np.float32)
+            return msgspec.structs.replace(frame, data=noise)
+
+    with Journal.create(tmp_path / "session") as journal:
+        run(cast(Any, Noise(replay)), journal, max_measured=INITIAL, host=Host("SrTiO3", (1, 1, 0), 10.0))
+        kinds = [row.payload["kind"] for row in journal.rows("finding")]
+    assert "no_host_lattice" in kinds
 
 
 def test_spectra_that_change_on_the_way_are_distrusted(replay: ReplayInstrument) -> None:
