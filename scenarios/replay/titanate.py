@@ -17,11 +17,10 @@ from instrument.core.interface import Instrument
 from instrument.core.journal import Journal
 from learn.design.sampling import most_informative, spread_out
 from learn.gp.spectra import GPMap, image_features
-from reconstruct.eels.columns import EdgeResponse
 from reconstruct.eels.edge_signal import COUNTS_PER_ELECTRON, TITANIUM_L
 from scenarios.io.errors import BadInput
 from scenarios.io.progress import Progress, SilentProgress
-from scenarios.replay.host import Host, host_response
+from scenarios.replay.host import Host, HostResponse, host_response
 from scenarios.replay.map_score import recorded_map, summary
 from scenarios.replay.map_session import MapSession, SpectrumRecorder
 
@@ -79,8 +78,8 @@ def acquire_map(
         raise BadInput("instrument", problem, "Use a recording whose image covers the spectra on a finer grid.")
     with jax.enable_x64(True):
         features = image_features(image.astype(np.float64), image.shape[0] // rows)
-        response = _response(host, image, image.shape[0] // rows, claims, recorder, progress)
-        model = GPMap((rows, columns), features, response=response)
+        known = _response(host, image, image.shape[0] // rows, claims, recorder, progress)
+        model = GPMap((rows, columns), features, response=None if known is None else known.response)
         session = MapSession(recorder, model, counts_per_electron, progress, tolerance)
         rng = np.random.default_rng(seed)
         allowed = np.array(sorted(set(range(count)) - withheld))
@@ -110,6 +109,7 @@ def acquire_map(
     recorder.note("sealed", {"measured": len(session.taken), "uncertainty": prediction.uncertainty})
     truth, truth_variance = recorded_map(session, recorder, instrument, (rows, columns), progress)
     result, arrays = summary(session, prediction, image, truth, truth_variance, seed, withheld)
+    result["host"] = None if known is None else known.summary
     result["seconds"] = time.monotonic() - begun
     recorder.note("score", {name: result[name] for name in ("r2", "rmse", "rmse_always", "coverage90")}, None, arrays)
     recorder.note("result", result)
@@ -123,7 +123,7 @@ def _response(
     claims: Mapping[str, Any],
     recorder: SpectrumRecorder,
     progress: Progress,
-) -> EdgeResponse | None:
+) -> HostResponse | None:
     """The physical model under the map; None without a host, or where the image does not show it, which is noted."""
     if host is None:
         return None
@@ -138,7 +138,7 @@ def _response(
         )
         return None
     recorder.note("host", made.summary)
-    return made.response
+    return made
 
 
 def _grid(instrument: Instrument) -> tuple[int, int]:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from scenarios.io.progress import electrons
@@ -136,6 +137,11 @@ def print_result(result: dict[str, Any], folder: Path | None, console: Console |
         )
     distrusted = result.get("model_distrusted")
     table.add_row("model", "[red]distrusted[/]" if distrusted else "[green]trusted[/]")
+    if (host := result.get("host")) is not None:
+        zone = " ".join(str(index) for index in host["zone"])
+        table.add_row(
+            "physical model", escape(f"{Path(host['structure']).name} [{zone}], its columns placed by the image")
+        )
     if result.get("seconds") is not None:
         table.add_row("took", f"{result['seconds']:.0f} s")
     if folder is not None:
