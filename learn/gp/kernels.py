@@ -110,14 +110,14 @@ def map_covariance(
     With ``harmonics`` and ``rates`` all but the grain is multiplied by the known relative response of each pixel, 1 + sum harmonics exp(-blur^2 rates),
     so that the process is what a pixel would give if it were like the others (atoms per area).
     """
-    responds = rates is not None and rates.size > 0
+    responds = rates is not None and rates.size > 0 and harmonics_a is not None and harmonics_b is not None
     p = unpack(theta, responds)
     smooth = jnp.exp(2.0 * p.smooth) * matern32(squared_distance(position_a, position_b, p.smooth_lengths))
     both_a, both_b = jnp.concatenate([position_a, feature_a], axis=1), jnp.concatenate([position_b, feature_b], axis=1)
     lengths = jnp.concatenate([p.local_lengths, p.feature_lengths])
     local = jnp.exp(2.0 * p.local) * matern52(squared_distance(both_a, both_b, lengths))
     process = CONSTANT_VARIANCE + smooth + local
-    if rates is not None and p.blur is not None:
+    if rates is not None and p.blur is not None and harmonics_a is not None and harmonics_b is not None:
         damping = jnp.exp(-jnp.exp(2.0 * p.blur) * rates)
         process = process * (1.0 + harmonics_a @ damping)[:, None] * (1.0 + harmonics_b @ damping)[None, :]
     return process + jnp.exp(2.0 * p.grain) * same

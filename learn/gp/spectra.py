@@ -121,6 +121,7 @@ class GPMap:
             raise ValueError(
                 f"a response of {self.response.harmonics.shape[0]} pixels for {shape[0]} x {shape[1]}; give one row for each pixel"
             )
+        self._everywhere = (self.positions, self.features, self.response.harmonics)
         self._rates = 2.0 * (np.pi * self.response.frequencies) ** 2
         self.prior = map_prior(float(max(shape)), features.shape[1], self._rates.size > 0)
         sobol = qmc.Sobol(self.prior.mean.size, scramble=True, rng=np.random.default_rng(0))
@@ -142,7 +143,7 @@ class GPMap:
         scale = scale if scale > 0 else max(float(np.sqrt(np.mean(variances))), 1e-12)
         if self._rates.size:  # a response multiplies values, so that their zero counts
             centre, scale = 0.0, max(scale, abs(centre) / LARGEST_MEAN)
-        sites = _Sites(self.positions[measured], self.features[measured], self.response.harmonics[measured])
+        sites = _Sites(*(jnp.asarray(each[measured]) for each in self._everywhere))
         measurements = _padded(sites, self._rates, (values - centre) / scale, variances / scale**2)
         # matrices of a few dozen rows: BLAS threads would only wait for each other, ten times longer on a busy machine
         with threadpool_limits(limits=1, user_api="blas"):
@@ -151,7 +152,7 @@ class GPMap:
     def _predict(self, measurements: "_Measurements", centre: float, scale: float) -> MapPrediction:
         best = self._best(measurements)
         thetas, weights = self._posterior(best, measurements)
-        everywhere = _Sites(*(jnp.asarray(each) for each in (self.positions, self.features, self.response.harmonics)))
+        everywhere = _Sites(*(jnp.asarray(each) for each in self._everywhere))
         mean, covariance = _mixture(jnp.asarray(thetas), jnp.asarray(weights), everywhere, measurements)
         mean, covariance = np.asarray(mean), np.asarray(covariance)
         return MapPrediction(centre + scale * mean, scale**2 * covariance)
@@ -205,9 +206,9 @@ class GPMap:
 class _Sites(NamedTuple):
     """Pixels: positions [n, 2], features [n, f] and harmonics [n, h] of their response."""
 
-    positions: Float[Array | np.ndarray, "n 2"]
-    features: Float[Array | np.ndarray, "n f"]
-    harmonics: Float[Array | np.ndarray, "n h"]
+    positions: Float[Array, "n 2"]
+    features: Float[Array, "n f"]
+    harmonics: Float[Array, "n h"]
 
 
 class _Measurements(NamedTuple):

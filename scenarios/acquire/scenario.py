@@ -69,8 +69,8 @@ class ScanPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class HostPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The crystal on whose lattice the atoms of a replayed map stand; its cations may differ across the map."""
 
-    zone: Annotated[tuple[int, int, int], key("", "zone axis along the beam")]
     structure: Annotated[str, key("", "a known structure, or a CIF, its path relative to the scenario's")] = "SrTiO3"
+    zone: Annotated[tuple[int, int, int], key("", "zone axis along the beam")] = (0, 0, 1)
     thickness: Annotated[float, key("angstrom", "thickness, about: channelling flattens the map", gt=0, le=2000)] = (
         100.0
     )

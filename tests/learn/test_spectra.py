@@ -69,7 +69,7 @@ def test_the_gradient_is_right(frequencies: list[float]) -> None:
     harmonics = 0.3 * np.random.default_rng(5).standard_normal((COUNT, len(frequencies)))
     model = GPMap(SHAPE, features, response=EdgeResponse(harmonics, np.array(frequencies)))
     chosen = np.arange(0, COUNT, 2)
-    sites = spectra._Sites(model.positions[chosen], features[chosen], harmonics[chosen])
+    sites = spectra._Sites(*(jnp.asarray(each[chosen]) for each in (model.positions, features, harmonics)))
     measurements = spectra._padded(sites, model._rates, values[chosen], np.full(chosen.size, 0.01))
     prior = jnp.asarray(model.prior.mean), jnp.asarray(model.prior.std)
     theta = jnp.asarray(model.prior.mean + 0.2)

@@ -89,8 +89,8 @@ def _search(
     def score(lattices: np.ndarray) -> np.ndarray:
         frequencies = coarse * np.einsum("nj,...jk->...nk", reflections, lattices)
         places = [frequencies[..., axis] * padded[1 - axis] + padded[1 - axis] // 2 for axis in (1, 0)]
-        found = map_coordinates(spectrum, places, order=1, mode="constant")
-        return np.asarray(found @ expected / np.sqrt((expected**2).sum()))
+        amplitudes = map_coordinates(spectrum, places, order=1, mode="constant")
+        return np.asarray(amplitudes @ expected / np.sqrt((expected**2).sum()))
 
     inverse = np.linalg.inv(crystal.vectors)  # rows: both coordinates' gradients in 1/angstrom
     periods = 1.0 / np.linalg.norm(reflections @ inverse, axis=1)
