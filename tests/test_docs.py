@@ -21,6 +21,8 @@ from reconstruct.calibration.table import read_table as read_calibration
 from reconstruct.stream.readings.health import VERDICTS
 from scenarios.acquire.scenario import tables as acquisition_keys
 from scenarios.presets import load_scenario, load_simulation, preset_names, simulation_names
+from scenarios.question.reading import question_names, read_question
+from scenarios.question.tables import tables as question_keys
 from tests.commands_named import blocks, commands, files, leaves, options, parsed, spans
 from twin.channels import lenses
 from twin.channels.fields import FIELDS
@@ -31,6 +33,8 @@ from twin.records import Scan
 from twin.sensors import model, read_table, table
 from twin.simulation.plan.tables import tables as simulation_keys
 
+QUESTIONS = ("detect",)
+"""Kinds of scenario that are questions."""
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 MADE = ("_build", "examples", "reference/api")
@@ -114,6 +118,7 @@ def test_presets_tables_and_extras_are_all_named():
         span.rpartition(" ")[2] for page in ("acquire", "replay") for span in spans(PAGES[f"jobs/{page}.md"])
     } | {word for _, arguments in CALLS for word in arguments}
     assert set(table_names()) <= set(spans(PAGES["jobs/watch.md"]))
+    assert set(question_names()) <= {word for _, arguments in CALLS for word in arguments}
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
     assert set(extras) <= set(spans(PAGES["install.md"]))
 
@@ -132,7 +137,10 @@ def test_a_scenario_of_a_page_is_accepted(page, name, tmp_path):
     path = tmp_path / name
     path.write_text(files(PAGES[page])[name], encoding="utf-8")
     kind = tomllib.loads(path.read_text(encoding="utf-8"))["kind"]
-    assert (load_simulation if kind == "simulate" else load_scenario)(path).name == path.stem
+    if kind in QUESTIONS:
+        assert read_question(str(path)).name == path.stem
+    else:
+        assert (load_simulation if kind == "simulate" else load_scenario)(path).name == path.stem
 
 
 def test_names_of_modules_and_functions_in_the_text_exist():
@@ -285,7 +293,7 @@ def rendered(tmp_path_factory) -> str:
     pytest.importorskip("sphinx", reason="needs the extra docs")
     pytest.importorskip("myst_parser", reason="needs the extra docs")
     folder = tmp_path_factory.mktemp("made")
-    keys = "\n".join(f"## {kind}\n\n```{{scenario-keys}} {kind}\n```\n" for kind in ("simulate", "acquire"))
+    keys = "\n".join(f"## {kind}\n\n```{{scenario-keys}} {kind}\n```\n" for kind in ("simulate", "acquire", "plan"))
     listed = "\n".join(f"```{{command-options}} {' '.join(path)}\n```\n" for path in sorted(leaves()))
     fields = "# Fields\n\n```{field-table}\n```\n"
     (folder / "index.md").write_text(f"# Made\n\n{keys}\n\n# Options\n\n{listed}\n\n{fields}", encoding="utf-8")
@@ -319,7 +327,7 @@ def test_every_option_of_every_command_is_rendered(rendered):
 
 def test_every_scenario_key_is_rendered(rendered):
     assert "[beam]" in rendered
-    for key_table in (*simulation_keys(), *acquisition_keys()):
+    for key_table in (*simulation_keys(), *acquisition_keys(), *question_keys()):
         for key in key_table.keys:
             assert f">{key.name}</literal>" in rendered, key.path
             assert key.meaning, f"{key.path} has no meaning"

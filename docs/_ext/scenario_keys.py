@@ -13,6 +13,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from scenarios.acquire.scenario import tables as acquisition
 from scenarios.keys.show import default_of
+from scenarios.question.tables import tables as question
 from twin.simulation.plan.keys import Key, Table
 from twin.simulation.plan.spectrum_tables import listed as spectra
 from twin.simulation.plan.tables import tables as simulation
@@ -23,7 +24,7 @@ WIDTHS = (20, 12, 15, 18, 35)
 
 def tables_for(command: str) -> tuple[Table, ...]:
     """The tables of a scenario for ``emtwin`` ``command``."""
-    tables = {"simulate": simulation, "acquire": acquisition}
+    tables = {"simulate": simulation, "acquire": acquisition, "plan": question}
     if command not in tables:
         raise ValueError(f"emtwin {command} runs no scenario; name one of {', '.join(tables)}")
     return (*tables[command](), *(spectra() if command == "simulate" else ()))

@@ -11,9 +11,16 @@ def list_keys(command: str, as_json: bool) -> Outcome:
     from twin.simulation.plan import tables as plan
     from twin.simulation.plan.spectrum_tables import listed
 
-    simulating = command == "simulate"
-    tables = (*plan.tables(), *listed()) if simulating else scenario.tables()
-    named = presets.described(presets.simulation_names() if simulating else presets.preset_names())
+    if command == "plan":
+        from scenarios.question import tables as question
+        from scenarios.question.reading import described
+
+        tables, named = question.tables(), described()
+    elif command == "simulate":
+        tables = (*plan.tables(), *listed())
+        named = presets.described(presets.simulation_names())
+    else:
+        tables, named = scenario.tables(), presets.described(presets.preset_names())
     if not as_json:
         print_keys(command, tables, named)
     return DONE, keys_as_dict(command, tables, named)

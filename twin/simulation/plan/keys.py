@@ -167,10 +167,12 @@ def bare(annotation: Any) -> Any:
 
 
 def structs_in(annotation: Any) -> tuple[type[msgspec.Struct], ...]:
-    """The structs that a field holds, by itself or by name in a table."""
+    """The structs that a field holds, by itself, by name in a table, or in an array of tables."""
     kind = bare(annotation)
     if is_table_of_tables(annotation):
         kind = bare(typing.get_args(kind)[1])
+    elif typing.get_origin(kind) is list:  # an array of tables
+        kind = bare(typing.get_args(kind)[0])
     return tuple(
         member
         for member in map(bare, _members(kind))

@@ -111,9 +111,9 @@ def _place(values: dict[str, Any], steps: Steps, tables: tuple[Table, ...]) -> _
         if not inside:
             continue
         if len(inside) > 1:  # of several kinds of table, the one that this says it is
-            owner = _at(values, steps[:count])
-            kind = owner.get("kind") if isinstance(owner, dict) else None
-            inside = [table for table in inside if table.where == f'kind = "{kind}"'] or inside
+            owner, tag = _at(values, steps[:count]), _tag_field(inside)
+            kind = owner.get(tag) if isinstance(owner, dict) else None
+            inside = [table for table in inside if table.where == f'{tag} = "{kind}"'] or inside
         names = [key for table in inside for key in table.keys if count < len(steps) and key.name == steps[count]]
         combined = (
             names[0]._replace(kind="one of " + ", ".join(named.kind for named in names)) if len(names) > 1 else None
@@ -124,8 +124,13 @@ def _place(values: dict[str, Any], steps: Steps, tables: tuple[Table, ...]) -> _
 
 
 def _matches(path: str, steps: Steps) -> bool:
-    parts = path.split(".") if path else []
-    return len(parts) == len(steps) and all(part in ("NAME", step) for part, step in zip(parts, steps, strict=True))
+    parts, names = path.split(".") if path else [], [step for step in steps if isinstance(step, str)]
+    return len(parts) == len(names) and all(part in ("NAME", name) for part, name in zip(parts, names, strict=True))
+
+
+def _tag_field(tables: Sequence[Table]) -> str:
+    """The key that says which of several kinds of table one is."""
+    return tables[0].struct.__struct_config__.tag_field or "kind"
 
 
 def _join(steps: Steps) -> str:
@@ -157,7 +162,9 @@ def _examples(location: _Place, lacking: list[str]) -> str:
     """What is missing, and what it must be."""
     keys = {key.name: key for table in location.tables for key in table.keys}
     if len(location.tables) > 1:  # a table of one of several kinds, which it must say
-        return "kind, one of " + ", ".join(f'"{table.struct.__struct_config__.tag}"' for table in location.tables)
+        return f"{_tag_field(location.tables)}, one of " + ", ".join(
+            f'"{table.struct.__struct_config__.tag}"' for table in location.tables
+        )
     return "; ".join(f"{name}, {keys[name].takes()}" if name in keys else f"the table {name}" for name in lacking)
 
 

@@ -1,0 +1,126 @@
+"""Options that scan a probe: annular detectors, segments and cameras, as the signatures of a change in their counts."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from learn.feasibility.matrices import Matrices
+from learn.feasibility.scans import Probe, Window, derivatives_of, patterns_of, waves_of
+from learn.information import Signature, distinguishability
+from twin.detection.detectors import Annular, Segmented
+from twin.optics.electrons import wavelength
+
+CAMERA_PIXEL = 2e-3
+"""Side of a pixel (radian) of the camera of a 4D-STEM option, by default."""
+
+
+class Detector(NamedTuple):
+    """Channels of what a probe leaves: ``weights`` [channels, pixels] of the beams; ``readout``: variance (electrons^2) of each count."""
+
+    weights: Float[np.ndarray, "channels pixels"]
+    readout: float = 0.0
+
+
+class Scanned(NamedTuple):
+    """A scan without a change and with it: ``rates`` [p, pixels] and ``changed`` [k, p, pixels] as shares of the beam, ``derivatives`` by name, the
+    ``window``, and ``quantum`` [k]: how far one electron can tell both apart at most; ``halves``: differences by the even and the odd configurations, where
+    there are at least two."""
+
+    rates: Float[np.ndarray, "p pixels"]
+    changed: Float[np.ndarray, "k p pixels"]
+    derivatives: Mapping[str, Float[np.ndarray, "p pixels"]]
+    window: Window
+    quantum: Float[np.ndarray, " k"]
+    halves: Float[np.ndarray, "2 k p pixels"] | None
+
+
+def scanned(perfect: Matrices, changed: Sequence[Matrices], window: Window, probe: Probe) -> Scanned:
+    """Patterns of all hypotheses over the ``window``."""
+    quantum = []
+    before = waves_of(perfect, window, probe)
+    for each in changed:
+        after = waves_of(each, window, probe)
+        flat = [waves.reshape(-1, waves.shape[-1]) for waves in (before, after)]
+        quantum.append(distinguishability(*flat))
+    halves = None
+    if len(perfect.amplitudes) > 1:
+        halves = np.stack([_differences(perfect, changed, window, probe, slice(first, None, 2)) for first in range(2)])
+    return Scanned(
+        patterns_of(perfect, window, probe),
+        np.stack([patterns_of(each, window, probe) for each in changed]),
+        derivatives_of(perfect, window, probe),
+        window,
+        np.array(quantum),
+        halves,
+    )
+
+
+def _differences(
+    perfect: Matrices, changed: Sequence[Matrices], window: Window, probe: Probe, configurations: slice
+) -> np.ndarray:
+    before = patterns_of(perfect, window, probe, configurations=configurations)
+    return np.stack([patterns_of(each, window, probe, configurations=configurations) - before for each in changed])
+
+
+def annular(matrices: Matrices, inner: float, outer: float, readout: float = 0.0) -> Detector:
+    """A ring of angles ``inner`` to ``outer`` in radian, its edges as wide as the grid's step."""
+    ring = Annular(inner, outer, _step(matrices) if inner > 0.0 else 0.0)
+    return Detector(_weights(ring, matrices).reshape(1, -1), readout)
+
+
+def segments(matrices: Matrices, inner: float, outer: float, sectors: int = 4, readout: float = 0.0) -> Detector:
+    """A ring cut into ``sectors``, the first from +x on."""
+    return Detector(
+        _weights(Segmented((inner, outer), sectors, 0.0, _step(matrices)), matrices).reshape(sectors, -1), readout
+    )
+
+
+def _weights(detector: Annular | Segmented, matrices: Matrices) -> np.ndarray:
+    return np.asarray(detector.weights(matrices.k[:, 0], matrices.k[:, 1], wavelength(matrices.energy)), np.float64)
+
+
+def _step(matrices: Matrices) -> float:
+    return wavelength(matrices.energy) * 0.5 * sum(1.0 / side for side in matrices.extent)
+
+
+def camera(matrices: Matrices, reach: float, pixel: float = CAMERA_PIXEL, readout: float = 0.0) -> Detector:
+    """Square pixels of side ``pixel`` in radian, as far as ``reach``: each beam counts in the pixel it falls on."""
+    angles = matrices.k * wavelength(matrices.energy)
+    within = np.hypot(*angles.T) <= reach
+    places = np.rint(angles[within] / pixel).astype(int)
+    _, number = np.unique(places, axis=0, return_inverse=True)
+    weights = np.zeros((int(number.max()) + 1, len(angles)))
+    weights[number.ravel(), np.flatnonzero(within)] = 1.0
+    return Detector(weights, readout)
+
+
+def signature_of(
+    scan: Scanned, detector: Detector, priors: Mapping[str, float], model_error: float, background: float | None = None
+) -> Signature:
+    """The change in the counts of ``detector``, for each electron that is spread over the window.
+
+    ``priors``: standard deviations of what is not known, by the names of the scan's derivatives, in the same units, and of "gain" (a share); names without
+    a prior are free. ``background``: standard deviation of an even level, a share of the mean (None: free). ``model_error``: rms share by which
+    the predicted contrast of each channel over the window may be wrong.
+    """
+    weights, places = detector.weights.T, len(scan.rates)
+    rates = scan.rates @ weights / places
+    changed = scan.changed @ weights / places
+    columns, widths = [], []
+    for name, derivative in scan.derivatives.items():
+        columns.append((derivative @ weights / places).ravel())
+        widths.append(priors.get(name, np.inf))
+    columns.append(rates.ravel())
+    widths.append(priors.get("gain", np.inf))
+    mean = float(rates.mean())
+    if detector.weights.shape[0] == 1:
+        columns.append(np.full(rates.size, mean))
+        widths.append(np.inf if background is None else background)
+    used = [index for index, width in enumerate(widths) if width > 0.0]
+    wrong = (model_error * (rates - rates.mean(0, keepdims=True))).ravel()[:, None]
+    return Signature(
+        rates.ravel(), changed.reshape(len(changed), -1), np.stack(columns, 1)[:, used], np.array(widths)[used],
+        detector.readout, wrong, None if scan.halves is None else (scan.halves @ weights / places).reshape(2, len(changed), -1),
+    )  # fmt: skip

@@ -1,0 +1,136 @@
+"""Patterns of a probe scanned over one cell around the place of a change, and their derivatives in what is not known of the recording."""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Complex, Float
+
+from learn.feasibility.matrices import Matrices
+from twin.optics.aberrations import index, phase
+from twin.optics.electrons import wavelength
+
+STEP = 5.0
+"""Half the difference (angstrom) that derivatives in aberrations are taken over."""
+ABERRATIONS = ("C10", "C12a", "C12b")
+
+
+class Window(NamedTuple):
+    """Probe places ``positions`` [ny nx, 2] (x, y), row by row in a ``shape`` (ny, nx), over ``sides`` (x, y), all in angstrom: one period of the perfect
+    crystal about the change, so that it repeats."""
+
+    positions: np.ndarray
+    shape: tuple[int, int]
+    sides: tuple[float, float]
+
+    @property
+    def area(self) -> float:
+        """In angstrom^2."""
+        return self.sides[0] * self.sides[1]
+
+
+class Probe(NamedTuple):
+    """``coefficients`` [25] of the aberrations in angstrom, and ``source``: rms of its image in angstrom."""
+
+    coefficients: np.ndarray
+    source: float
+
+
+def window_of(place: tuple[float, float], sides: tuple[float, float], finest: float) -> Window:
+    """Places over one cell of ``sides`` (x, y) in angstrom with ``place`` in its middle, at most ``finest`` angstrom apart."""
+    nx, ny = (max(4, int(np.ceil(side / finest))) for side in sides)
+    x = place[0] + (np.arange(nx) - nx // 2) * sides[0] / nx
+    y = place[1] + (np.arange(ny) - ny // 2) * sides[1] / ny
+    return Window(np.stack([part.ravel() for part in np.meshgrid(x, y)], axis=1), (ny, nx), sides)
+
+
+def patterns_of(
+    matrices: Matrices, window: Window, probe: Probe, thinner: bool = False, configurations: slice = slice(None)
+) -> Float[np.ndarray, "p pixels"]:
+    """Diffraction patterns, shares of the beam, of probes in the ``window``, averaged over ``configurations`` and the source."""
+    source = matrices.thinner if thinner else matrices.amplitudes
+    assert source is not None
+    source = source[configurations]
+    incident = _incident(matrices, window, probe.coefficients)
+    total = sum(np.asarray(_intensities(incident, jnp.asarray(each))) for each in source)
+    return blurred(np.asarray(total, np.float64) / len(source), window, probe.source)
+
+
+def derivatives_of(matrices: Matrices, window: Window, probe: Probe) -> dict[str, Float[np.ndarray, "p pixels"]]:
+    """Derivatives of `patterns_of`: per angstrom of "x", "y" (the scan's place), of the aberrations, of "source" (rms) and, where there is a thinner matrix,
+    of "thickness"."""
+    sharp = probe._replace(source=0.0)
+    clear = patterns_of(matrices, window, sharp)
+    results = {}
+    fx, fy = _frequencies(window)
+    damping = np.exp(-2.0 * np.pi**2 * probe.source**2 * (fx**2 + fy**2))
+    results["x"] = _filtered(clear, window, damping * -2j * np.pi * fx)
+    results["y"] = _filtered(clear, window, damping * -2j * np.pi * fy)
+    if probe.source > 0.0:
+        results["source"] = _filtered(clear, window, damping * -4.0 * np.pi**2 * probe.source * (fx**2 + fy**2))
+    for name in ABERRATIONS:
+        change = np.zeros_like(probe.coefficients)
+        change[index(name)] = STEP
+        more, less = (
+            patterns_of(matrices, window, probe._replace(coefficients=probe.coefficients + sign * change))
+            for sign in (1.0, -1.0)
+        )
+        results[name] = (more - less) / (2.0 * STEP)
+    if matrices.thinner is not None:
+        thin = patterns_of(matrices, window, probe, thinner=True)
+        results["thickness"] = (blurred(clear, window, probe.source) - thin) / matrices.step
+    return results
+
+
+def blurred(patterns: np.ndarray, window: Window, source: float) -> np.ndarray:
+    """Patterns [p, ...] averaged over a source of rms ``source`` in angstrom."""
+    if source == 0.0:
+        return patterns
+    fx, fy = _frequencies(window)
+    return np.maximum(_filtered(patterns, window, np.exp(-2.0 * np.pi**2 * source**2 * (fx**2 + fy**2))), 0.0)
+
+
+def waves_of(matrices: Matrices, window: Window, probe: Probe) -> Complex[np.ndarray, "configurations p pixels"]:
+    """Waves behind the specimen in reciprocal space, of a point source."""
+    incident = _incident(matrices, window, probe.coefficients)
+    return np.stack([np.asarray(_waves(incident, jnp.asarray(each))) for each in matrices.amplitudes])
+
+
+def _incident(matrices: Matrices, window: Window, coefficients: np.ndarray) -> Array:
+    """Amplitudes [p, n] of the probes' plane waves."""
+    k = matrices.bundle.k
+    chi = np.asarray(phase(coefficients, k[:, 0], k[:, 1], wavelength(matrices.energy)))
+    turns = 2.0 * np.pi * window.positions @ k.T
+    return jnp.asarray(matrices.bundle.amplitude * np.exp(-1j * (chi + turns)), jnp.complex64)
+
+
+@jax.jit
+def _waves(incident: Complex[Array, "p n"], matrix: Complex[Array, "n pixels"]) -> Complex[Array, "p pixels"]:
+    return incident @ matrix
+
+
+@jax.jit
+def _intensities(incident: Complex[Array, "p n"], matrix: Complex[Array, "n pixels"]) -> Float[Array, "p pixels"]:
+    waves = incident @ matrix
+    return waves.real**2 + waves.imag**2
+
+
+def _frequencies(window: Window) -> tuple[np.ndarray, np.ndarray]:
+    ny, nx = window.shape
+    return np.fft.fftfreq(nx, window.sides[0] / nx)[None, :], np.fft.fftfreq(ny, window.sides[1] / ny)[:, None]
+
+
+def _filtered(patterns: np.ndarray, window: Window, factors: np.ndarray) -> np.ndarray:
+    """Patterns [p, ...] with the frequencies of their places multiplied by ``factors`` [ny, nx]."""
+    ny, nx = window.shape
+    stack = patterns.reshape(ny, nx, -1)
+    spectrum = np.fft.fft2(stack, axes=(0, 1)) * factors[:, :, None]
+    return np.fft.ifft2(spectrum, axes=(0, 1)).real.reshape(patterns.shape)
+
+
+@functools.cache
+def finest_step(semiangle: float, energy: float) -> float:
+    """Angstrom between places that carry all an image can have, two beams of a ``semiangle`` in radian apart at most."""
+    return wavelength(energy) / (4.0 * semiangle)

@@ -1,0 +1,66 @@
+"""The command ``emtwin plan``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import scenarios
+from reconstruct.api.shipped import shipped_names
+from scenarios.cli.app import Json, Keys, app
+from scenarios.cli.keys import list_keys
+from scenarios.cli.outcome import DISAGREES, DONE, Outcome, guarded
+from scenarios.io.errors import BadInput
+
+_PRESETS = ", ".join(shipped_names(Path(scenarios.__file__).parent / "presets" / "questions"))
+
+
+@app.command()
+def plan(
+    question: Annotated[
+        str | None, typer.Argument(help=f"A TOML file, or a preset: {_PRESETS}.", show_default=False)
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Page to make, .html.", show_default=False)] = None,
+    keys: Keys = False,
+    as_json: Json = False,
+) -> None:
+    """Which technique and dose answer a question, and is it worth the beam time? Exit code 1 where no option is feasible."""
+    if keys:
+        raise typer.Exit(guarded(lambda: list_keys("plan", as_json), as_json, lambda: None))
+
+    def job() -> Outcome:
+        from scenarios.question.reading import question_names, read_question
+
+        if question is None:
+            raise BadInput("QUESTION", "is missing", f"Name a TOML file, or a preset: {', '.join(question_names())}.")
+        read = read_question(question)
+        if out is not None:
+            from scenarios.io.atomic_output import new_file
+
+            if out.suffix != ".html":
+                raise BadInput(f"--out {out}", "is no page", "Name a file that ends in .html.")
+            new_file(out)
+        from scenarios.io.progress import open_progress
+
+        with open_progress(f"emtwin plan {read.name}") as progress:
+            from twin.compiled_programs import start_jax
+
+            start_jax()
+            from scenarios.plan.job import plan_question, result_of
+
+            planned = plan_question(read, progress)
+            result = result_of(planned)
+            if out is not None:
+                from scenarios.io.atomic_output import write_whole
+                from scenarios.plan.page import page_of
+
+                progress.stage("writing the page")
+                write_whole(page_of(planned).encode(), out)
+                result["page"] = str(out)
+        if not as_json:
+            from scenarios.plan.show import print_planned
+
+            print_planned(planned, out)
+        return DONE if planned.best is not None else DISAGREES, result
+
+    raise typer.Exit(guarded(job, as_json, lambda: None))

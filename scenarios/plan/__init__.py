@@ -1,0 +1,1 @@
+"""The job `plan`: which technique, dose and settings answer a question."""

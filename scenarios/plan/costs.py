@@ -1,0 +1,54 @@
+"""What an option costs at a dose: electrons, time and data; and which limits it exceeds."""
+
+import math
+from typing import NamedTuple
+
+from learn.feasibility.assessment import Assessment
+from scenarios.question.tables import CameraOption, OptionPlan, Question
+from twin.optics.electrons import ELEMENTARY_CHARGE
+
+
+class Costs(NamedTuple):
+    """Of the whole field: ``electrons``, ``seconds`` with setting up, ``megabytes`` of data, and the ``dwell`` time (second) at a place."""
+
+    electrons: float
+    seconds: float
+    megabytes: float
+    dwell: float
+
+
+def costs_of(
+    question: Question, option: OptionPlan, dose: float, extent: tuple[float, float], places: float, channels: int
+) -> Costs:
+    """Costs of recording the field ``extent`` (x, y) in angstrom at ``dose`` electrons per square angstrom on a number of ``places``; nan for an infinite dose.
+
+    A dwell time shorter than detector or scan allow is made of a smaller current.
+    """
+    instrument = question.instrument
+    if not math.isfinite(dose):
+        return Costs(math.nan, math.nan, math.nan, math.nan)
+    electrons = dose * extent[0] * extent[1]
+    dwell = electrons * ELEMENTARY_CHARGE / (1e-12 * instrument.current_pA) / places
+    least = instrument.dwell_least
+    size = 4.0
+    if isinstance(option, CameraOption):
+        least, size = max(least, 1.0 / option.frames_per_second), option.bytes_per_pixel
+    dwell = max(dwell, least)
+    seconds = instrument.overhead + places * dwell + math.sqrt(places) * instrument.flyback
+    return Costs(electrons, seconds, 1e-6 * places * channels * size, dwell)
+
+
+def over_limits(question: Question, assessment: Assessment, costs: Costs) -> tuple[str, ...]:
+    """What keeps an option from answering the question, in words."""
+    limits, asked = question.limits, question.asked
+    if not math.isfinite(assessment.dose):
+        return (f"no dose gives power {asked.power:g}: what is not known outweighs the change",)
+    exceeded = []
+    if limits.dose is not None and assessment.dose > limits.dose:
+        times = assessment.dose / limits.dose
+        exceeded.append(f"needs {assessment.dose:.2g} e/Å², {times:.3g} times the limit")
+    if limits.time is not None and costs.seconds > limits.time:
+        exceeded.append(f"takes {costs.seconds:.3g} s, the limit is {limits.time:g} s")
+    if limits.megabytes is not None and costs.megabytes > limits.megabytes:
+        exceeded.append(f"makes {costs.megabytes:.3g} MB, the limit is {limits.megabytes:g} MB")
+    return tuple(exceeded)

@@ -1,0 +1,76 @@
+"""Figures of a plan: power against dose, and what each option would show."""
+
+import math
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from learn.feasibility.assessment import DOSES
+from scenarios.plan.job import Planned, Weighed
+from scenarios.style.figure import FAINT, INK, draw
+from twin.units import symbol
+
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a5200", "#5b6b79")
+SHOWN = 4
+"""Options whose images are drawn."""
+
+
+def power_curves(planned: Planned) -> str:
+    """Power against dose of every option, with what is asked and the limit of dose."""
+    return draw(8.6, 3.8, lambda figure: _curves(figure, planned))
+
+
+def _curves(figure: Figure, planned: Planned) -> None:
+    axes = figure.add_subplot()
+    asked, limit = planned.question.asked, planned.question.limits.dose
+    for option, colour in zip(planned.options, COLOURS * 8, strict=False):
+        axes.plot(DOSES, option.assessment.powers, color=colour, lw=1.8, label=option.name)
+        if DOSES[0] <= option.assessment.dose <= DOSES[-1]:
+            axes.plot([option.assessment.dose], [asked.power], "o", color=colour, ms=6)
+    axes.axhline(asked.power, color=INK, lw=0.8, ls=":")
+    axes.text(DOSES[0] * 1.1, asked.power - 0.015, "asked for", va="top", color=INK, fontsize=8)
+    if limit is not None:
+        axes.axvspan(limit, DOSES[-1], color="#c0322b", alpha=0.08, lw=0)
+        axes.axvline(limit, color="#c0322b", lw=1.0)
+        axes.text(limit * 1.08, 0.02, "beyond the limit", color="#8f231d", fontsize=8)
+    axes.set_xscale("log")
+    axes.set_xlim(DOSES[0], DOSES[-1])
+    axes.set_ylim(0.0, 1.02)
+    axes.set_xlabel(f"dose (e/{symbol('angstrom')}²)")
+    axes.set_ylabel("power")
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+
+
+def option_images(planned: Planned, option: Weighed) -> str:
+    """What an option records over the cell around the place: without the change, with it, and the difference in standard deviations at its dose."""
+    return draw(8.6, 2.5, lambda figure: _images(figure, planned, option), "png", grid=False)
+
+
+def _images(figure: Figure, planned: Planned, option: Weighed) -> None:
+    perfect, changed, sigmas = (_pictured(part, part is option.assessment.sigmas) for part in option.assessment[4:7])
+    sides, place = planned.window.sides, planned.hypotheses.place
+    extent = (-sides[0] / 2, sides[0] / 2, sides[1] / 2, -sides[1] / 2)
+    low, high = min(perfect.min(), changed.min()), max(perfect.max(), changed.max())
+    panels = figure.subplots(1, 3)
+    for axes, image, title in zip(panels[:2], (perfect, changed), ("without the change", "with it"), strict=True):
+        drawn = axes.imshow(image, cmap="gray", extent=extent, vmin=low, vmax=high, interpolation="bicubic")
+        axes.set_title(title)
+    figure.colorbar(drawn, ax=panels[:2], label="share of the beam", shrink=0.85)
+    span = max(float(np.abs(sigmas).max()), 1e-9)
+    shown = panels[2].imshow(sigmas, cmap="RdBu_r", extent=extent, vmin=-span, vmax=span, interpolation="nearest")
+    dose = option.assessment.dose
+    panels[2].set_title("difference at " + (f"{dose:.2g} e/Å²" if math.isfinite(dose) else f"{DOSES[-1]:.0e} e/Å²"))
+    figure.colorbar(shown, ax=panels[2], label="σ of a place", shrink=0.85)
+    for axes in panels:
+        axes.set_xlabel("x (Å)")
+        axes.tick_params(colors=FAINT, labelcolor=INK)
+    panels[0].set_ylabel(f"y (Å) about ({place[0]:.2f}, {place[1]:.2f})", fontsize=8)
+
+
+def _pictured(channels: np.ndarray, signed: bool) -> np.ndarray:
+    """One image of several channels: their sum, or of differences the root of the sum of squares with the sign of the sum."""
+    if len(channels) == 1:
+        return channels[0]
+    if not signed:
+        return channels.sum(0)
+    return np.sqrt((channels**2).sum(0))

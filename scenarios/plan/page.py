@@ -1,0 +1,53 @@
+"""The page of a plan: verdict, power against dose, what each option costs, and predicted images."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+from scenarios.plan.drawings import SHOWN, option_images, power_curves
+from scenarios.plan.job import Planned
+from scenarios.plan.words import dominant, dose_text, needed_for, time_text, verdict_of
+from scenarios.style.page import render
+
+TEMPLATE = Path(__file__).parent / "page.html.j2"
+
+
+def page_of(planned: Planned) -> str:
+    """The self-contained HTML text."""
+    question, hypotheses = planned.question, planned.hypotheses
+    rows: list[dict[str, Any]] = []
+    for each in planned.options:
+        known = math.isfinite(each.assessment.dose)
+        rows.append(
+            {
+                "name": each.name,
+                "feasible": each.feasible,
+                "dose": dose_text(each.assessment.dose),
+                "time": time_text(each.costs.seconds),
+                "data": f"{each.costs.megabytes:.3g} MB" if known else "–",
+                "dwell": f"{1e6 * each.costs.dwell:.3g} µs" if known else "–",
+                "efficiency": f"{100 * each.assessment.efficiency:.2g} %",
+                "why": "; ".join(each.obstacles) or dominant(each),
+            }
+        )
+    images = [{"name": each.name, "image": option_images(planned, each)} for each in planned.options[:SHOWN]]
+    depths = ", ".join(f"{depth:.0f}" for depth in hypotheses.depths)
+    return render(
+        TEMPLATE,
+        {
+            "title": question.name,
+            "description": question.description,
+            "verdict": verdict_of(planned),
+            "needed": needed_for(planned),
+            "feasible": planned.best is not None,
+            "asked": question.asked,
+            "depths": depths,
+            "columns": hypotheses.columns,
+            "curves": power_curves(planned),
+            "rows": rows,
+            "images": images,
+            "seconds": f"{planned.seconds:.0f}",
+            "place": f"({hypotheses.place[0]:.2f}, {hypotheses.place[1]:.2f})",
+            "thickness": f"{hypotheses.perfect.thickness:.0f}",
+        },
+    )

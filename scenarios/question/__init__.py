@@ -1,0 +1,1 @@
+"""The vocabulary of a question, which `plan` answers: what is asked of which specimen, with which instrument, within which limits."""

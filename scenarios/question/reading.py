@@ -1,0 +1,49 @@
+"""Questions from TOML files and presets, read strictly."""
+
+from pathlib import Path
+from typing import Any
+
+import scenarios
+from reconstruct.api.shipped import shipped_names
+from scenarios.acquire.scenario import read_toml
+from scenarios.io.errors import BadInput
+from scenarios.question.tables import Question
+from twin.simulation.plan.strict_reading import convert
+
+PRESETS = Path(scenarios.__file__).parent / "presets" / "questions"
+
+
+def question_names() -> tuple[str, ...]:
+    """Names of the questions that ship."""
+    return tuple(shipped_names(PRESETS))
+
+
+def read_question(name: str) -> Question:
+    """The question in a TOML file, or a preset by its name; BadInput naming the file, the key, the problem and the cure."""
+    if name in question_names():
+        return question_of(read_toml(PRESETS / f"{name}.toml"), name)
+    path = Path(name)
+    if path.suffix != ".toml":
+        raise BadInput(name, "is no TOML file and no preset", f"Presets are {', '.join(question_names())}.")
+    values = read_toml(path)
+    values.setdefault("folder", str(path.resolve().parent))
+    return question_of(values, str(path))
+
+
+def question_of(values: dict[str, Any], origin: str) -> Question:
+    """A question of plain values that come from ``origin``."""
+    question = convert(values, Question, origin)
+    if question.specimen.size or question.specimen.repeats:
+        raise BadInput(
+            origin, "key specimen.size: the field of a question is compute.cells", "Leave size and repeats out."
+        )
+    if question.specimen.phonons is not None or question.specimen.thermal != "none":
+        raise BadInput(origin, "key specimen.phonons: a question has compute.phonons", "Leave phonons and thermal out.")
+    if question.specimen.thickness is None and question.specimen.cells is None:
+        raise BadInput(origin, "key specimen.thickness is missing", "Give the thickness in angstrom.")
+    return question
+
+
+def described() -> dict[str, str]:
+    """Name and description of each question that ships."""
+    return {name: read_question(name).description for name in question_names()}

@@ -1,0 +1,86 @@
+"""Predicted power against tests of drawn counts: with nuisances, unknown ways, references, readout noise and few counts."""
+
+import numpy as np
+import pytest
+
+from learn.information import Detection, Signature, detection_of, dose_for
+
+X = np.linspace(0.0, 1.0, 60)
+RATES = (1.0 + 0.5 * np.cos(2.0 * np.pi * X)) / len(X)
+BUMPS = np.stack([0.15 * np.exp(-0.5 * ((X - centre) / 0.06) ** 2) / len(X) for centre in (0.35, 0.6)])
+SLOPE = np.gradient(RATES, X)
+
+
+def signature(ways: int = 2, priors: tuple[float, float] = (np.inf, np.inf), readout: float = 0.0) -> Signature:
+    """A bump at one of two places, on a gain and a shift that are not known."""
+    return Signature(RATES, RATES + BUMPS[:ways], np.stack([RATES, SLOPE], 1), np.array(priors), readout)
+
+
+def drawn(test: Detection, means: np.ndarray, count: int, readout: float = 0.0, references: int = 0) -> np.ndarray:
+    """The statistic of ``count`` recordings with these mean counts."""
+    rng = np.random.default_rng(3)
+    expected = means[0]
+
+    def sums(mean: np.ndarray) -> np.ndarray:
+        counts = rng.poisson(mean, (count, len(mean))) + np.sqrt(readout) * rng.normal(size=(count, len(mean)))
+        return (counts - expected) @ test.weights.T
+
+    value = sums(means[1])
+    if references:
+        value = value - np.mean([sums(expected) for _ in range(references)], axis=0)
+    return test.statistic(value)
+
+
+@pytest.mark.parametrize(("dose", "ways", "references"), [(3000.0, 2, 0), (6000.0, 2, 4), (2000.0, 1, 0)])
+def test_power_and_false_alarms_are_those_of_trials(dose: float, ways: int, references: int) -> None:
+    chosen = signature(ways)
+    test = detection_of(chosen, dose, references)
+    threshold = test.threshold(0.05)
+    without = drawn(test, dose * np.stack([RATES, RATES]), 4000, references=references)
+    assert np.mean(without > threshold) == pytest.approx(0.05, abs=0.012)
+    found = [
+        np.mean(drawn(test, dose * np.stack([RATES, changed]), 2000, references=references) > threshold)
+        for changed in chosen.changed
+    ]
+    power = test.power(0.05)
+    assert 0.3 < power < 0.99
+    assert np.mean(found) == pytest.approx(power, abs=0.03)
+
+
+def test_what_nuisances_imitate_is_not_counted() -> None:
+    """Of a gain and shift that are wrong the statistic knows nothing; without fitting them it would."""
+    test = detection_of(signature(), 5000.0)
+    gained = drawn(test, 5000.0 * np.stack([RATES, 1.2 * RATES + 0.01 * SLOPE]), 2000)
+    assert np.mean(gained > test.threshold(0.05)) < 0.09
+    naive = detection_of(signature(priors=(1e-9, 1e-9)), 5000.0)
+    assert np.mean(drawn(naive, 5000.0 * np.stack([RATES, 1.2 * RATES]), 2000) > naive.threshold(0.05)) > 0.3
+    assert naive.shifts[0] > test.shifts[0]
+
+
+def test_many_places_ask_for_more() -> None:
+    test = detection_of(signature(), 5000.0)
+    assert test.power(0.01, tests=100) < test.power(0.01) < test.power(0.1)
+    # a rate far out is found by weighted draws: with one way it is that of the normal distribution
+    one = detection_of(signature(1), 8000.0)
+    many = Detection(one.weights.repeat(2, 0), np.full((2, 2), one.without[0, 0]), np.full((2, 2), one.means[0, 0]),
+                     np.full((2, 2, 2), one.with_change[0, 0, 0]))  # fmt: skip
+    assert many.power(1e-4) == pytest.approx(one.power(1e-4), abs=0.02)
+
+
+def test_readout_and_an_error_of_the_model_cost_dose() -> None:
+    plain, noisy = (dose_for(signature(readout=level), 0.9, 0.01) for level in (0.0, 100.0))
+    assert noisy > 1.5 * plain
+    wrong = signature()._replace(model_error=0.2 * BUMPS.sum(0)[:, None])
+    assert dose_for(wrong, 0.9, 0.01) > 1.1 * plain
+    hopeless = signature()._replace(model_error=2.0 * BUMPS.sum(0)[:, None])
+    assert dose_for(hopeless, 0.9, 0.01) == np.inf
+    assert dose_for(hopeless, 0.9, 0.01, references=8) < np.inf
+    assert detection_of(signature(), dose_for(signature(), 0.9, 0.01)).power(0.01) == pytest.approx(0.9, abs=0.01)
+
+
+def test_what_cannot_be_tested_is_refused() -> None:
+    with pytest.raises(ValueError, match="positive"):
+        detection_of(signature(), 0.0)
+    with pytest.raises(ValueError, match="negative"):
+        detection_of(signature()._replace(rates=-RATES), 1.0)
+    assert detection_of(signature()._replace(changed=RATES[None]), 100.0).power(0.02) == 0.02

@@ -1,0 +1,97 @@
+"""`emtwin plan`: a small question answered by both doors, its page, and questions that cannot be."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from scenarios.cli.main import BAD_INPUT, DISAGREES, DONE, run
+from scenarios.question.reading import question_names, read_question
+
+SMALL = """
+name = "small"
+kind = "detect"
+[specimen]
+structure = "SrTiO3"
+thickness = 16
+[defect]
+kind = "substitution"
+element = "Sr"
+by = "La"
+[instrument]
+semiangle_mrad = 15
+[[option]]
+technique = "annular"
+inner_mrad = 20
+outer_mrad = 40
+[[option]]
+technique = "4d-stem"
+reach_mrad = 40
+[compute]
+cells = 2
+phonons = 2
+depths = 1
+"""
+
+
+@pytest.fixture
+def question(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "small.toml"
+    path.write_text(SMALL)
+    return path
+
+
+@pytest.mark.slow
+def test_a_question_is_answered(question: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["plan", "small.toml", "--json", "--out", "page.html"]) == DONE
+    result = json.loads(capsys.readouterr().out)
+    assert result["schema"] == "emtwin.plan/1"
+    assert result["best"] == "4D-STEM"
+    by_name = {option["name"]: option for option in result["options"]}
+    ring, camera = by_name["annular 20-40 mrad"], by_name["4D-STEM"]
+    assert camera["dose"] < ring["dose"]
+    assert 0.0 < ring["share_of_quantum_limit"] < camera["share_of_quantum_limit"] < 1.0
+    powers = ring["powers"]
+    assert powers == sorted(powers)
+    assert powers[0] < 0.2 < 0.99 < powers[-1]
+    text = (question.parent / "page.html").read_text()
+    assert "Feasible with 4D-STEM" in text
+    assert text.count("data:image") == 3
+    question.write_text(SMALL + "[limits]\ndose = 1.0\n")
+    assert run(["plan", "small.toml"]) == DISAGREES
+    told = capsys.readouterr().out
+    assert "Not feasible" in told
+    assert "times the limit" in told
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('element = "Sr"', 'element = "Fe"', "defect.element"),
+        ('technique = "annular"', 'technique = "haadf"', "option[0].technique"),
+        ("thickness = 16", "thickness = -1", "specimen.thickness"),
+        ("thickness = 16", "size = [9, 9]\nthickness = 16", "compute.cells"),
+        ("inner_mrad = 20", "inner = 20", "option[0].inner"),
+        ("thickness = 16", "", "specimen.thickness"),
+        ('kind = "detect"', 'kind = "guess"', "kind"),
+    ],
+)
+def test_questions_that_cannot_be(
+    question: Path, old: str, new: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    question.write_text(SMALL.replace(old, new, 1))
+    assert run(["plan", "small.toml", "--json"]) == BAD_INPUT
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert message in f"{error['input']} {error['problem']}"
+    assert error["cure"]
+
+
+def test_presets_are_read_and_pages_are_pages(question: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in question_names():
+        assert read_question(name).name == name
+    assert run(["plan", "small.toml", "--out", "page.pdf"]) == BAD_INPUT
+    assert run(["plan"]) == BAD_INPUT
+    assert run(["plan", "absent"]) == BAD_INPUT
+    assert run(["plan", "--keys"]) == DONE
+    assert "[defect]" in capsys.readouterr().out
