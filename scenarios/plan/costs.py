@@ -4,7 +4,7 @@ import math
 from typing import NamedTuple
 
 from learn.feasibility.assessment import Assessment
-from scenarios.question.tables import CameraOption, OptionPlan, Question
+from scenarios.question.tables import CameraOption, ImageOption, OptionPlan, Question
 from twin.optics.electrons import ELEMENTARY_CHARGE
 
 
@@ -28,6 +28,9 @@ def costs_of(
     if not math.isfinite(dose):
         return Costs(math.nan, math.nan, math.nan, math.nan)
     electrons = dose * extent[0] * extent[1]
+    if isinstance(option, ImageOption):
+        exposure = max(electrons * ELEMENTARY_CHARGE / (1e-12 * instrument.current_pA), option.seconds)
+        return Costs(electrons, instrument.overhead + exposure, 1e-6 * places * option.bytes_per_pixel, exposure)
     dwell = electrons * ELEMENTARY_CHARGE / (1e-12 * instrument.current_pA) / places
     least = instrument.dwell_least
     size = 4.0

@@ -9,16 +9,18 @@ import numpy as np
 
 from learn.feasibility.assessment import DOSES, Asked, Assessment, assess
 from learn.feasibility.hypotheses import Change, Hypotheses, hypotheses_of
+from learn.feasibility.imaged import imaged
 from learn.feasibility.matrices import Grid, Matrices, matrices_of
 from learn.feasibility.scanned import Detector, Scanned, annular, camera, scanned, segments
 from learn.feasibility.scans import Probe, Window, finest_step, window_of
 from scenarios.io.errors import BadInput
 from scenarios.io.progress import Progress, SilentProgress
 from scenarios.plan.costs import Costs, costs_of, over_limits
-from scenarios.question.tables import AnnularOption, CameraOption, OptionPlan, Question, SegmentedOption
+from scenarios.question.tables import AnnularOption, CameraOption, ImageOption, OptionPlan, Question, SegmentedOption
 from twin.grid import CUTOFF, smooth
 from twin.optics.aberrations import coefficients
 from twin.optics.electrons import wavelength
+from twin.optics.transfer import Imaging
 from twin.simulation.plan.tables import BeamPlan, Simulation
 from twin.simulation.specimen import make_specimen
 
@@ -72,10 +74,13 @@ def plan_question(question: Question, progress: Progress | None = None) -> Plann
     window = window_of(hypotheses.place, made.unit[:2], finest_step(grid.semiangle, grid.energy))
     probe = Probe(coefficients({"C10": -question.instrument.defocus}), question.instrument.source)
     scan = scanned(matrices[0], matrices[1:], window, probe)
-    weighed = []
+    weighed: list[Weighed] = []
     for number, option in enumerate(question.options()):
         progress.stage("weighing the options", number / len(question.options()))
-        weighed.append(_weigh(question, option, scan, matrices[0], hypotheses, window))
+        seen, detector = scan, detector_of(option, matrices[0], grid.semiangle)
+        if isinstance(option, ImageOption):
+            seen = imaged(matrices[0], matrices[1:], window, lens_of(option, grid.energy))
+        weighed.append(_weigh(question, option, seen, detector, hypotheses))
     weighed.sort(key=lambda each: (not each.feasible, each.assessment.dose))
     return Planned(question, tuple(weighed), hypotheses, window, time.monotonic() - begun)
 
@@ -102,6 +107,8 @@ def _reach(question: Question) -> float:
     for option in question.options():
         if isinstance(option, CameraOption):
             angles.append(option.reach_mrad or 3.0 * alpha)
+        elif isinstance(option, ImageOption):
+            angles.append(option.aperture_mrad)
         else:
             angles.append(option.outer_mrad or alpha)
     return 1e-3 * max(angles)
@@ -139,8 +146,16 @@ def detector_of(option: OptionPlan, matrices: Matrices, semiangle: float) -> Det
     if isinstance(option, SegmentedOption):
         outer = semiangle if option.outer_mrad is None else 1e-3 * option.outer_mrad
         return segments(matrices, 1e-3 * option.inner_mrad, outer, option.sectors, noise)
+    if isinstance(option, ImageOption):
+        return Detector(np.ones((1, 1)), noise)
     reach = 3.0 * semiangle if option.reach_mrad is None else 1e-3 * option.reach_mrad
     return camera(matrices, reach, 1e-3 * option.pixel_mrad, noise)
+
+
+def lens_of(option: ImageOption, energy: float) -> Imaging:
+    """The objective lens of an option."""
+    vector = coefficients({"C10": -option.defocus, "C30": 1e7 * option.cs_mm})
+    return Imaging(vector, energy, 1e-3 * option.aperture_mrad, focal_spread=option.focal_spread)
 
 
 def name_of(option: OptionPlan) -> str:
@@ -151,10 +166,9 @@ def name_of(option: OptionPlan) -> str:
 
 
 def _weigh(
-    question: Question, option: OptionPlan, scan: Scanned, matrices: Matrices, hypotheses: Hypotheses, window: Window
+    question: Question, option: OptionPlan, scan: Scanned, detector: Detector, hypotheses: Hypotheses
 ) -> Weighed:
     name = name_of(option)
-    detector = detector_of(option, matrices, 1e-3 * question.instrument.semiangle_mrad)
     if not detector.weights.any():
         raise BadInput(f"option {name}", "counts no beam of the grid", "Give a wider ring of angles.")
     unknown, free = question.unknown, math.inf
@@ -168,7 +182,7 @@ def _weigh(
     asked = Asked(question.asked.power, question.asked.false_alarms, tests, references)
     assessment = assess(scan, detector, priors, unknown.model, asked)
     extent = hypotheses.perfect.extent
-    places = len(window.positions) * extent[0] * extent[1] / window.area
+    places = len(scan.window.positions) * extent[0] * extent[1] / scan.window.area
     costs = costs_of(question, option, assessment.dose, extent, places, detector.weights.shape[0])
     return Weighed(option, name, assessment, costs, over_limits(question, assessment, costs))
 

@@ -114,7 +114,20 @@ class CameraOption(Plan, tag="4d-stem", tag_field="technique", frozen=True):
     readout: Annotated[NotNegative, key("electrons", "readout noise of a pixel, rms")] = 0.0
 
 
-OptionPlan = AnnularOption | SegmentedOption | CameraOption
+class ImageOption(Plan, tag="hrtem", tag_field="technique", frozen=True):
+    """HRTEM: an image of a plane wave."""
+
+    defocus: Annotated[float, key("angstrom", "defocus = -C10: positive is underfocus", ge=-1e4, le=1e4)] = 60.0
+    cs_mm: Annotated[float, key("mm", "spherical aberration C30 (C3) of the objective lens", ge=-10, le=10)] = 0.0
+    aperture_mrad: Annotated[Angle, key("mrad", "semi-angle of the objective aperture", mistaken=RADIUS)] = 30.0
+    focal_spread: Annotated[Spread, key("angstrom", "focal spread, rms")] = 20.0
+    seconds: Annotated[Positive, key("second", "shortest exposure")] = 0.1
+    bytes_per_pixel: Annotated[Positive, key("", "bytes of a stored pixel")] = 2.0
+    name: Annotated[str, key("", "name of the option", min_length=0, max_length=40)] = "HRTEM"
+    readout: Annotated[NotNegative, key("electrons", "readout noise of a pixel, rms")] = 0.0
+
+
+OptionPlan = AnnularOption | SegmentedOption | CameraOption | ImageOption
 
 
 class ComputePlan(Plan, frozen=True):
@@ -138,7 +151,7 @@ class Question(Plan, frozen=True):
     unknown: UnknownPlan = UnknownPlan()
     limits: LimitsPlan = LimitsPlan()
     option: Annotated[
-        list[OptionPlan], key("", "options to weigh", default="HAADF, ADF, ABF, DPC and 4D-STEM", max_length=50)
+        list[OptionPlan], key("", "options to weigh", default="HAADF, ADF, ABF, DPC, 4D-STEM and HRTEM", max_length=50)
     ] = []
     compute: ComputePlan = ComputePlan()
     seed: Annotated[int, key("", "seed of the thermal displacements", ge=0, le=2**31)] = 0
@@ -153,6 +166,7 @@ class Question(Plan, frozen=True):
             AnnularOption(round(0.5 * alpha, 1), alpha, "ABF"),
             SegmentedOption(),
             CameraOption(),
+            ImageOption(),
         ]
 
 

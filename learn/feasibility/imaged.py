@@ -1,0 +1,101 @@
+"""Images of a plane wave (HRTEM) without a change and with it, in the form of scans: one channel at each pixel around the place."""
+
+from collections.abc import Sequence
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+
+from learn.feasibility.matrices import Matrices
+from learn.feasibility.scanned import Scanned
+from learn.feasibility.scans import ABERRATIONS, STEP, Window
+from learn.information import distinguishability
+from twin.optics.aberrations import index
+from twin.optics.transfer import Imaging, focal_series
+
+
+def imaged(perfect: Matrices, changed: Sequence[Matrices], window: Window, lens: Imaging) -> Scanned:
+    """Images of all hypotheses through ``lens`` at the grid's pixels within the ``window``; rates are relative to an even image.
+
+    The matrices must reach as far as the objective aperture. ``quantum`` is of the exit wave, for an electron on the window's area.
+    """
+    pixels, cut = _pixels(perfect, window)
+    waves = [_plane(each.amplitudes, each) for each in (perfect, *changed)]
+    pictures = [_mean_image(wave, perfect, lens) for wave in waves]
+    field = perfect.extent[0] * perfect.extent[1]
+    quantum = [
+        distinguishability(_spectra(perfect.amplitudes, perfect), _spectra(each.amplitudes, perfect))
+        * field
+        / window.area
+        for each in changed
+    ]
+    halves = None
+    if len(perfect.amplitudes) > 1:
+        parts = [[_mean_image(wave[first::2], perfect, lens) for wave in waves] for first in range(2)]
+        halves = np.stack([np.stack([_cut(each - part[0], pixels) for each in part[1:]]) for part in parts])
+    return Scanned(
+        _cut(pictures[0], pixels), np.stack([_cut(each, pixels) for each in pictures[1:]]),
+        _derivatives(perfect, waves[0], pictures[0], lens, pixels), cut, np.array(quantum), halves,
+    )  # fmt: skip
+
+
+def _derivatives(
+    perfect: Matrices, waves: np.ndarray, picture: np.ndarray, lens: Imaging, pixels: np.ndarray
+) -> dict[str, np.ndarray]:
+    ny, nx = perfect.gpts
+    fx, fy = np.fft.fftfreq(nx, perfect.extent[0] / nx)[None, :], np.fft.fftfreq(ny, perfect.extent[1] / ny)[:, None]
+    spectrum = np.fft.fft2(picture)
+    results = {
+        name: _cut(np.fft.ifft2(spectrum * -2j * np.pi * along).real, pixels) for name, along in (("x", fx), ("y", fy))
+    }
+    for name in ABERRATIONS:
+        more, less = (_mean_image(waves, perfect, _changed(lens, name, sign * STEP)) for sign in (1.0, -1.0))
+        results[name] = _cut((more - less) / (2.0 * STEP), pixels)
+    if perfect.thinner is not None:
+        thin = _mean_image(_plane(perfect.thinner, perfect), perfect, lens)
+        results["thickness"] = _cut((picture - thin) / perfect.step, pixels)
+    return results
+
+
+def _changed(lens: Imaging, name: str, change: float) -> Imaging:
+    place = index(name)
+    return eqx.tree_at(lambda each: each.coefficients, lens, lens.coefficients.at[place].add(change))
+
+
+def _spectra(amplitudes: np.ndarray, matrices: Matrices) -> np.ndarray:
+    """Beams [configurations, pixels] behind the incident plane wave along the axis."""
+    axis = int(np.flatnonzero(~matrices.bundle.indices.any(axis=1))[0])
+    return amplitudes[:, axis]
+
+
+def _plane(amplitudes: np.ndarray, matrices: Matrices) -> np.ndarray:
+    """Exit waves [configurations, ny, nx] of the plane wave along the axis, 1 in vacuum."""
+    beams = _spectra(amplitudes, matrices)
+    flat = np.zeros((len(beams), matrices.gpts[0] * matrices.gpts[1]), np.complex128)
+    flat[:, matrices.pixels] = beams
+    return np.fft.ifft2(flat.reshape(-1, *matrices.gpts)) * flat.shape[1]
+
+
+def _mean_image(waves: np.ndarray, matrices: Matrices, lens: Imaging) -> np.ndarray:
+    images = focal_series(jnp.asarray(waves), matrices.extent, lens, jnp.zeros(1))
+    return np.maximum(np.asarray(images[0], np.float64).mean(axis=0), 0.0)
+
+
+def _pixels(matrices: Matrices, window: Window) -> tuple[np.ndarray, Window]:
+    """Flat indices of the grid's pixels within the ``window``, and the window that they cover."""
+    ny, nx = matrices.gpts
+    middle = window.positions.reshape(*window.shape, 2)[window.shape[0] // 2, window.shape[1] // 2]
+    along = []
+    for side, count, centre, width in zip(matrices.extent, (nx, ny), middle, window.sides, strict=True):
+        step = side / count
+        number = max(1, round(width / step))
+        along.append((np.arange(number) - number // 2 + round(centre / step)) % count)
+    flat = (along[1][:, None] * nx + along[0][None, :]).ravel()
+    x, y = along[0] * matrices.extent[0] / nx, along[1] * matrices.extent[1] / ny
+    positions = np.stack([part.ravel() for part in np.meshgrid(x, y)], axis=1)
+    sides = (len(along[0]) * matrices.extent[0] / nx, len(along[1]) * matrices.extent[1] / ny)
+    return flat, Window(positions, (len(along[1]), len(along[0])), sides)
+
+
+def _cut(picture: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+    return picture.ravel()[pixels][:, None]
