@@ -68,7 +68,7 @@ def _images_and_patterns(recording: Recording, name: str) -> Picture:
     shown = [("mean pattern", patterns.data.mean(axis=(0, 1), dtype=np.float64))]
     for most, place in (("darkest", np.argmin(stack[0])), ("brightest", np.argmax(stack[0]))):
         row, column = np.unravel_index(int(place), stack[0].shape)
-        shown.append((f"pattern where {titles[0]} is {most}", patterns.data[row, column]))
+        shown.append((f"{most} in {titles[0]}", patterns.data[row, column]))
 
     def paint(figure: Figure) -> None:
         above, below = figure.subfigures(2, 1)

@@ -47,6 +47,17 @@ def test_maps_of_probes_are_those_of_the_crystal(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_a_specimen_that_is_narrow_against_the_range_of_losses_is_told_of(tmp_path: Path) -> None:
+    shallow = {**TITANIUM, "edge": "Ti M3", "window": [40, 60]}
+    specimen = {"repeats": [2, 2], "cells": 1, "vacancies": {"Sr": 0.5}}
+    _, result, _ = simulated(
+        tmp_path, "stem", detectors={"M": shallow, "L": TITANIUM}, grid__gpts=[60, 60], specimen=specimen
+    )
+    told = [note for note in result["notes"] if "angstrom wide" in note]
+    assert len(told) == 1
+    assert told[0].startswith("M: the specimen is 7.81 angstrom wide")
+
+
 def test_a_map_alone_is_counted_at_the_dose(tmp_path: Path) -> None:
     specimen = {"repeats": [2, 2], "cells": 1, "vacancies": {"Ti": 0.5}}
     tables: dict[str, Any] = {"detectors": {"Ti": TITANIUM}, "specimen": specimen, "dose": {"electrons": 1e8}}

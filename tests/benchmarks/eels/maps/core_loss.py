@@ -33,8 +33,8 @@ class Shared(NamedTuple):
     side of a unit cell; ``shells``: Z, n and l by edge."""
 
     cell: float = CELL
-    repeats: tuple[int, int, int] = (2, 2, 4)
-    gpts: int = 96
+    repeats: tuple[int, int, int] = (4, 4, 4)
+    gpts: int = 192
     energy: float = ENERGY
     semiangle: float = 0.021
     collection: float = COLLECTION
