@@ -118,7 +118,7 @@ def _narrow(ready: "Ready") -> list[str]:
         if width < needed:
             notes.append(
                 f"{name}: the specimen is {width:.3g} angstrom wide, and losses of {window.label} happen over so long a range that the map's level is "
-                f"off by more than 1 %; specimen.size = [{needed}, {needed}] makes it right"
+                f"off by a per cent or more; specimen.size = [{needed}, {needed}] makes it right"
             )
     return notes
 

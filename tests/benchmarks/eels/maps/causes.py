@@ -20,7 +20,15 @@ from tests.benchmarks._case import Case, case
 from tests.benchmarks._form import Form
 from tests.benchmarks.eels.cross_sections import references
 from tests.benchmarks.eels.maps.core_loss import PYTHON
-from twin.eels.atoms import Subshell, ionisation_threshold, subshell, total_cross_section, transition_potentials
+from twin.eels.atoms import (
+    Subshell,
+    edges_of,
+    generalised_oscillator_strength,
+    ionisation_threshold,
+    subshell,
+    total_cross_section,
+    transition_potentials,
+)
 from twin.eels.atoms.kinematics import Beam
 from twin.eels.atoms.oscillator import ionisation, pair, radial
 from twin.eels.atoms.solver.angular import coupling, multipoles, spherical_bessel
@@ -34,6 +42,11 @@ from twin.optics.electrons import interaction_constant
 ENERGY, CONVERGENCE, COLLECTION, EJECTED = 200e3, 0.021, 0.03, 10.0
 SLOW = 1e6
 """A speed of light with which atoms are not relativistic."""
+PHOTO = {"Ti L3": {20.0: 1.574e-2, 50.0: 1.377e-2}, "O K": {20.0: 3.95e-3, 50.0: 3.68e-3, 200.0: 2.14e-3}}
+"""df/dE in 1/eV of the whole shell by the energy of the ejected electron in eV: fits to measured photoabsorption (Elam et al., Radiat. Phys. Chem. 63,
+121, 2002) at 485 and 515 eV of Ti and 566, 596 and 746 eV of O, less a power of the energy for the shells above."""
+OPTICAL = 0.02
+"""Momentum in radians per angstrom at which strengths are those of photoabsorption."""
 NODES = 24
 """Quadrature points of the ejected electron's energy in total cross-sections."""
 TRIED = (2.0, 5.0, EJECTED, 20.0, 50.0, 200.0)
@@ -72,6 +85,7 @@ def cases(short: Form, progress: Callable[..., None]) -> list[Case]:
         progress(f"causes for {label}")
         rows += _causes(label, theirs)
         rows += _by_energy(label, theirs)
+        rows += _photoabsorption(label, theirs)
         rows += _totals(label, theirs, energies, weights)
     return rows
 
@@ -230,6 +244,25 @@ def _by_energy(label: str, theirs: dict[str, np.ndarray]) -> list[Case]:
         )  # fmt: skip
         value = float(made[low].sum(axis=0) @ weights / ours)
         rows.append(case(f"{label} + {energy:g} eV, same kinematics and l': abTEM's waves over ours", value))
+    return rows
+
+
+def _photoabsorption(label: str, theirs: dict[str, np.ndarray]) -> list[Case]:
+    """Optical oscillator strengths of the shell over measured ones: ours, and with abTEM's waves in the place of ours."""
+    edge, rows = subshell(*label.split()), []
+    orbital, atom, momenta = edge.orbital, solve_atom(edge.element), np.array([OPTICAL * BOHR])
+    shell = [other for other in edges_of(edge.element) if other.orbital == orbital]
+    dipole = [final for final in (orbital.l - 1, orbital.l + 1) if final >= 0]
+    radii, bound = theirs[f"{label} bound_radii"], theirs[f"{label} bound"]
+    bessel = spherical_bessel(2 * orbital.l + 1, momenta[:, None] * radii)
+    for energy, measured in PHOTO[label].items():
+        loss = np.array([ionisation_threshold(edge) + energy])
+        made = sum(float(generalised_oscillator_strength(one, loss, np.array([OPTICAL]))[0, 0]) for one in shell)
+        ours = _by_final(atom, orbital, np.array([energy / HARTREE]), momenta)[dipole].sum()
+        other = _of_waves(orbital.l, radii, bound, theirs[f"{label} continuum"][TRIED.index(energy)], bessel, momenta)
+        words = f"{label} + {energy:g} eV, optical oscillator strength over measured photoabsorption"
+        rows.append(case(f"{words}: ours", made / measured))
+        rows.append(case(f"{words}: abTEM's waves", made / measured * float(other[dipole].sum() / ours)))
     return rows
 
 
