@@ -66,8 +66,8 @@ def _images_and_patterns(recording: Recording, name: str) -> Picture:
     titles, patterns = _titles(recording, name, len(stack)), recording.patterns
     assert patterns is not None
     shown = [("mean pattern", patterns.data.mean(axis=(0, 1), dtype=np.float64))]
-    for most, place in (("darkest", np.argmin(stack[0])), ("brightest", np.argmax(stack[0]))):
-        row, column = np.unravel_index(int(place), stack[0].shape)
+    for most, index in (("darkest", np.argmin(stack[0])), ("brightest", np.argmax(stack[0]))):
+        row, column = np.unravel_index(int(index), stack[0].shape)
         shown.append((f"{most} in {titles[0]}", patterns.data[row, column]))
 
     def paint(figure: Figure) -> None:

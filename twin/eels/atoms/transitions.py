@@ -10,8 +10,8 @@ In reciprocal space
 Small-angle, high-energy approximation: the momentum lost along the beam is q_z = W / v for all angles, which is exact to theta W / 2 T; sums over angles
 go over Q_perp as if the sphere of final momenta were a plane, which is exact to theta^2 / 2, 0.5 % at 100 mrad. Both are far below the error of the waves.
 On a grid over an extent L the potential is that of an atom and of its periodic images, whose amplitudes add up. They do not where every momentum
-stands for its cell of the reciprocal lattice: potentials at other ``place`` s of the cells are those of images whose phases turn, so that on average over
-places images scatter without interference, as atoms do. A probe that is narrower than L sees with n x n places what it sees on a grid n times as wide.
+stands for its cell of the reciprocal lattice: potentials at other ``shift`` s of the momenta are those of images whose phases turn, so that on average over
+shifts images scatter without interference, as atoms do. A probe that is narrower than L sees with n x n shifts what it sees on a grid n times as wide.
 
 With retardation, charge and current of the transition act through the relativistic propagator: 1 / (Q^2 - (W / c)^2) = 1 / (Q_perp^2 + q_z^2 / gamma^2), and
 with the equation of continuity the dipole's rho - v j_z / c^2 is rho at Q* = (Q_perp, -q_z / gamma^2). That is Fano's transverse term, wave by wave.
@@ -56,14 +56,14 @@ def transition_potentials(
     high_tension: float,
     share: float = 0.99,
     retarded: bool = True,
-    place: tuple[float, float] = (0.0, 0.0),
+    shift: tuple[float, float] = (0.0, 0.0),
 ) -> TransitionPotentials:
     """The potentials of transitions from the subshell to electrons of ``ejected`` eV above the threshold of ionisation (`ionisation_threshold`).
 
     ``shape`` (ny, nx) and ``sampling`` (angstrom a pixel, y and x) of the grid, ``high_tension`` in V. The l' that matter most are taken until they
     hold ``share`` of the cross-section on this grid. ``retarded=False``: the Coulomb potential alone, as non-relativistic codes have it.
-    ``place`` (y, x) of the momenta in the cells of the reciprocal lattice, as shares of its sides from the middle, -1/2 to 1/2.
-    The grid should be `WIDTHS` times as wide as the potential reaches, gamma v / W (`reach`: 3.6 angstrom for O K at 200 kV, 19 for Si L), or places averaged.
+    ``shift`` (y, x) of the momenta in the cells of the reciprocal lattice, as shares of its sides from the middle, -1/2 to 1/2.
+    The grid should be `WIDTHS` times as wide as the potential reaches, gamma v / W (`reach`: 3.6 angstrom for O K at 200 kV, 19 for Si L), or shifts averaged.
     """
     if not (np.isfinite(ejected) and ejected >= 0):
         raise ValueError(f"energy of the ejected electron is {ejected} eV; give it above the threshold, from 0 on")
@@ -71,7 +71,7 @@ def transition_potentials(
         raise ValueError(f"shape {shape}, sampling {sampling} and share {share}: give all above 0, and a share up to 1")
     l = subshell.orbital.l  # noqa: E741
     loss = ionisation_threshold(subshell) + ejected
-    grid = _reciprocal(Beam(high_tension), loss / HARTREE, shape, sampling, retarded, place)
+    grid = _reciprocal(Beam(high_tension), loss / HARTREE, shape, sampling, retarded, shift)
     splines = _splines(subshell, ejected, grid.least, float(np.hypot(*(np.pi * BOHR / d for d in sampling))) * 1.5)
     elements = {key: spline(np.log(grid.q)) for key, spline in splines.items()}
     chosen, kept = _largest(elements, l, grid.propagator, share)
@@ -108,13 +108,13 @@ def _reciprocal(
     shape: tuple[int, int],
     sampling: tuple[float, float],
     retarded: bool,
-    place: tuple[float, float],
+    shift: tuple[float, float],
 ) -> _Reciprocal:
-    """At the ``place`` (y, x) of each reciprocal cell, as shares of its sides from its middle."""
+    """At the ``shift`` (y, x) in each reciprocal cell, as shares of its sides from its middle."""
     along = loss / (LIGHT * np.sqrt(beam.beta2))
     squeeze = beam.gamma**2 if retarded else 1.0
     y, x = (
-        2 * np.pi * (np.fft.fftfreq(n) + off / n) / (d / BOHR) for n, d, off in zip(shape, sampling, place, strict=True)
+        2 * np.pi * (np.fft.fftfreq(n) + off / n) / (d / BOHR) for n, d, off in zip(shape, sampling, shift, strict=True)
     )
     across2 = y[:, None] ** 2 + x**2
     q = np.sqrt(across2 + (along / squeeze) ** 2)

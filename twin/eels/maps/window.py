@@ -108,21 +108,21 @@ def window_modes(
     """Modes of ``window`` on a grid ``shape`` (ny, nx) over ``extent`` (x, y) angstrom, for electrons of ``high_tension`` V.
 
     Sum of |values|^2 dx dy is the cross-section of all angles on the grid. On a narrow grid momenta between its own stand for it, too
-    (``place`` of `transition_potentials`), so that the periodic images of an atom do not interfere: see `least_width`. ``u2`` in angstrom^2 smears
+    (``shift`` of `transition_potentials`), so that the periodic images of an atom do not interfere: see `least_width`. ``u2`` in angstrom^2 smears
     the atom. ``convergence`` in rad only weighs the excitations to bound levels, which have the potentials of the threshold and the strength of the
     spectrum's table.
     """
     sampling = (extent[1] / shape[0], extent[0] / shape[1])
     sigma, parts, powers, lacking = interaction_constant(high_tension), [], [], []
-    places = _places(window, extent, high_tension)
+    shifts = _shifts(window, extent, high_tension)
     for shell in window.subshells():
         for ejected, weight in _losses(window, shell, high_tension, convergence):
             rows = [
-                transition_potentials(shell, ejected, shape, sampling, high_tension, SHARE, place=place).values
-                for place in places
+                transition_potentials(shell, ejected, shape, sampling, high_tension, SHARE, shift=shift).values
+                for shift in shifts
             ]
             made, left_out = compressed(np.concatenate(rows), tolerance / 4)
-            parts.append((sigma * np.sqrt(weight / len(places))) * made)
+            parts.append((sigma * np.sqrt(weight / len(shifts))) * made)
             powers.append(float(np.sum(np.abs(parts[-1]) ** 2)) / (1.0 - left_out))
             lacking.append(left_out)
     values, missing = compressed(np.concatenate(parts).astype(np.complex64), tolerance / 4)
@@ -133,7 +133,7 @@ def window_modes(
     return Modes(values, extent, missing)
 
 
-def _places(window: EdgeWindow, extent: tuple[float, float], high_tension: float) -> list[tuple[float, float]]:
+def _shifts(window: EdgeWindow, extent: tuple[float, float], high_tension: float) -> list[tuple[float, float]]:
     """Places (y, x) in the cells of the reciprocal lattice that stand for it: the middle alone on a wide grid."""
     loss = max(window.low, min(shell.energy for shell in window.subshells()))
     count = min(math.ceil(WIDTHS * reach(loss, high_tension) / min(extent)), PLACES)

@@ -52,7 +52,7 @@ NODES = 24
 TRIED = (2.0, 5.0, EJECTED, 20.0, 50.0, 200.0)
 """Energies of the ejected electron in eV at which both are compared."""
 HIGHEST = 4000.0
-"""Largest of these energies in eV: beyond it lies less than 2 % of the cross-sections."""
+"""Largest of these energies in eV: beyond it lie 3 % of the cross-sections."""
 
 
 class Asked(NamedTuple):
@@ -257,7 +257,7 @@ def _photoabsorption(label: str, theirs: dict[str, np.ndarray]) -> list[Case]:
     bessel = spherical_bessel(2 * orbital.l + 1, momenta[:, None] * radii)
     for energy, measured in PHOTO[label].items():
         loss = np.array([ionisation_threshold(edge) + energy])
-        made = sum(float(generalised_oscillator_strength(one, loss, np.array([OPTICAL]))[0, 0]) for one in shell)
+        made = sum(float(generalised_oscillator_strength(part, loss, np.array([OPTICAL]))[0, 0]) for part in shell)
         ours = _by_final(atom, orbital, np.array([energy / HARTREE]), momenta)[dipole].sum()
         other = _of_waves(orbital.l, radii, bound, theirs[f"{label} continuum"][TRIED.index(energy)], bessel, momenta)
         words = f"{label} + {energy:g} eV, optical oscillator strength over measured photoabsorption"
@@ -269,10 +269,10 @@ def _photoabsorption(label: str, theirs: dict[str, np.ndarray]) -> list[Case]:
 def _totals(label: str, theirs: dict[str, np.ndarray], energies: np.ndarray, weights: np.ndarray) -> list[Case]:
     """Total cross-sections over Bote and Salvat's: ours, and with abTEM's waves for losses that its waves were made for."""
     edge = subshell(*label.split())
-    found = [r for r in references((edge.name,)) if r.number == atomic_number(edge.element)]
-    if not found:
+    listed = [r for r in references((edge.name,)) if r.number == atomic_number(edge.element)]
+    if not listed:
         return []
-    reference = found[0]
+    reference = listed[0]
     beam, losses = Beam(ENERGY), (reference.edge.energy + energies) / HARTREE
     momenta, shares = beam.collected(losses)
     atom, orbital = solve_atom(edge.element), edge.orbital
