@@ -71,7 +71,7 @@ def _images_and_patterns(recording: Recording, name: str) -> Picture:
         shown.append((f"{most} in {titles[0]}", patterns.data[row, column]))
 
     def paint(figure: Figure) -> None:
-        above, below = figure.subfigures(2, 1)
+        above, below = np.ravel(figure.subfigures(2, 1, squeeze=False))
         for axes, image, title in zip(above.subplots(1, len(stack), squeeze=False)[0], stack, titles, strict=True):
             _image(above, axes, image, rows, columns, title, recording.unit)
         for axes, (title, values) in zip(below.subplots(1, len(shown)), shown, strict=True):

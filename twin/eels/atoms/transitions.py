@@ -17,6 +17,7 @@ With retardation, charge and current of the transition act through the relativis
 with the equation of continuity the dipole's rho - v j_z / c^2 is rho at Q* = (Q_perp, -q_z / gamma^2). That is Fano's transverse term, wave by wave.
 """
 
+import math
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -72,7 +73,7 @@ def transition_potentials(
     l = subshell.orbital.l  # noqa: E741
     loss = ionisation_threshold(subshell) + ejected
     grid = _reciprocal(Beam(high_tension), loss / HARTREE, shape, sampling, retarded, shift)
-    splines = _splines(subshell, ejected, grid.least, float(np.hypot(*(np.pi * BOHR / d for d in sampling))) * 1.5)
+    splines = _splines(subshell, ejected, grid.least, 1.5 * np.pi * BOHR * math.hypot(1 / sampling[0], 1 / sampling[1]))
     elements = {key: spline(np.log(grid.q)) for key, spline in splines.items()}
     chosen, kept = _largest(elements, l, grid.propagator, share)
     # per electron of the subshell, and ifft2 to a density over the grid's area

@@ -1,9 +1,9 @@
 """The spectrometer's camera: from electrons in each channel to counts, with spread, gain, fixed pattern, dark level, readout and counting noise.
 
-Each electron makes ``gain`` counts on average, with the relative variance ``excess`` (1 for electron-multiplying chips, whose gain is distributed exponentially;
-Robbins and Hadwen, IEEE Trans. Electron Devices 50, 1227, 2003; 0 where all make the same), spread over channels by a Gaussian (its share within
-each channel) and a Lorentzian's tails; the fixed pattern multiplies channels. So neighbouring channels share noise: cov(i, j) = gain^2 (1 + excess) p_i p_j
-sum_k h(i - k) h(j - k) n_k, with n_k electrons in channel k, and readout noise on the diagonal.
+Each electron makes ``gain`` counts on average, with the relative variance ``excess``: 0 where all make the same, 1 for electron multiplication, where the gain
+is distributed exponentially (Robbins and Hadwen, IEEE Trans. Electron Devices 50, 1227, 2003). They are spread over channels by a Gaussian (its share
+within each channel) and a Lorentzian's tails; the fixed pattern multiplies channels. So neighbouring channels share noise: cov(i, j) = gain^2 (1 + excess)
+p_i p_j sum_k h(i - k) h(j - k) n_k, with n_k electrons in channel k, and readout noise on the diagonal.
 """
 
 from collections.abc import Mapping

@@ -10,8 +10,8 @@ import json
 import sys
 from typing import Any
 
-import abtem
 import numpy as np
+from abtem.core.energy import energy2sigma
 from abtem.inelastic import core_loss
 
 core_loss._atomic_rv = functools.cache(core_loss._atomic_rv)  # else computed anew for every wave
@@ -46,8 +46,8 @@ def summed(
     """Sum of |sigma V|^2 over transitions [ky, kx], with V the transform of the potentials in real space, in their units."""
     shell = core_loss.SubshellTransitions(Z=number, n=n, l=l, order=settings["order"], epsilon=settings["epsilon"])
     made = shell.get_transition_potentials(energy=settings["energy"], extent=extent, gpts=gpts).build()
-    sigma = abtem.core.energy.energy2sigma(settings["energy"])
-    return np.sum(np.abs(np.asarray(made.array) * sigma) ** 2, axis=0, dtype=np.float64)
+    sigma = energy2sigma(settings["energy"])
+    return np.asarray((np.abs(np.asarray(made.array) * sigma) ** 2).sum(axis=0, dtype=np.float64))
 
 
 def main(out: str, settings: dict[str, Any]) -> None:

@@ -224,9 +224,9 @@ def _on_grid(summed: np.ndarray, number: int) -> float:
 def _our_grid(edge: Subshell, number: int) -> float:
     """The same of our transition potentials, for each electron of the subshell."""
     extent, gpts = Asked(()).grids[number]
-    made = transition_potentials(edge, EJECTED, (gpts, gpts), (extent / gpts,) * 2, ENERGY, 0.998)
+    made = transition_potentials(edge, EJECTED, (gpts, gpts), (extent / gpts, extent / gpts), ENERGY, 0.998)
     waves = np.fft.fft2(interaction_constant(ENERGY) * made.values)
-    return _on_grid(np.sum(np.abs(waves) ** 2, axis=0, dtype=np.float64), number) / edge.occupancy
+    return _on_grid(np.asarray((np.abs(waves) ** 2).sum(axis=0, dtype=np.float64)), number) / edge.occupancy
 
 
 def _by_energy(label: str, theirs: dict[str, np.ndarray]) -> list[Case]:
