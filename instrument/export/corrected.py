@@ -41,6 +41,9 @@ def write_corrected(
             shutil.copyfile(original, draft)
         note = _note(original, recordings, record)
         if copy.suffix == ".zarr":
+            if len(recordings) > 1:
+                problem = f"holds {len(recordings)} recordings, and corrections are kept of one"
+                raise ExportError(str(original), problem, "Simulate images and patterns apart, or write a side-car.")
             changes = correct_store(draft, recordings[0], note)
         else:
             changes = _correct_hyperspy(draft, recordings, note)

@@ -1,4 +1,5 @@
-"""emtwin's own Zarr stores as signals: ``data`` with an axis for each dimension, and the provenance. Runs in the worker.
+"""emtwin's own Zarr stores as signals: ``data`` with an axis for each dimension, and the provenance; ``patterns`` beside a STEM image are a second signal.
+Runs in the worker.
 
 ``emtwin simulate`` describes the axes in an attribute and has the provenance as attributes; a Dataset of `twin.simulate` that xarray saved has coordinates, and
 the provenance as JSON.
@@ -40,11 +41,30 @@ def parse_store(path: str, max_bytes: int) -> list[Signal]:
 
     try:
         group = zarr.open_group(path, mode="r")
-        array = group["data"]
-        shape = tuple(int(size) for size in array.shape)  # type: ignore[union-attr]
-        dtype = np.dtype(array.dtype)  # type: ignore[union-attr]
-        attributes = dict(array.attrs)
         provenance = dict(group.attrs)
+        names = ["data", *(["patterns"] if "patterns" in group else [])]
+    except Exception as error:  # a foreign folder may make Zarr raise anything
+        text = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+        raise VendorError(path, f"cannot be read as {NAME} ({text})", _CURE) from error
+    corrections, signals = provenance.pop(ATTRIBUTE, None), []
+    for name in names:
+        signals.append(_signal(path, group, name, provenance, max_bytes))
+        max_bytes -= signals[-1].data.nbytes
+    if corrections is None:
+        return signals
+    try:
+        return [restored(signals[0], corrections), *signals[1:]]
+    except ValueError as error:
+        raise VendorError(path, str(error), "Correct it again.") from error
+
+
+def _signal(path: str, group: Any, name: str, provenance: dict[str, Any], max_bytes: int) -> Signal:
+    """One array of the store."""
+    try:
+        array = group[name]
+        shape = tuple(int(size) for size in array.shape)
+        dtype = np.dtype(array.dtype)
+        attributes = dict(array.attrs)
     except Exception as error:  # a foreign folder may make Zarr raise anything
         text = f"{type(error).__name__}: {error}".splitlines()[0][:200]
         raise VendorError(path, f"cannot be read as {NAME} ({text})", _CURE) from error
@@ -57,13 +77,12 @@ def parse_store(path: str, max_bytes: int) -> list[Signal]:
     size = math.prod(shape) * dtype.itemsize
     if size > max_bytes:
         raise VendorError(path, f"unpacks to {size} bytes, more than {max_bytes}", "Simulate fewer recordings.")
-    corrections = provenance.pop(ATTRIBUTE, None)
     if "axes" in attributes:
         axes = _axes(path, attributes["axes"], shape)
     else:
         axes, provenance = _of_xarray(path, group, array, provenance)
     try:
-        data = np.ascontiguousarray(array[...])  # type: ignore[index]
+        data = np.ascontiguousarray(array[...])
     except Exception as error:  # a damaged chunk may make its codec raise anything
         text = f"{type(error).__name__}: {error}".splitlines()[0][:200]
         raise VendorError(path, f"has a part that cannot be unpacked ({text})", "Copy or simulate it again.") from error
@@ -73,15 +92,9 @@ def parse_store(path: str, max_bytes: int) -> list[Signal]:
     kind: Kind = "spectrum" if len(shape) == 1 else "image" if len(shape) == 2 else "image-stack"
     if axes[-1].unit == "electronvolt" and len(shape) > 1:
         kind = "spectrum-image"
-    title = raw.get("emtwin.scenario.name", "")
+    title = f"{raw.get('emtwin.scenario.name', '')}{'' if name == 'data' else f' {name}'}"
     claims, repeated = collect([*axis_claims(axes, kind), *own_claims(raw)])
-    signal = Signal(data, axes, kind, str(title), path, NAME, claims, repeated, raw)
-    if corrections is None:
-        return [signal]
-    try:
-        return [restored(signal, corrections)]
-    except ValueError as error:
-        raise VendorError(path, str(error), "Correct it again.") from error
+    return Signal(data, axes, kind, title, path, NAME, claims, repeated, raw)
 
 
 def _of_xarray(

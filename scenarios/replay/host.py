@@ -21,7 +21,7 @@ from twin.cache_folder import usable_cache
 from twin.eels.maps import core_loss_maps
 from twin.simulation.run import prepare
 
-ALGORITHM = 1
+ALGORITHM = 2
 """Number of the way a map is computed; part of its name in the cache."""
 SAMPLING, STEP = 0.16, 0.25
 """Angstrom between points of the waves, and between probes over the cell, at most."""

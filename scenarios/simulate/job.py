@@ -11,6 +11,7 @@ from scenarios.simulate.spectrum import run_spectrum_job
 from twin.simulation.plan.reading import AnySimulation, any_from_dict
 from twin.simulation.plan.spectrum_tables import SpectrumSimulation
 from twin.simulation.provenance import SCHEMA, caption_of
+from twin.simulation.recording import Recording
 from twin.simulation.run import choose_algorithm, finish, prepare
 from twin.simulation.sampling import sampling_of
 from twin.simulation.signals import pieces
@@ -65,9 +66,15 @@ def run_simulate(plan: AnySimulation | None, out: Path, resume: bool, progress: 
     return {
         "schema": SCHEMA, "scenario": plan.name, "signal": plan.signal, "seed": plan.seed, "shape": list(recording.data.shape),
         "axes": [axis.as_dict() for axis in recording.axes], "quantity": recording.quantity, "unit": recording.unit,
+        **({} if recording.patterns is None else {"patterns": _told(recording.patterns)}),
         "file": str(out), "picture": str(files.picture_of(out)),
         **{key: provenance[key] for key in TOLD if key in provenance},
     }  # fmt: skip
+
+
+def _told(recording: Recording) -> dict[str, Any]:
+    axes = [axis.as_dict() for axis in recording.axes]
+    return {"shape": list(recording.data.shape), "axes": axes, "quantity": recording.quantity, "unit": recording.unit}
 
 
 def _done(part: Path) -> int:

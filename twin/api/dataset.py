@@ -13,8 +13,8 @@ from twin.simulation.run import Simulated
 from twin.simulation.spectrum.run import LOSS, SimulatedSpectrum
 from twin.simulation.spectrum.run import caption_of as spectrum_caption
 
-DATA = "data"
-"""Name of the variable that holds the recording, as in the Zarr files of ``emtwin simulate``."""
+DATA, PATTERNS = "data", "patterns"
+"""Names of the variables that hold the recording and the patterns beside a STEM image, as in the Zarr files of ``emtwin simulate``."""
 LONG_NAMES = {"theta_x": "angle along x", "theta_y": "angle along y", LOSS: "energy loss"}
 
 
@@ -73,10 +73,16 @@ def dataset_of(simulated: Simulated | SimulatedSpectrum) -> Dataset:
     caption = (
         spectrum_caption(simulated.ready) if isinstance(simulated, SimulatedSpectrum) else caption_of(simulated.ready)
     )
-    coordinates = {axis.name: _coordinate(axis) for axis in recording.axes}
-    names = [axis.name for axis in recording.axes]
-    variable = xr.Variable(names, recording.data, {"long_name": recording.quantity, "units": recording.unit})
-    return Dataset({DATA: variable}, coordinates, _attributes(provenance, plan.name, plan.signal, plan.seed, caption))
+    beside = getattr(recording, "patterns", None)
+    named = {DATA: recording} if beside is None else {DATA: recording, PATTERNS: beside}
+    coordinates = {axis.name: _coordinate(axis) for made in named.values() for axis in made.axes}
+    variables = {
+        name: xr.Variable(
+            [axis.name for axis in made.axes], made.data, {"long_name": made.quantity, "units": made.unit}
+        )
+        for name, made in named.items()
+    }
+    return Dataset(variables, coordinates, _attributes(provenance, plan.name, plan.signal, plan.seed, caption))
 
 
 def _coordinate(axis: Axis) -> xr.Variable:
@@ -95,14 +101,15 @@ def _attributes(provenance: dict[str, Any], name: str, signal: str, seed: int, c
     }  # fmt: skip
 
 
-def to_hyperspy(dataset: xr.Dataset) -> Any:
+def to_hyperspy(dataset: xr.Dataset, variable: str = DATA) -> Any:
     """A HyperSpy signal (Signal2D, ComplexSignal2D for exit waves, Signal1D for spectra) with axes, units and provenance; ImportError where HyperSpy is not
-    installed. Scan axes and numbered images are navigation axes; the type of spectra is "EELS", for exspy."""
+    installed. Scan axes and numbered images are navigation axes; the type of spectra is "EELS", for exspy. ``variable``: "patterns" for those beside a
+    STEM image."""
     try:
         import hyperspy.api as hs  # type: ignore[import-not-found]  # an extra of the user's
     except ImportError as error:
         raise ImportError("HyperSpy is not installed; install it with: pip install hyperspy") from error
-    image = dataset[DATA]
+    image = dataset[variable]
     spectrum = image.dims[-1] == LOSS
     navigation = image.ndim - (1 if spectrum else 2)
     axes = [_hyperspy_axis(image[name], number < navigation) for number, name in enumerate(image.dims)]

@@ -20,9 +20,9 @@ class Spectrometer:
     """A spectrometer that takes in the semi-angle ``collection`` in radian on ``channels`` of ``dispersion`` eV, the first at ``offset`` eV of energy loss.
 
     ``resolution``: full width at half maximum of the zero loss in eV, ``loss_tail`` and ``gain_tail`` lengths of its exponential tails in eV. The camera
-    makes ``gain`` counts of an electron, spread over channels by a Gaussian (``spread``, rms in channels) and a share ``tail`` in a Lorentzian of half width
-    ``tail_width``; ``dark`` level and ``readout`` noise in counts, ``pattern`` the rms of the gain of single channels. ``acceptance``: share of the beam's
-    electrons that enters. Values are checked when something is computed.
+    makes ``gain`` counts of an electron (``excess``: their variance over the squared mean), spread over channels by a Gaussian (``spread``, rms in channels)
+    and a share ``tail`` in a Lorentzian of half width ``tail_width``; ``dark`` level and ``readout`` noise in counts, ``pattern`` the rms of the gain of
+    single channels. ``acceptance``: share of the beam's electrons that enters. Values are checked when something is computed.
 
     >>> Spectrometer(collection=30e-3, dispersion=0.25, offset=400.0).energies[[0, -1]]
     array([400.  , 911.75])
@@ -36,6 +36,7 @@ class Spectrometer:
     loss_tail: float = 0.1
     gain_tail: float = 0.05
     gain: float = 1.0
+    excess: float = 0.0
     dark: float = 0.0
     readout: float = 0.0
     spread: float = 0.0
@@ -58,6 +59,7 @@ class Spectrometer:
                 "offset",
                 "channels",
                 "gain",
+                "excess",
                 "dark",
                 "readout",
                 "spread",

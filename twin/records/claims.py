@@ -139,7 +139,8 @@ def own_claims(raw: Mapping[str, Value]) -> list[tuple[str, Claim]]:
 
 def _scan_on_camera(raw: Mapping[str, Value]) -> list[tuple[str, Claim]]:
     """The rotation of a scan of patterns on its camera: minus that of the camera, whose x axis is turned from the scan's."""
-    if raw.get(f"{_SCENARIO}.signal") != "4d-stem":
+    signal, quantity = raw.get(f"{_SCENARIO}.signal"), raw.get("quantity")
+    if signal != "4d-stem" and not (signal == "stem" and quantity == "diffracted intensity"):
         return []
     cameras = [
         key.removesuffix(".kind")

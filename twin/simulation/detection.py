@@ -108,11 +108,12 @@ def check_angles_of(
         except ValueError as error:
             raise from_twin(f"detectors.{name}.{key}", error, "Sample more finely.") from None
     if pixels is not None:
+        camera = next(name for name, detector in plan.detectors.items() if isinstance(detector, PixelatedPlan))
         carried = (CUTOFF - TAPER) * 0.5 * length * min(gpts[1] / extent[0], gpts[0] / extent[1])
         side = 0.5 * max(pixels.shape) * pixels.pixel
         if side + max(abs(float(shift)) for shift in pixels.offset) > 2.0 * carried:
             raise BadInput(
-                f"detectors.{next(iter(plan.detectors))}.pixel_mrad",
+                f"detectors.{camera}.pixel_mrad",
                 f"{max(pixels.shape)} pixels of {1e3 * pixels.pixel:g} mrad reach {1e3 * side:.3g} mrad, and the grid carries {1e3 * carried:.3g}",
                 "Use smaller pixels or fewer, or sample more finely ([grid] sampling).",
             )  # fmt: skip

@@ -22,6 +22,8 @@ def with_form(ready: Ready) -> Ready:
 
 def _image_form(ready: Ready, scene: Scene, beam: Illumination) -> Ready:
     wanted = ready.plan.compute.form
+    if ready.plan.patterned:  # which every probe has of its own
+        return ready._replace(form=Form("direct", 0.0, FLOAT32_ERROR))
     if ready.windows and (scene.cell is None or not ready.responses):
         # maps of a crystal come from its unit cell, others from the waves of probes
         name = "direct" if scene.cell is None else "crystal"

@@ -5,6 +5,7 @@ beside detectors that are computed probe by probe, from the waves of the probes 
 """
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from twin.eels.maps import EdgeWindow, core_loss_maps, loss_potentials
+from twin.eels.maps import EdgeWindow, core_loss_maps, least_width, loss_potentials
 from twin.errors import BadInput, from_twin
 from twin.sample.specimen import Specimen
 from twin.scattering.stem.scene import Scene
@@ -87,7 +88,7 @@ def loss_columns(ready: "Ready", tell: Tell) -> np.ndarray:
 
 def loss_notes(ready: "Ready") -> list[str]:
     """What the user should know of the maps: phonons that they leave out, and the error of approximations."""
-    notes, kinds = [], _by_channelling(ready)
+    notes, kinds = _narrow(ready), _by_channelling(ready)
     crystal = ready.scene is not None and ready.scene.cell is not None
     if kinds and ready.plan.specimen.phonons is not None and not losses_beside(ready):
         notes.append("core-loss maps have Debye-Waller factors instead of frozen phonons")
@@ -105,6 +106,19 @@ def loss_notes(ready: "Ready") -> list[str]:
             name = ready.channels[len(ready.responses) + index]
             notes.append(
                 f"{name}: channelling {channelling!r} differs from double channelling by {100 * error:.2g} % of the map's mean (rms, at 4 depths)"
+            )
+    return notes
+
+
+def _narrow(ready: "Ready") -> list[str]:
+    """On specimens that are narrow against the range over which an edge's losses happen."""
+    width, notes = min(ready.extent), []
+    for name, window in zip(ready.channels[len(ready.responses) :], ready.windows, strict=True):
+        needed = math.ceil(least_width(window, ready.energy))
+        if width < needed:
+            notes.append(
+                f"{name}: the specimen is {width:.3g} angstrom wide, and losses of {window.label} happen over so long a range that the map's level is "
+                f"off by a per cent or more; specimen.size = [{needed}, {needed}] makes it right"
             )
     return notes
 

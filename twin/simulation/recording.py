@@ -11,7 +11,10 @@ from twin.detection.counting import sample_electrons
 from twin.optics.source import blur, plane
 from twin.simulation.plan.tables import PROBES, Simulation
 from twin.simulation.ready import Ready
-from twin.simulation.signals import pattern_of
+from twin.simulation.signals import pattern_of, pattern_shape
+
+_COUNTING, _BESIDE = 3, 4
+"""Streams of chance of a signal's counts, and of those of patterns beside a STEM image."""
 
 
 class Axis(NamedTuple):
@@ -36,12 +39,13 @@ class Axis(NamedTuple):
 
 
 class Recording(NamedTuple):
-    """A result: ``data`` with one of ``axes`` for each dimension, and what its values are."""
+    """A result: ``data`` with one of ``axes`` for each dimension, and what its values are. ``patterns``: those of the same probes beside a STEM image."""
 
     data: np.ndarray
     axes: tuple[Axis, ...]
     quantity: str
     unit: str
+    patterns: "Recording | None" = None
 
 
 def averaged(ready: Ready, pieces: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray, float]:
@@ -86,10 +90,9 @@ def record(ready: Ready, clean: np.ndarray, sink: cameras.Camera | None) -> Reco
     if plan.signal == "exit-wave":
         axes = (Axis("configuration", len(clean), navigate=True), *_of_cell(ready))
         return Recording(clean, axes, "exit wave, 1 in vacuum", "1")
-    electrons = _electrons(ready)
-    data, unit = clean, "1" if plan.signal == "hrtem" else "fraction of the beam"
-    if electrons is not None:
-        data, unit = _counted(clean, electrons, plan, sink), "counts" if sink is not None else "electrons"
+    if plan.signal == "stem":
+        return _images(ready, clean, sink)
+    data, unit = _dosed(ready, clean, sink)
     if plan.signal == "hrtem":
         defoci = plan.lens.defoci if plan.lens is not None else None
         if defoci is None:
@@ -102,12 +105,36 @@ def record(ready: Ready, clean: np.ndarray, sink: cameras.Camera | None) -> Reco
                 "image", len(defoci), navigate=True, labels=tuple(f"defocus {value:g} angstrom" for value in defoci)
             )
         return Recording(data, (focus, *_of_cell(ready)), "intensity, 1 in vacuum", unit)
-    scan = _of_scan(ready) if plan.scan is not None else ()
-    if plan.signal == "stem":
-        axes = (Axis("channel", len(ready.channels), navigate=True, labels=ready.channels), *scan)
-        return Recording(np.moveaxis(data, -1, 0), axes, "detector signal", unit)
+    return _patterns(ready, data, unit)
+
+
+def _images(ready: Ready, clean: np.ndarray, sink: cameras.Camera | None) -> Recording:
+    """Channels of a scan, and the patterns beside them: each is counted for itself."""
+    count = len(ready.channels)
+    axes = (Axis("channel", count, navigate=True, labels=ready.channels), *_of_scan(ready))
+    data, unit = _dosed(ready, clean[..., :count], None)
+    made = Recording(np.moveaxis(data, -1, 0), axes, "detector signal", unit)
+    if not ready.plan.patterned:
+        return made
+    patterns = clean[..., count:].reshape(*clean.shape[:2], *pattern_shape(ready))
+    return made._replace(patterns=_patterns(ready, *_dosed(ready, patterns, sink, _BESIDE)))
+
+
+def _patterns(ready: Ready, data: np.ndarray, unit: str) -> Recording:
+    scan = _of_scan(ready) if ready.plan.scan is not None else ()
     numbered = tuple(axis._replace(navigate=True) for axis in scan)
     return Recording(data, (*numbered, *_of_pattern(ready)), "diffracted intensity", unit)
+
+
+def _dosed(
+    ready: Ready, clean: np.ndarray, sink: cameras.Camera | None, stream: int = _COUNTING
+) -> tuple[np.ndarray, str]:
+    """A signal as it is recorded, and its unit: counted, or without a dose free of noise."""
+    electrons = _electrons(ready)
+    if electrons is None:
+        return clean, "1" if ready.plan.signal == "hrtem" else "fraction of the beam"
+    unit = "counts" if sink is not None else "electrons"
+    return _counted(clean, electrons, ready.plan, sink, stream), unit
 
 
 def _electrons(ready: Ready) -> float | None:
@@ -124,9 +151,11 @@ def _electrons(ready: Ready) -> float | None:
     return dose.per_area * ready.fov[0] * ready.fov[1] / (plan.scan.shape[0] * plan.scan.shape[1])
 
 
-def _counted(clean: np.ndarray, electrons: float, plan: Simulation, sink: cameras.Camera | None) -> np.ndarray:
+def _counted(
+    clean: np.ndarray, electrons: float, plan: Simulation, sink: cameras.Camera | None, stream: int
+) -> np.ndarray:
     """One recording of ``clean`` with counting noise; the seed fixes it. A 4D one line after the other, so that memory suffices."""
-    key = jax.random.fold_in(jax.random.key(plan.seed), 3)
+    key = jax.random.fold_in(jax.random.key(plan.seed), stream)
     lines = clean if plan.signal in ("4d-stem", "stem") else clean[None]
     counted = np.empty(lines.shape, np.float32)
     for number, line in enumerate(lines):

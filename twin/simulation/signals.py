@@ -1,6 +1,7 @@
 """The signals of a simulation, piece by piece: columns for each probe, or for each frozen configuration of a plane wave."""
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterator
 
 import jax
@@ -48,14 +49,11 @@ def _probes(ready: Ready, start: int, tell: Tell) -> Iterator[tuple[int, np.ndar
         int(compute.memory_MB * 1e6), compute.workers, lambda _, share: tell("probes through the specimen", share), start,
         OVERSAMPLING, losses=loss_potentials_of(ready) if beside else None,
     )  # fmt: skip
-    count = len(ready.windows)
-    maps = loss_columns(ready, tell) if count and not beside else None
+    maps = loss_columns(ready, tell) if ready.windows and not beside else None
+    count, images = len(ready.windows) if beside else 0, len(ready.responses)
     for part, piece in signals:
-        if maps is not None:
-            piece = np.concatenate([piece[:, :-1], maps[part], piece[:, -1:]], axis=1)
-        elif count:
-            piece = np.concatenate([piece[:, count:-1], piece[:, :count], piece[:, -1:]], axis=1)
-        yield part.start, piece
+        own = piece[:, :count] if maps is None else maps[part]
+        yield part.start, np.concatenate([piece[:, count : count + images], own, piece[:, count + images :]], axis=1)
 
 
 def _images(ready: Ready, start: int, tell: Tell) -> Iterator[tuple[int, np.ndarray]]:
@@ -84,14 +82,20 @@ def _images(ready: Ready, start: int, tell: Tell) -> Iterator[tuple[int, np.ndar
 
 
 def _reduce(ready: Ready) -> Callable[[jax.Array], jax.Array]:
-    """Patterns [n, y, x] in FFT order to the columns [n, columns] that are kept."""
+    """Patterns [n, y, x] in FFT order to the columns [n, columns] that are kept: those of detectors, then a camera's."""
+    masks = None
     if ready.responses:
         kx, ky = frequencies(ready.gpts, ready.extent)
         masks = jnp.asarray(np.stack([weights(kx[None, :], ky[:, None]) for weights in ready.responses]))
-        return lambda patterns: detect(patterns, masks)
-    if ready.windows:
-        return lambda patterns: jnp.zeros((patterns.shape[0], 0), patterns.dtype)
-    return lambda patterns: pattern_of(ready, patterns).values.reshape(patterns.shape[0], -1)
+
+    def reduce(patterns: jax.Array) -> jax.Array:
+        columns = [jnp.zeros((patterns.shape[0], 0), patterns.dtype)]
+        columns += [] if masks is None else [detect(patterns, masks)]
+        if ready.plan.patterned:
+            columns.append(pattern_of(ready, patterns).values.reshape(patterns.shape[0], -1))
+        return jnp.concatenate(columns, axis=1)
+
+    return reduce
 
 
 def pattern_of(ready: Ready, patterns: jax.Array) -> Pattern:
@@ -153,14 +157,19 @@ def selected_area_window(ready: Ready) -> np.ndarray:
 
 
 def columns_shape(ready: Ready) -> tuple[int, ...]:
-    """Shape of the columns of a piece, without the last."""
+    """Shape of the columns of a piece, without the last; those of patterns beside a STEM image come after its channels."""
     plan = ready.plan
     if plan.signal == "stem":
-        return (len(ready.channels),)
+        return (len(ready.channels) + (math.prod(pattern_shape(ready)) if plan.patterned else 0),)
     if plan.signal == "hrtem":
         return (1 if plan.lens is None or plan.lens.defoci is None else len(plan.lens.defoci), *ready.gpts)
     if plan.signal == "exit-wave":
         return ready.gpts
+    return pattern_shape(ready)
+
+
+def pattern_shape(ready: Ready) -> tuple[int, ...]:
+    """Pixels (ny, nx) of a pattern."""
     pattern = jax.eval_shape(
         lambda patterns: pattern_of(ready, patterns).values, jax.ShapeDtypeStruct((1, *ready.gpts), "float32")
     )

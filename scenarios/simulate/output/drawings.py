@@ -10,7 +10,7 @@ from collections.abc import Callable
 import matplotlib.colors
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 
 from scenarios.style.figure import draw
 from scenarios.style.images import scale_bar
@@ -27,6 +27,8 @@ MOST = 6
 def picture(recording: Recording, signal: str, name: str, caption: str = "") -> bytes:
     """A PNG of ``recording``, one of the signals of `twin.simulation.plan.tables.SIGNALS`, with a line of text under it."""
     painted = {"exit-wave": _exit_wave, "hrtem": _images, "stem": _images, "4d-stem": _scan_of_patterns}
+    if recording.patterns is not None:
+        painted["stem"] = _images_and_patterns
     width, height, paint = painted.get(signal, _one_pattern)(recording, name)
 
     def with_caption(figure: Figure) -> None:
@@ -55,6 +57,27 @@ def _images(recording: Recording, name: str) -> Picture:
     down, across = _rows_of(len(stack))
     tall = rows.size * rows.scale / (columns.size * columns.scale)
     return 3.6 * across, (2.9 * min(max(tall, 0.4), 2.0) + 0.5) * down, paint
+
+
+def _images_and_patterns(recording: Recording, name: str) -> Picture:
+    """Images, then the mean pattern, and those where the first channel is darkest and brightest."""
+    rows, columns = recording.axes[-2:]
+    stack = recording.data[:MOST]
+    titles, patterns = _titles(recording, name, len(stack)), recording.patterns
+    assert patterns is not None
+    shown = [("mean pattern", patterns.data.mean(axis=(0, 1), dtype=np.float64))]
+    for most, index in (("darkest", np.argmin(stack[0])), ("brightest", np.argmax(stack[0]))):
+        row, column = np.unravel_index(int(index), stack[0].shape)
+        shown.append((f"{most} in {titles[0]}", patterns.data[row, column]))
+
+    def paint(figure: Figure) -> None:
+        above, below = np.ravel(figure.subfigures(2, 1, squeeze=False))
+        for axes, image, title in zip(above.subplots(1, len(stack), squeeze=False)[0], stack, titles, strict=True):
+            _image(above, axes, image, rows, columns, title, recording.unit)
+        for axes, (title, values) in zip(below.subplots(1, len(shown)), shown, strict=True):
+            _pattern(below, axes, values, patterns.axes[-2:], title, patterns.unit)
+
+    return 3.8 * max(len(stack), len(shown)), 7.0, paint
 
 
 def _titles(recording: Recording, name: str, count: int) -> list[str]:
@@ -121,7 +144,7 @@ def _scan_of_patterns(recording: Recording, name: str) -> Picture:
 
 
 def _image(
-    figure: Figure,
+    figure: Figure | SubFigure,
     axes: Axes,
     image: np.ndarray,
     rows: Axis,
@@ -150,7 +173,9 @@ def _image(
     figure.colorbar(drawn, ax=axes, shrink=0.85, label=shown)
 
 
-def _pattern(figure: Figure, axes: Axes, values: np.ndarray, angles: tuple[Axis, ...], title: str, unit: str) -> None:
+def _pattern(
+    figure: Figure | SubFigure, axes: Axes, values: np.ndarray, angles: tuple[Axis, ...], title: str, unit: str
+) -> None:
     """A diffraction pattern with angles in mrad, by the fourth root of its intensity."""
     rows, columns = angles
     x, y = columns.values(), rows.values()

@@ -139,17 +139,20 @@ def publish(out: Path, part: Path, recording: Recording, provenance: dict[str, A
 
 
 def write_zarr(path: Path, recording: Recording, provenance: dict[str, Any]) -> None:
-    """A Zarr v3 group: array ``data`` with named dimensions, one array of coordinates for each, and the provenance as attributes."""
+    """A Zarr v3 group: array ``data`` with named dimensions, ``patterns`` beside a STEM image, one array of coordinates for each dimension, and the provenance
+    as attributes."""
     import zarr
 
-    data, axes = recording.data, recording.axes
     group = zarr.create_group(store=path, zarr_format=3, attributes=provenance)
-    stored = group.create_array(
-        "data", shape=data.shape, dtype=data.dtype, chunks=_chunks(data.shape, axes), dimension_names=[axis.name for axis in axes],
-        attributes={"quantity": recording.quantity, "units": recording.unit, "axes": [axis.as_dict() for axis in axes]},
-    )  # fmt: skip
-    stored[...] = data
-    for axis in axes:
+    arrays = {"data": recording} if recording.patterns is None else {"data": recording, "patterns": recording.patterns}
+    for name, made in arrays.items():
+        data, axes = made.data, made.axes
+        stored = group.create_array(
+            name, shape=data.shape, dtype=data.dtype, chunks=_chunks(data.shape, axes), dimension_names=[axis.name for axis in axes],
+            attributes={"quantity": made.quantity, "units": made.unit, "axes": [axis.as_dict() for axis in axes]},
+        )  # fmt: skip
+        stored[...] = data
+    for axis in {axis.name: axis for made in arrays.values() for axis in made.axes}.values():
         coordinates = group.create_array(
             axis.name, shape=(axis.size,), dtype="float64", dimension_names=[axis.name],
             attributes={"units": axis.unit, **({"labels": list(axis.labels)} if axis.labels else {})},
@@ -167,7 +170,8 @@ def _chunks(shape: tuple[int, ...], axes: tuple[Axis, ...]) -> tuple[int, ...]:
 
 
 def write_hyperspy(path: Path, recording: Recording, provenance: dict[str, Any], title: str) -> None:
-    """HyperSpy's layout, through RosettaSciIO's writer of that ending: axes with units, the provenance as original metadata."""
+    """HyperSpy's layout, through RosettaSciIO's writer of that ending: axes with units, the provenance as original metadata. Patterns beside a STEM
+    image are a second signal of the file."""
     import importlib
 
     writer = importlib.import_module(f"rsciio.{path.suffix[1:]}")
@@ -199,3 +203,16 @@ def write_hyperspy(path: Path, recording: Recording, provenance: dict[str, Any],
         "learning_results": {}, "attributes": {"_lazy": False, "ragged": False}, "models": {},
     }  # fmt: skip
     writer.file_writer(str(path), signal)
+    if recording.patterns is not None:
+        _add_patterns(path, recording.patterns, provenance, f"{title} patterns")
+
+
+def _add_patterns(path: Path, patterns: Recording, provenance: dict[str, Any], title: str) -> None:
+    """Put ``patterns`` into the .hspy file ``path``, as the experiment ``title``."""
+    import h5py
+
+    other = path.with_name(f"patterns-{path.name}")
+    write_hyperspy(other, patterns, provenance, title)
+    with h5py.File(path, "a") as into, h5py.File(other) as of:
+        of.copy(f"Experiments/{title}", into["Experiments"])
+    other.unlink()

@@ -14,14 +14,13 @@ def print_simulated(result: dict[str, Any], console: Console | None = None) -> N
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="dim", no_wrap=True)
     table.add_column()
-    axes = " x ".join(
-        f"{axis['size']} {axis['name']}" + (f" ({axis['unit']})" if axis["unit"] else "") for axis in result["axes"]
-    )
     table.add_row(
         "signal",
         f"{result['signal']}: {result['quantity']}" + (f", in {result['unit']}" if result["unit"] != "1" else ""),
     )
-    table.add_row("axes", axes)
+    table.add_row("axes", _axes(result["axes"]))
+    if "patterns" in result:
+        table.add_row("patterns", f"{_axes(result['patterns']['axes'])}, in {result['patterns']['unit']}")
     table.add_row("structure", result["structure"]["described"])
     if result["signal"] == EELS:
         _add_spectrum(table, result)
@@ -35,6 +34,12 @@ def print_simulated(result: dict[str, Any], console: Console | None = None) -> N
     table.add_row("file", result["file"])
     table.add_row("picture", result["picture"])
     console.print(table, soft_wrap=True, markup=False)
+
+
+def _axes(axes: list[dict[str, Any]]) -> str:
+    return " x ".join(
+        f"{axis['size']} {axis['name']}" + (f" ({axis['unit']})" if axis["unit"] else "") for axis in axes
+    )
 
 
 def _add_waves(table: Table, result: dict[str, Any]) -> None:

@@ -7,7 +7,16 @@ from tests.benchmarks._case import Case
 from tests.benchmarks._form import Form
 
 PARTS = (
-    *("cross_sections", "binding", "interpolation", "sum_rule", "transitions", "spectrum", "maps.core_loss"),
+    *(
+        "cross_sections",
+        "binding",
+        "interpolation",
+        "sum_rule",
+        "transitions",
+        "spectrum",
+        "maps.core_loss",
+        "maps.causes",
+    ),
     *("inverse.coverage", "inverse.detection", "inverse.real_files"),
 )
 

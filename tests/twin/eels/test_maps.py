@@ -156,6 +156,29 @@ def test_the_local_potential_of_all_angles_is_positive_and_that_of_an_aperture_h
 
 
 @pytest.mark.parametrize(
+    ("window", "width"), [(EdgeWindow("Si", "L3", 99.0, 110.0, 0.02), 16.0), (TITANIUM._replace(name="L3"), 7.0)]
+)
+def test_images_of_an_atom_on_a_narrow_grid_do_not_interfere(window: EdgeWindow, width: float) -> None:
+    """Interference of the potentials' periodic images would make 1.6 and 1.2 times the cross-section."""
+    count = round(5.0 * width)
+    modes = window_modes(window, (count, count), (width, width), ENERGY)
+    held = local_potential(modes, ENERGY, window.collection).sum() * (width / count) ** 2
+    assert held == pytest.approx(window.cross_section(ENERGY), rel=0.03)
+
+
+def test_a_narrow_crystal_has_the_map_of_a_wide_one() -> None:
+    """Probes of 12 mrad have room in both."""
+    along = positions(4)
+    wide = Scene(srtio3((4, 4, 2)), (96, 96), 4, (), (0.0, 0.0), srtio3((1, 1, 1)), (4, 4, 2), DAMPED)
+    maps = [
+        core_loss_maps(scene, beam(), [TITANIUM], along, along, "local", estimate=False).array[0]
+        for scene in (crystal(False), wide)
+    ]
+    assert maps[0].mean() == pytest.approx(maps[1].mean(), rel=0.02)
+    assert maps[0] == pytest.approx(maps[1], abs=0.05 * float(maps[1].max()))
+
+
+@pytest.mark.parametrize(
     ("window", "words"),
     [
         (EdgeWindow("Ti", "K", 400.0, 500.0, 0.03), "it has"),

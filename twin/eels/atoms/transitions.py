@@ -9,10 +9,16 @@ In reciprocal space
 
 Small-angle, high-energy approximation: the momentum lost along the beam is q_z = W / v for all angles, which is exact to theta W / 2 T; sums over angles
 go over Q_perp as if the sphere of final momenta were a plane, which is exact to theta^2 / 2, 0.5 % at 100 mrad. Both are far below the error of the waves.
+On a grid over an extent L the potential is that of an atom and of its periodic images, whose amplitudes add up. They do not where every momentum
+stands for its cell of the reciprocal lattice: potentials at other ``shift`` s of the momenta are those of images whose phases turn, so that on average over
+shifts images scatter without interference, as atoms do. A probe that is narrower than L sees with n x n shifts what it sees on a grid n times as wide.
+
 With retardation, charge and current of the transition act through the relativistic propagator: 1 / (Q^2 - (W / c)^2) = 1 / (Q_perp^2 + q_z^2 / gamma^2), and
 with the equation of continuity the dipole's rho - v j_z / c^2 is rho at Q* = (Q_perp, -q_z / gamma^2). That is Fano's transverse term, wave by wave.
 """
 
+import math
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -22,11 +28,13 @@ from scipy.special import sph_harm_y
 from twin.eels.atoms.edges import Subshell
 from twin.eels.atoms.interpolation import ionisation_threshold
 from twin.eels.atoms.kinematics import Beam
-from twin.eels.atoms.oscillator import Pair, pair, radial
+from twin.eels.atoms.oscillator import pair, radial
 from twin.eels.atoms.solver.angular import coupling, multipoles, spherical_bessel, three_j
 from twin.eels.atoms.solver.atom import solve_atom
 from twin.eels.atoms.solver.potential import BOHR, HARTREE, LIGHT
 
+WIDTHS = 3.5
+"""Width of a grid over the potential's reach at which the sum of |V|^2 is the cross-section to 0.5 %."""
 RADIAL = 240
 """Momenta at which radial matrix elements are computed; between them they are interpolated."""
 
@@ -49,12 +57,14 @@ def transition_potentials(
     high_tension: float,
     share: float = 0.99,
     retarded: bool = True,
+    shift: tuple[float, float] = (0.0, 0.0),
 ) -> TransitionPotentials:
     """The potentials of transitions from the subshell to electrons of ``ejected`` eV above the threshold of ionisation (`ionisation_threshold`).
 
     ``shape`` (ny, nx) and ``sampling`` (angstrom a pixel, y and x) of the grid, ``high_tension`` in V. The l' that matter most are taken until they
     hold ``share`` of the cross-section on this grid. ``retarded=False``: the Coulomb potential alone, as non-relativistic codes have it.
-    The grid should be wide against gamma v / W, to which the potential reaches: 3.5 angstrom for O K at 200 kV, 18 for Si L.
+    ``shift`` (y, x) of the momenta in the cells of the reciprocal lattice, as shares of its sides from the middle, -1/2 to 1/2.
+    The grid should be `WIDTHS` times as wide as the potential reaches, gamma v / W (`reach`: 3.6 angstrom for O K at 200 kV, 19 for Si L), or shifts averaged.
     """
     if not (np.isfinite(ejected) and ejected >= 0):
         raise ValueError(f"energy of the ejected electron is {ejected} eV; give it above the threshold, from 0 on")
@@ -62,10 +72,9 @@ def transition_potentials(
         raise ValueError(f"shape {shape}, sampling {sampling} and share {share}: give all above 0, and a share up to 1")
     l = subshell.orbital.l  # noqa: E741
     loss = ionisation_threshold(subshell) + ejected
-    grid = _reciprocal(Beam(high_tension), loss / HARTREE, shape, sampling, retarded)
-    momenta = np.geomspace(grid.q.min() * 0.999, grid.q.max() * 1.001, RADIAL)
-    atom, energy = solve_atom(subshell.element), np.array([ejected / HARTREE])
-    elements = _elements(pair(atom, subshell.orbital, energy, float(momenta[-1])), l, momenta, grid.q)
+    grid = _reciprocal(Beam(high_tension), loss / HARTREE, shape, sampling, retarded, shift)
+    splines = _splines(subshell, ejected, grid.least, 1.5 * np.pi * BOHR * math.hypot(1 / sampling[0], 1 / sampling[1]))
+    elements = {key: spline(np.log(grid.q)) for key, spline in splines.items()}
     chosen, kept = _largest(elements, l, grid.propagator, share)
     # per electron of the subshell, and ifft2 to a density over the grid's area
     scale = np.sqrt(subshell.occupancy / (2 * l + 1) * HARTREE) * BOHR**3 / (sampling[0] * sampling[1])
@@ -78,9 +87,16 @@ def transition_potentials(
     return TransitionPotentials(values, tuple(labels), loss, kept)
 
 
-class _Reciprocal(NamedTuple):
-    """On the grid's momenta [y, x]: size and polar angles of Q*, and the propagator -4 pi / (Q_perp^2 + q_z^2 / gamma^2). Atomic units."""
+def reach(loss: float, high_tension: float) -> float:
+    """gamma v / W in angstrom for a ``loss`` W in eV: the range over which electrons of ``high_tension`` V lose it."""
+    beam = Beam(high_tension)
+    return float(beam.gamma * np.sqrt(beam.beta2) * LIGHT / (loss / HARTREE) * BOHR)
 
+
+class _Reciprocal(NamedTuple):
+    """On the grid's momenta [y, x]: size and polar angles of Q*, and the propagator -4 pi / (Q_perp^2 + q_z^2 / gamma^2); ``least`` Q*. Atomic units."""
+
+    least: float
     q: np.ndarray
     polar: np.ndarray
     azimuth: np.ndarray
@@ -88,24 +104,37 @@ class _Reciprocal(NamedTuple):
 
 
 def _reciprocal(
-    beam: Beam, loss: float, shape: tuple[int, int], sampling: tuple[float, float], retarded: bool
+    beam: Beam,
+    loss: float,
+    shape: tuple[int, int],
+    sampling: tuple[float, float],
+    retarded: bool,
+    shift: tuple[float, float],
 ) -> _Reciprocal:
+    """At the ``shift`` (y, x) in each reciprocal cell, as shares of its sides from its middle."""
     along = loss / (LIGHT * np.sqrt(beam.beta2))
     squeeze = beam.gamma**2 if retarded else 1.0
-    y, x = (2 * np.pi * np.fft.fftfreq(n, d / BOHR) for n, d in zip(shape, sampling, strict=True))
+    y, x = (
+        2 * np.pi * (np.fft.fftfreq(n) + off / n) / (d / BOHR) for n, d, off in zip(shape, sampling, shift, strict=True)
+    )
     across2 = y[:, None] ** 2 + x**2
     q = np.sqrt(across2 + (along / squeeze) ** 2)
     azimuth = np.arctan2(y[:, None], x)
-    return _Reciprocal(q, np.arccos(-along / squeeze / q), azimuth, -4 * np.pi / (across2 + along**2 / squeeze))
+    return _Reciprocal(
+        along / squeeze, q, np.arccos(-along / squeeze / q), azimuth, -4 * np.pi / (across2 + along**2 / squeeze)
+    )
 
 
-def _elements(waves: Pair, l: int, momenta: np.ndarray, q: np.ndarray) -> dict[tuple[int, int], np.ndarray]:  # noqa: E741
-    """R of (l', multipole) at ``q``, interpolated between ``momenta``."""
+@lru_cache(maxsize=32)
+def _splines(subshell: Subshell, ejected: float, least: float, largest: float) -> dict[tuple[int, int], CubicSpline]:
+    """R of (l', multipole) as functions of the logarithm of momenta from ``least`` to ``largest``."""
+    atom, l = solve_atom(subshell.element), subshell.orbital.l  # noqa: E741
+    momenta = np.geomspace(least * 0.999, largest, RADIAL)
+    waves = pair(atom, subshell.orbital, np.array([ejected / HARTREE]), largest)
     finals = waves.large.shape[1]
     bessel = spherical_bessel(finals - 1 + l, momenta[:, None] * waves.potential.radii)
-    at, logs = np.log(q), np.log(momenta)
     return {
-        (final, order): CubicSpline(logs, radial(waves, l, final, order, bessel[order] - (order == 0))[0])(at)
+        (final, order): CubicSpline(np.log(momenta), radial(waves, l, final, order, bessel[order] - (order == 0))[0])
         for final in range(finals)
         for order in multipoles(l, final)
     }

@@ -4,6 +4,7 @@ A map is linear in M(x, x') = sum over transitions and losses of V*(x) V(x'), wh
 neighbouring losses, of both spin-orbit partners and of an atom that is moved a little by heat are alike; its eigenvectors are the modes.
 """
 
+import math
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -20,6 +21,7 @@ from twin.eels.atoms import (
     transition_potentials,
 )
 from twin.eels.atoms.kinematics import overlap
+from twin.eels.atoms.transitions import WIDTHS, reach
 from twin.eels.spectrum.atomic_edges import PARTNERS, names_of
 from twin.grid import frequencies
 from twin.optics.electrons import interaction_constant, wavelength
@@ -33,6 +35,8 @@ LOSSES = 3
 """Quadrature points of the losses within a window, above the threshold of ionisation."""
 FINE = 128
 """Points at which the spectrum's cross-section is summed over a window."""
+PLACES = 4
+"""Momenta along each side of a cell of the reciprocal lattice, at most."""
 HEAT = 3
 """Quadrature points of an atom's thermal displacement along each axis."""
 
@@ -103,20 +107,44 @@ def window_modes(
 ) -> Modes:
     """Modes of ``window`` on a grid ``shape`` (ny, nx) over ``extent`` (x, y) angstrom, for electrons of ``high_tension`` V.
 
-    Sum of |values|^2 dx dy is the cross-section of all angles on the grid. ``u2`` in angstrom^2 smears the atom. ``convergence`` in rad only weighs the
-    excitations to bound levels, which have the potentials of the threshold and the strength of the spectrum's table.
+    Sum of |values|^2 dx dy is the cross-section of all angles on the grid. On a narrow grid momenta between its own stand for it, too
+    (``shift`` of `transition_potentials`), so that the periodic images of an atom do not interfere: see `least_width`. ``u2`` in angstrom^2 smears
+    the atom. ``convergence`` in rad only weighs the excitations to bound levels, which have the potentials of the threshold and the strength of the
+    spectrum's table.
     """
     sampling = (extent[1] / shape[0], extent[0] / shape[1])
-    sigma, rows = interaction_constant(high_tension), []
+    sigma, parts, powers, lacking = interaction_constant(high_tension), [], [], []
+    shifts = _shifts(window, extent, high_tension)
     for shell in window.subshells():
         for ejected, weight in _losses(window, shell, high_tension, convergence):
-            made = transition_potentials(shell, ejected, shape, sampling, high_tension, SHARE)
-            rows.append((sigma * np.sqrt(weight)) * made.values)
-    values, missing = compressed(np.concatenate(rows).astype(np.complex64), tolerance / 2)
+            rows = [
+                transition_potentials(shell, ejected, shape, sampling, high_tension, SHARE, shift=shift).values
+                for shift in shifts
+            ]
+            made, left_out = compressed(np.concatenate(rows), tolerance / 4)
+            parts.append((sigma * np.sqrt(weight / len(shifts))) * made)
+            powers.append(float(np.sum(np.abs(parts[-1]) ** 2)) / (1.0 - left_out))
+            lacking.append(left_out)
+    values, missing = compressed(np.concatenate(parts).astype(np.complex64), tolerance / 4)
+    missing += float(np.average(lacking, weights=powers))
     if u2 > 0.0:
         values, more = compressed(_smeared(values, shape, extent, u2), tolerance / 2)
         missing += more
     return Modes(values, extent, missing)
+
+
+def _shifts(window: EdgeWindow, extent: tuple[float, float], high_tension: float) -> list[tuple[float, float]]:
+    """Places (y, x) in the cells of the reciprocal lattice that stand for it: the middle alone on a wide grid."""
+    loss = max(window.low, min(shell.energy for shell in window.subshells()))
+    count = min(math.ceil(WIDTHS * reach(loss, high_tension) / min(extent)), PLACES)
+    along = (np.arange(count) + 0.5) / count - 0.5
+    return [(float(y), float(x)) for y in along for x in along]
+
+
+def least_width(window: EdgeWindow, high_tension: float) -> float:
+    """Width of a grid in angstrom from which on the modes of ``window`` have its cross-section to a per cent."""
+    loss = max(window.low, min(shell.energy for shell in window.subshells()))
+    return WIDTHS * reach(loss, high_tension) / PLACES
 
 
 def _losses(window: EdgeWindow, shell: Subshell, high_tension: float, convergence: float) -> list[tuple[float, float]]:

@@ -1,8 +1,9 @@
 """The spectrometer's camera: from electrons in each channel to counts, with spread, gain, fixed pattern, dark level, readout and counting noise.
 
-Each electron makes ``gain`` counts, spread over channels by a Gaussian (its share within each channel) and a Lorentzian's tails; the fixed pattern
-multiplies channels. So neighbouring channels share noise: cov(i, j) = gain^2 p_i p_j sum_k h(i - k) h(j - k) n_k, with n_k electrons in channel k, and
-readout noise on the diagonal.
+Each electron makes ``gain`` counts on average, with the relative variance ``excess``: 0 where all make the same, 1 for electron multiplication, where the gain
+is distributed exponentially (Robbins and Hadwen, IEEE Trans. Electron Devices 50, 1227, 2003). They are spread over channels by a Gaussian (its share
+within each channel) and a Lorentzian's tails; the fixed pattern multiplies channels. So neighbouring channels share noise: cov(i, j) = gain^2 (1 + excess)
+p_i p_j sum_k h(i - k) h(j - k) n_k, with n_k electrons in channel k, and readout noise on the diagonal.
 """
 
 from collections.abc import Mapping
@@ -18,8 +19,9 @@ from twin.detection.counting import poisson
 from twin.eels.spectrum.parameters import Parameter
 
 
-def detector_parameters(spread: bool, pattern: int) -> list[Parameter]:
-    """Of the camera; ``spread``: electrons reach other channels, ``pattern``: number of channels with a gain of their own (0: all alike)."""
+def detector_parameters(spread: bool, pattern: int, excess: bool = False) -> list[Parameter]:
+    """Of the camera; ``spread``: electrons reach other channels, ``pattern``: number of channels with a gain of their own (0: all alike), ``excess``: electrons
+    make unlike numbers of counts."""
     given = [
         Parameter("gain", "1", 1.0, 0.0, doc="counts for each electron", open=True),
         Parameter("dark", "count", 0.0, doc="counts of a channel without electrons"),
@@ -38,6 +40,9 @@ def detector_parameters(spread: bool, pattern: int) -> list[Parameter]:
             Parameter("psf.tail", "1", 0.0, 0.0, 1.0, doc="share of its counts that lie in a Lorentzian's tails"),
             Parameter("psf.tail_width", "1", 4.0, 0.0, doc="half width in channels of that Lorentzian", open=True),
         ]
+    if excess:
+        doc = "variance over squared mean of the counts that an electron makes"
+        given.append(Parameter("excess", "1", 1.0, 0.0, doc=doc, open=True))
     if pattern:
         given.append(Parameter("pattern", "1", 1.0, 0.0, doc="gain of each channel over the mean", size=pattern))
     return given
@@ -69,7 +74,7 @@ def covariance(
     if lag > 2 * reach:
         return jnp.zeros((*electrons.shape[:-1], electrons.shape[-1] - 2 * reach - lag))
     pairs = jnp.zeros_like(taps).at[: len(taps) - lag].set(taps[: len(taps) - lag] * taps[lag:])
-    shared = values["gain"] ** 2 * _filtered(electrons, pairs, reach)
+    shared = values["gain"] ** 2 * (1.0 + values.get("excess", 0.0)) * _filtered(electrons, pairs, reach)
     shared = _patterned(shared, values)[..., : shared.shape[-1] - lag]
     if "pattern" in values:
         shared = shared * _along_last(values["pattern"][lag:], shared.ndim)
@@ -90,9 +95,15 @@ def covariance_matrix(
 def sample(
     key: PRNGKeyArray | Array, electrons: Float[Array, "*batch wide"], values: Mapping[str, Any], reach: int
 ) -> Float[Array, "*batch channels"]:
-    """One noisy recording: Poisson numbers of electrons in each channel, spread as in `expected_counts`, and readout noise. ``key`` is explicit."""
+    """One noisy recording: Poisson numbers of electrons in each channel, with excess noise each counted by a gamma distributed number, spread as in
+    `expected_counts`, and readout noise. ``key`` is explicit."""
     shots, hum = jax.random.split(key)
     counted = poisson(shots, jnp.maximum(electrons, 0.0))
+    if "excess" in values:
+        # the sum of n gamma variables of shape 1 / excess is one of shape n / excess
+        shape = counted / values["excess"]
+        drawn = values["excess"] * jax.random.gamma(jax.random.fold_in(key, 2), jnp.maximum(shape, 1e-6))
+        counted = jnp.where(counted > 0, drawn, 0.0)
     counts = expected_counts(counted, values, reach)
     return counts + values["readout"] * jax.random.normal(hum, counts.shape, counts.dtype)
 

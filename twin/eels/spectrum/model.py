@@ -77,14 +77,15 @@ def spectrum_model(
     backgrounds: int = 0,
     reference: float | None = None,
     pattern: bool = False,
+    excess: bool = False,
 ) -> SpectrumModel:
     """A spectrum on ``axis`` of a beam of ``energy`` eV, with a spectrometer that takes in the semi-angle ``collection`` in radian.
 
     The zero loss is the model shape of `zero_loss.field_emission`, or a ``measured`` one. Valence losses are ``plasmons`` (energy, width, strength), above a
     ``gap`` in eV where one is given, or those of a dielectric ``table``, with both ``surface`` where that is asked for; without either t/lambda has no
     meaning and there are none. Then ``edges``, and ``backgrounds`` power laws of electrons at the ``reference`` energy in eV (default: the middle of the
-    axis). ``pattern``: each channel has a gain of its own. Electrons are spread over channels where the axis has a ``reach``. ValueError naming the edge
-    that lies outside of the axis, or what contradicts.
+    axis). ``pattern``: each channel has a gain of its own; ``excess``: electrons make unlike numbers of counts. Electrons are spread over channels where
+    the axis has a ``reach``. ValueError naming the edge that lies outside of the axis, or what contradicts.
     """
     require_float64()
     require(
@@ -120,7 +121,7 @@ def spectrum_model(
         *(parameters.low_loss_parameters(plasmons, gap, surface) if plasmons or table is not None else ()),
         *parameters.edge_parameters(edges),
         *parameters.background_parameters(backgrounds, middle := reference or float(np.mean(axis.energies))),
-        *detector.detector_parameters(axis.reach > 0, axis.channels if pattern else 0),
+        *detector.detector_parameters(axis.reach > 0, axis.channels if pattern else 0, excess),
     ]
     return SpectrumModel(
         axis, energy, collection, measured, len(plasmons), gap_exponent if gap is not None else None, table, surface, tuple(edges), backgrounds,

@@ -85,9 +85,11 @@ def _detectors(plan: Simulation) -> Iterator[Contradiction]:
         if not plan.detectors:
             cure = "Add [detectors.NAME] with kind, inner_mrad and outer_mrad."
             yield "detectors", "is missing: a STEM image needs a detector", cure
-        for name in pixelated:
-            cure = 'Use signal = "4d-stem", or another kind.'
-            yield f"detectors.{name}", "a pixelated detector makes no image", cure
+        elif len(pixelated) == len(plan.detectors):
+            cure = 'Use signal = "4d-stem", or add detectors of other kinds.'
+            yield f"detectors.{pixelated[0]}", "a pixelated detector makes no image", cure
+        for name in pixelated[1:]:
+            yield f"detectors.{name}", f"{pixelated[0]} is pixelated already", "Leave one of them out."
         return
     most = 0 if signal in ("hrtem", "exit-wave") else 1
     if len(plan.detectors) > most or len(pixelated) < len(plan.detectors):
@@ -138,7 +140,7 @@ def _dose(plan: Simulation) -> Iterator[Contradiction]:
         yield "camera.saturation", problem, "Give more, or leave it out."
     if plan.camera is not None and dose is None:
         yield "camera", "makes counts of electrons, of which there are none", "Add [dose], or leave [camera] out."
-    elif plan.camera is not None and signal in ("stem", "exit-wave"):
+    elif plan.camera is not None and (signal == "exit-wave" or (signal == "stem" and not plan.patterned)):
         yield "camera", f"signal {signal!r} has none", "Leave [camera] out."
     if dose is None:
         return
@@ -156,3 +158,6 @@ def _dose(plan: Simulation) -> Iterator[Contradiction]:
 def _compute(plan: Simulation) -> Iterator[Contradiction]:
     if plan.compute.form != "auto" and plan.signal != "stem":
         yield "compute.form", f"signal {plan.signal!r} has one form only", "Leave it out; it is for stem."
+    elif plan.patterned and plan.compute.form not in ("auto", "direct"):
+        problem = f"{plan.compute.form!r} makes no patterns, which a pixelated detector is for"
+        yield "compute.form", problem, 'Leave it "auto".'

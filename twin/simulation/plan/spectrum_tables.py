@@ -107,6 +107,9 @@ class SpectrometerPlan(Plan, frozen=True):
         VOLT, key("volt", "voltage of the drift tube beyond that at which offset is right: it moves the energy axis")
     ] = 0.0
     gain: Annotated[Positive, key("counts/electron", "counts for each electron")] = 1.0
+    excess: Annotated[
+        float, key("", "variance over squared mean of an electron's counts: 1 for electron multiplication", ge=0, le=10)
+    ] = 0.0
     dark: Annotated[Level, key("counts", "dark level of a channel")] = 0.0
     readout: Annotated[NotNegative, key("counts", "readout noise of a channel, rms")] = 0.0
     spread: Annotated[

@@ -251,7 +251,8 @@ class SegmentedPlan(Plan, tag="segmented", tag_field="kind", frozen=True):
 
 
 class PixelatedPlan(Plan, tag="pixelated", tag_field="kind", frozen=True):
-    """A camera in the diffraction plane: pixels of its own (shape, pixel_mrad), or the beams of the computation (reach_mrad, bin)."""
+    """A camera in the diffraction plane: pixels of its own (shape, pixel_mrad), or the beams of the computation (reach_mrad, bin). Beside other detectors of
+    a stem image it records patterns of the same probes."""
 
     shape: Annotated[
         tuple[Count, Count] | None, key("", "pixels (ny, nx); with pixel_mrad", default="the beams themselves")
@@ -375,6 +376,13 @@ class Simulation(Plan, frozen=True):
     compute: ComputePlan = ComputePlan()
     seed: Annotated[Seed, key("", "seed of phonons, vacancies and counting noise")] = 0
     folder: str = ""  # where relative paths start: the folder of the file it came from
+
+    @property
+    def patterned(self) -> bool:
+        """Whether diffraction patterns of probes are recorded: alone, or beside the channels of a STEM image."""
+        if self.signal != "stem":
+            return self.signal in PROBES
+        return any(isinstance(detector, PixelatedPlan) for detector in self.detectors.values())
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, as they were read."""

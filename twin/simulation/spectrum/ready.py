@@ -82,7 +82,7 @@ def make_spectrum(plan: SpectrumSimulation, structure: Structure | None = None) 
         laws = plan.backgrounds
         model = spectrum_model(
             axis, energy, collection=1e-3 * made.collection_mrad, plasmons=plasmons, gap=plan.low_loss.gap, gap_exponent=GAPS[plan.low_loss.gap_kind],
-            table=table, surface=plan.low_loss.surface, edges=edges, backgrounds=len(laws), pattern=made.pattern > 0.0,
+            table=table, surface=plan.low_loss.surface, edges=edges, backgrounds=len(laws), pattern=made.pattern > 0.0, excess=made.excess > 0.0,
         )  # fmt: skip
     except ValueError as error:
         raise from_twin("spectrometer", error, "Change offset, dispersion or channels.") from None
@@ -271,6 +271,8 @@ def _values(
         values["surface.scale"] = 1.0
     if model.axis.reach:
         values |= {"psf.width": max(made.spread, 1e-3), "psf.tail": made.tail, "psf.tail_width": made.tail_width}
+    if made.excess:
+        values["excess"] = made.excess
     if made.pattern:
         key = jax.random.fold_in(jax.random.key(plan.seed), 4)
         values["pattern"] = jnp.maximum(1.0 + made.pattern * jax.random.normal(key, (made.channels,)), 0.0)

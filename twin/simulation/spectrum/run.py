@@ -51,7 +51,7 @@ def record_spectrum(ready: ReadySpectrum) -> SimulatedSpectrum:
 
 def _has_camera(plan: SpectrumSimulation) -> bool:
     made = plan.spectrometer
-    return made.gain != 1.0 or made.dark != 0.0 or made.readout > 0.0
+    return made.gain != 1.0 or made.dark != 0.0 or made.readout > 0.0 or made.excess > 0.0
 
 
 def _of_scan(plan: SpectrumSimulation) -> tuple[Axis, ...]:

@@ -17,8 +17,10 @@ import numpy as np
 
 from tests.benchmarks._case import Case, case
 from tests.benchmarks._form import Form
-from twin.eels.atoms import ionisation_threshold, subshell
-from twin.eels.maps import EdgeMaps, EdgeWindow, core_loss_maps
+from twin.eels.atoms import differential_cross_section, ionisation_threshold, subshell, transition_potentials
+from twin.eels.maps import EdgeMaps, EdgeWindow, core_loss_maps, local_potential, window_modes
+from twin.eels.maps.window import collected
+from twin.optics.electrons import interaction_constant
 from twin.optics.illumination import Illumination
 from twin.sample.specimen import Specimen, srtio3
 from twin.scattering.stem.scene import Scene
@@ -33,8 +35,8 @@ class Shared(NamedTuple):
     side of a unit cell; ``shells``: Z, n and l by edge."""
 
     cell: float = CELL
-    repeats: tuple[int, int, int] = (2, 2, 4)
-    gpts: int = 96
+    repeats: tuple[int, int, int] = (4, 4, 4)
+    gpts: int = 192
     energy: float = ENERGY
     semiangle: float = 0.021
     collection: float = COLLECTION
@@ -46,7 +48,7 @@ class Shared(NamedTuple):
 def cases(short: Form, progress: Callable[..., None]) -> list[Case]:
     """All of them; the smoke form has an isolated atom and a thin crystal."""
     progress("an isolated atom")
-    rows = _isolated()
+    rows = _isolated() + _narrow()
     for cells in ((3, 26), (3,), (1,))[short]:
         progress(f"errors of the fast forms, {cells} cells")
         rows += _fast_forms(cells)
@@ -81,6 +83,29 @@ def _isolated() -> list[Case]:
         ratio = float(made.mean()) * 14.0**2 / window.cross_section(ENERGY, semiangle)
         words = f"{window.label} of an isolated atom, {1e3 * semiangle:g} mrad probe: sum over positions and collected angles, over the spectrum's"
         rows.append(case(words, ratio, "", "1 +- 0.02", abs(ratio - 1.0) <= 0.02))
+    return rows
+
+
+def _narrow() -> list[Case]:
+    """Windows on grids that are narrow against the range of their losses."""
+    silicon, rows = EdgeWindow("Si", "L", 100.0, 120.0, COLLECTION), []
+    for window, width in ((WINDOWS[0], 8.0), (WINDOWS[0], 12.0), (silicon, 16.0), (silicon, 20.0)):
+        count = round(width / 0.15 / 2) * 2
+        shape, sampling = (count, count), (width / count, width / count)
+        modes = window_modes(window, shape, (width, width), ENERGY, SEMIANGLE)
+        held = float(local_potential(modes, ENERGY, COLLECTION, SEMIANGLE).sum()) * sampling[0] ** 2
+        ratio = held / window.cross_section(ENERGY, SEMIANGLE)
+        words = (
+            f"{window.label} in a cell of {width:g} angstrom: potential's integral over the spectrum's cross-section"
+        )
+        rows.append(case(words, ratio, "", "1 +- 0.01", abs(ratio - 1.0) <= 0.01))
+        edge = window.subshells()[0]
+        made = transition_potentials(edge, 10.0, shape, sampling, ENERGY)
+        waves = np.fft.fft2(interaction_constant(ENERGY) * made.values)
+        passed = collected(shape, (width, width), ENERGY, COLLECTION, SEMIANGLE)
+        held = float((np.abs(waves) ** 2 * passed).sum()) * (width / count**2) ** 2
+        ratio = held / float(differential_cross_section(edge, np.array([made.loss]), ENERGY, COLLECTION, SEMIANGLE)[0])
+        rows.append(case(f"{words}, if a beam stood for one direction", ratio))
     return rows
 
 

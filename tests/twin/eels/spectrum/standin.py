@@ -18,12 +18,19 @@ def aluminium(**shape: object) -> Edge:
     return edge("Al", "L", [subshell("L3", 73.0, 2e-5), subshell("L2", 79.0, 1e-5)], **shape)  # type: ignore[arg-type]
 
 
-def low_model() -> SpectrumModel:
-    """A low loss with an edge, with every parameter that plasmons and a camera can have."""
+def low_model(excess: bool = False) -> SpectrumModel:
+    """A low loss with an edge, with every parameter that plasmons and a camera can have; ``excess`` noise where asked for."""
     axis = energy_axis(400, -12.0, 0.3, 0.9, reach=6)
     terms = [(15.0, 3.0, 1.0), (24.0, 8.0, 0.6)]
     return spectrum_model(
-        axis, 200e3, collection=0.02, plasmons=terms, gap=3.0, edges=[aluminium(white=True)], pattern=True
+        axis,
+        200e3,
+        collection=0.02,
+        plasmons=terms,
+        gap=3.0,
+        edges=[aluminium(white=True)],
+        pattern=True,
+        excess=excess,
     )
 
 

@@ -150,8 +150,9 @@ def test_an_image_of_spectra_is_that_of_each() -> None:
 
 
 @pytest.mark.slow
-def test_recordings_scatter_as_their_covariance_says() -> None:
-    model, values = low_model(), low_values()
+@pytest.mark.parametrize("excess", [0.0, 1.0])
+def test_recordings_scatter_as_their_covariance_says(excess: float) -> None:
+    model, values = low_model(excess=excess > 0.0), {**low_values(), **({"excess": excess} if excess else {})}
     many = {**values, "t_over_lambda": jnp.full(3000, 1.3)}
     drawn = np.asarray(sample(jax.random.key(3), model, many))
     mean = np.asarray(expected(model, values))
