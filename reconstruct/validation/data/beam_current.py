@@ -53,9 +53,10 @@ def whole_beam(
     through: tuple[float, float],
     words: str,
     gain: tuple[float, float] = (1.0, 0.0),
+    rests_on: tuple[str, ...] = (),
 ) -> Evidence:
     """Current x time x counts per electron of a beam that made between ``counts`` least and most, ``through``: the least and the largest share of its electrons
-    that are counted. ``gain``: counts per electron with their relative error, where the file does not claim them."""
+    that are counted. ``gain``: counts per electron with their relative error, where the file does not claim them. ``rests_on``: as `Evidence` has it."""
     time, (each, error) = time_of(values), gain
     claimed = {"gain": 1.0} if "gain" in values else {}
     each, error = (1.0, 0.0) if claimed else (each, error)
@@ -65,7 +66,7 @@ def whole_beam(
     )
     part = Component(1.0, np.array([0.5 * (low + high)]), np.array([[ERROR**2 + error**2]]))
     tolerance = (0.5 * (high - low),)
-    return Evidence("counts of the whole beam", "data", (statement,), (part,), words, ("screen current",), tolerance=tolerance)  # fmt: skip
+    return Evidence("counts of the whole beam", "data", (statement,), (part,), words, ("screen current",), rests_on, tolerance=tolerance)  # fmt: skip
 
 
 def _counts(pattern: np.ndarray) -> tuple[float, float] | str:

@@ -214,21 +214,11 @@ def _of_scales(values: Values) -> Iterator[Change]:
             yield Change("unit or prefix", rate, f"{name} in another unit, 1e{power:+d}", {name: value * 10.0**power})
     if values.get("dispersion", 0.0) > 0.0:
         yield from _of_settings(values)
-    semiangle = values.get("convergence_semiangle", 0.0)
-    if semiangle > 0:
-        rate = CAUSES["full angle for semi-angle"].rate
-        yield Change(
-            "full angle for semi-angle",
-            rate,
-            "the full angle is given as semi-angle",
-            {"convergence_semiangle": 0.5 * semiangle},
-        )
-        yield Change(
-            "full angle for semi-angle",
-            0.1 * rate,
-            "half of the semi-angle is given",
-            {"convergence_semiangle": 2.0 * semiangle},
-        )
+    for name in ("convergence_semiangle", "collection_semiangle"):
+        if (semiangle := values.get(name, 0.0)) > 0:
+            rate, cause = CAUSES["full angle for semi-angle"].rate, "full angle for semi-angle"
+            yield Change(cause, rate, "the full angle is given as semi-angle", {name: 0.5 * semiangle})
+            yield Change(cause, 0.1 * rate, "half of the semi-angle is given", {name: 2.0 * semiangle})
     if values.get("temperature", 0.0) > 0:
         for shift in (CELSIUS.offset, -CELSIUS.offset):
             if values["temperature"] + shift > 0:

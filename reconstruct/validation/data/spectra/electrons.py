@@ -74,7 +74,8 @@ def electrons(
     words = f"The spectrum holds {0.5 * (low + high):.3g} counts: {shares[0]:.0%} to all of the electrons of the beam."
     if shares[1] < 1.0:
         words = words.replace("to all", f"to {shares[1]:.0%}")
-    return [*evidence, whole_beam(total, values, shares, words, gain)], []
+    rests = tuple(name for name in ("collection_semiangle", "convergence_semiangle") if name in values)
+    return [*evidence, whole_beam(total, values, shares, words, gain, rests)], []
 
 
 def entering(

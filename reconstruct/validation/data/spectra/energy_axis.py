@@ -66,15 +66,20 @@ def past_valence(counts: np.ndarray, zero: Peak) -> int:
     return min(max(int(zero.centre + behind), 0), len(counts))
 
 
+def read_edges(
+    counts: np.ndarray, zero: Peak | None, values: Mapping[str, float], elements: frozenset[str]
+) -> tuple[list[Rise], list[Match]]:
+    """The rises of ``counts`` [channels] that are to be explained, and their readings as edges of ``elements``, likeliest first."""
+    first = 0 if zero is None else past_valence(counts, zero)
+    seen = [rise._replace(channel=rise.channel + first) for rise in onsets(counts[first:])]
+    return match_edges(seen, elements, len(counts), values["dispersion"], values["energy_offset"], zero, first)
+
+
 def _edges(
     counts: np.ndarray, zero: Peak | None, values: Mapping[str, float], elements: frozenset[str], known: Known
 ) -> Evidence | str:
     """Evidence of the edges that are seen, or why there is none."""
-    first = 0 if zero is None else past_valence(counts, zero)
-    seen = [rise._replace(channel=rise.channel + first) for rise in onsets(counts[first:])]
-    rises, readings = match_edges(
-        seen, elements, len(counts), values["dispersion"], values["energy_offset"], zero, first
-    )
+    rises, readings = read_edges(counts, zero, values, elements)
     readings = [reading._replace(edges=_places(reading.edges)) for reading in readings]
     matched = [edge is not None for edge in readings[0].edges] if readings else []
     if sum(matched) < (LEAST_MATCHED if zero is None else LEAST_WITH_ZERO):

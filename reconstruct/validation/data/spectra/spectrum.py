@@ -8,6 +8,7 @@ import numpy as np
 
 from reconstruct.measurement.recorded.spectra import is_x_ray
 from reconstruct.validation.data.options import AMORPHOUS, Known, Tell
+from reconstruct.validation.data.spectra.angles import angles
 from reconstruct.validation.data.spectra.electrons import electrons
 from reconstruct.validation.data.spectra.energy_axis import FIELDS, VERIFY, energy_axis
 from reconstruct.validation.evidence import Evidence, Gap
@@ -29,7 +30,8 @@ def spectrum(signal: Signal, values: Mapping[str, float], known: Known, tell: Te
     composition = composition_of(known)
     evidence, gaps = energy_axis(counts, values, frozenset(composition), known)
     more, missing = electrons(signal, counts / number, values, composition, tell)
-    return [*evidence, *more], [*gaps, *missing]
+    apart, open_ = angles(counts / number, values, composition, tell)
+    return [*evidence, *more, *apart], [*gaps, *missing, *open_]
 
 
 def is_energy_loss(signal: Signal, values: Mapping[str, float]) -> bool:

@@ -24,7 +24,7 @@ SHAPES: dict[str, dict[str, dict[str, Any]]] = {
 }
 """Edges as solids have them, whose steepest rise is where `reconstruct.eels.references` says."""
 SHIFT = 1.0
-"""Rms in eV by which all edges of an element lie off their usual energies."""
+"""Rms in eV by which edges lie off their usual energies."""
 
 
 def both(seed: int) -> Made:
@@ -35,7 +35,7 @@ def both(seed: int) -> Made:
     dispersion = 0.5 * float(np.exp(0.02 * generator.standard_normal())) * (1.0 if specimen == "SrTiO3" else 2.0)
     current, exposure = 1e-12 * math.exp(generator.uniform(3.0, 6.0)), math.exp(generator.uniform(-2.0, 1.0))
     gain = math.exp(generator.uniform(0.0, 3.5))
-    collection = float(generator.uniform(0.008, 0.03))
+    collection = float(generator.uniform(0.005, 0.025))
     values = {
         "high_tension": tension, "convergence_semiangle": float(generator.uniform(0.0, 0.6)) * collection, "collection_semiangle": collection,
         "beam_current": current, "exposure": exposure, "gain": gain, "dispersion": dispersion,
