@@ -169,7 +169,9 @@ def _score(
     dispersion, start = dispersion * (1.0 + float(move[1])), start + float(move[0])
     total = -0.5 * misfit
     for rise, onset in zip(rises, edges, strict=True):
-        strength = min(rise.significance / 5.0, STRONGEST)
+        strength = rise.significance / 5.0
+        if strength > STRONGEST:  # with a zero loss the strongest of two rises near an edge is the edge
+            strength = STRONGEST + (math.log(strength / STRONGEST) if axis.zero is not None else 0.0)
         total += GAIN * strength if onset is not None else -COST * strength
     margin = 0.05 * (axis.channels - axis.first)
     for onset in known:

@@ -20,6 +20,7 @@ from reconstruct.eels.core_loss.design import Edge
 from reconstruct.eels.core_loss.elements import BEFORE, GROUPS, edges_for
 from reconstruct.eels.core_loss.fit import fit_core_loss
 from reconstruct.eels.features import Peak, Rise, zero_loss
+from reconstruct.eels.references import ONSETS
 from reconstruct.measurement.eels.core import CROSS_SECTION_ERROR
 from reconstruct.measurement.eels.estimator import BACKGROUND_SHARE, LEAST_LOSS
 from reconstruct.measurement.eels.low import kernel_of
@@ -38,15 +39,15 @@ WINDOW = (20.0, 120.0)
 STEP = 1.02
 """Factor by which the high tension is varied for a slope."""
 ORIENTED = 0.1
-"""Relative rms by which channelling in a crystal changes the ratio of a deep and a shallow edge; along a zone axis with a parallel beam it is more."""
+"""Relative rms by which channelling in a crystal is taken to change the ratio of a deep and a shallow edge."""
 WORTHLESS = 0.35
 """Error of the semi-angle's logarithm from which nothing is said: a factor of 2 is two of them."""
 LARGEST_MISFIT = 0.1
 """Share of an edge's counts that background and edge may leave."""
 BLOCKS = 8
 """Parts of an edge's range in which what is left is summed: single channels have noise."""
-REACH = 2.0
-"""Range of the fit of an edge, in its onset, as far as the spectrum and the next edge above let it."""
+RANGES = ((BACKGROUND_SHARE, 3.0), (0.9, 2.0))
+"""First and last loss of the fit of an edge, in its onset, as far as the spectrum and the next edge above let it: what the two differ by is an error."""
 VERIFY = "Record an edge beyond 1.5 keV and one below 150 eV of one element, or the bright-field disk with the entrance aperture."
 
 
@@ -61,9 +62,10 @@ class _Candidate(NamedTuple):
 
 
 def angles(
-    counts: np.ndarray, values: Mapping[str, float], composition: Mapping[str, float], tell: Tell
+    counts: np.ndarray, values: Mapping[str, float], composition: Mapping[str, float], crystal: bool, tell: Tell
 ) -> tuple[list[Evidence], list[Gap]]:
-    """Evidence on the collection semi-angle, with the high tension, of the mean spectrum ``counts`` [channels] of a specimen of known ``composition``."""
+    """Evidence on the collection semi-angle, with the high tension, of the mean spectrum ``counts`` [channels] of a specimen of known ``composition``,
+    which is a ``crystal`` or not."""
     zero = zero_loss(counts)
     if isinstance(zero, str) or not composition or not {FIELD, "high_tension"} <= set(values):
         return [], []
@@ -71,8 +73,10 @@ def angles(
     if not readings or not any(readings[0].edges):
         return [], [Gap((FIELD,), "no edges are seen that would tell it", VERIFY)]
     losses = readings[0].dispersion * (np.arange(len(counts)) - zero.centre)
-    edges = _edges(losses, rises, values, composition)
-    pair = _best_pair([_candidate(edge, values) for edge in edges if edge.shaped], values)
+    placed = [rise for rise, edge in zip(rises, readings[0].edges, strict=True) if edge in ONSETS]
+    edges = _edges(losses, placed, values, composition)
+    oriented = ORIENTED if crystal else 0.0
+    pair = _best_pair([_candidate(edge, values) for edge in edges if edge.shaped], values, oriented)
     if isinstance(pair, str):
         return [], [Gap((FIELD,), pair, VERIFY)]
     tell("comparing edges that lie far apart", None)
@@ -85,7 +89,7 @@ def angles(
                 Gap((FIELD,), f"background and cross-section do not fit {label} to {LARGEST_MISFIT:.0%}", VERIFY)
             ]
     shares = [amount / composition[item.edge.element] for (amount, _), item in zip(amounts, pair, strict=True)]
-    errors = [ORIENTED, *(item.error for item in pair), *(error for _, error in amounts)]
+    errors = [oriented, *(item.error for item in pair), *(error for _, error in amounts)]
     return _evidence(pair, math.log(shares[0] / shares[1]), math.hypot(*errors), values)
 
 
@@ -102,7 +106,8 @@ def _edges(
 
 def log_ratio(low: str, high: str, high_tension: float, collection: float, convergence: float = 0.0) -> float:
     """Logarithm of the ratio of the cross-sections per atom of two edges ("Si L2,3", "Si K") in `WINDOW`; volt, radian."""
-    parts = [_log_section(*edge.split(" "), high_tension, collection, convergence) for edge in (low, high)]
+    labels = [edge.split(" ") for edge in (low, high)]
+    parts = [_log_section(element, name, high_tension, collection, convergence) for element, name in labels]
     return parts[0] - parts[1]
 
 
@@ -127,14 +132,16 @@ def _candidate(edge: Edge, values: Mapping[str, float]) -> _Candidate:
     return _Candidate(edge, logs, slope, CROSS_SECTION_ERROR[edge.name[0]])
 
 
-def _best_pair(candidates: list[_Candidate], values: Mapping[str, float]) -> tuple[_Candidate, _Candidate] | str:
+def _best_pair(
+    candidates: list[_Candidate], values: Mapping[str, float], oriented: float
+) -> tuple[_Candidate, _Candidate] | str:
     """The two edges whose ratio tells the angle best, the lower first, or why none does."""
     candidates = sorted(candidates, key=lambda item: item.edge.onset)
     best: tuple[float, float, float, tuple[_Candidate, _Candidate]] | None = None
     for number, low in enumerate(candidates):
         for high in candidates[number + 1 :]:
             change = abs(_slope(low, high, values))
-            error = math.hypot(low.error, high.error, ORIENTED)
+            error = math.hypot(low.error, high.error, oriented)
             if best is None or error / max(change, 1e-9) < best[0]:
                 best = error / max(change, 1e-9), change, error, (low, high)
     if best is None:
@@ -159,10 +166,26 @@ def _spectra(counts: np.ndarray, losses: np.ndarray, zero: Peak) -> Spectra:
 def _amount(
     counts: np.ndarray, losses: np.ndarray, edge: Edge, edges: list[Edge], kernel: np.ndarray, gain: float | None
 ) -> tuple[float, float]:
-    """Counts of an edge over its cross-section, and the relative error of noise and of what background and edges leave."""
-    above = [other.onset for other in edges if other.shaped and other.onset > REACH * edge.onset]
-    low = max(min(BACKGROUND_SHARE * edge.onset, edge.onset - 2.0 * BEFORE), LEAST_LOSS)
-    high = min(BACKGROUND_SHARE * min(above, default=math.inf), REACH * edge.onset)
+    """Counts of an edge over its cross-section, and the relative error of noise, of what background and edges leave, and of the range."""
+    fits = [_fitted(counts, losses, edge, edges, kernel, gain, ends) for ends in RANGES]
+    (amount, error), (other, _) = fits
+    moved = abs(other - amount) / max(abs(amount), 1e-300)
+    return amount, math.hypot(error, moved)
+
+
+def _fitted(
+    counts: np.ndarray,
+    losses: np.ndarray,
+    edge: Edge,
+    edges: list[Edge],
+    kernel: np.ndarray,
+    gain: float | None,
+    ends: tuple[float, float],
+) -> tuple[float, float]:
+    """The same in a range that ``ends`` there, in onsets."""
+    above = [other.onset for other in edges if other.shaped and other.onset > RANGES[1][1] * edge.onset]
+    low = max(min(ends[0] * edge.onset, edge.onset - 2.0 * BEFORE), LEAST_LOSS)
+    high = min(BACKGROUND_SHARE * min(above, default=math.inf), ends[1] * edge.onset)
     inside = (losses > low) & (losses < high)
     used = [
         other._replace(cross_section=other.cross_section[inside])

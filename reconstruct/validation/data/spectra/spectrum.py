@@ -27,10 +27,10 @@ def spectrum(signal: Signal, values: Mapping[str, float], known: Known, tell: Te
     if len(counts) < LEAST_CHANNELS:
         return [], [Gap(FIELDS, f"the spectrum has {len(counts)} channels: too few", VERIFY)]
     tell("looking for the zero loss and edges", None)
-    composition = composition_of(known)
+    composition, crystal = composition_of(known)
     evidence, gaps = energy_axis(counts, values, frozenset(composition), known)
     more, missing = electrons(signal, counts / number, values, composition, tell)
-    apart, open_ = angles(counts / number, values, composition, tell)
+    apart, open_ = angles(counts / number, values, composition, crystal, tell)
     return [*evidence, *more, *apart], [*gaps, *missing, *open_]
 
 
@@ -48,13 +48,13 @@ def summed(signal: Signal) -> tuple[np.ndarray, int]:
     return np.nan_to_num(spectra.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0).sum(axis=0), len(spectra)
 
 
-def composition_of(known: Known) -> dict[str, float]:
-    """Atoms of each element of the specimen, by its structure or a formula such as "TiO2"; {} where it is not known."""
+def composition_of(known: Known) -> tuple[dict[str, float], bool]:
+    """Atoms of each element of the specimen, and whether it is a crystal: of a structure, or of a formula such as "TiO2"; {} where it is not known."""
     if known.specimen is None or known.specimen == AMORPHOUS:
-        return {}
+        return {}, False
     given = known.specimen
     try:
         structure = given.structure if hasattr(given, "structure") else structure_named("specimen", str(given))
     except BadInput:
-        return formula_of(str(given))
-    return structure.content
+        return formula_of(str(given)), False
+    return structure.content, True

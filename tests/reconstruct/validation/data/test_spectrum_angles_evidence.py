@@ -8,7 +8,7 @@ import pytest
 
 from reconstruct.measurement.eels.core import CROSS_SECTION_ERROR
 from reconstruct.validation.data.options import Known
-from reconstruct.validation.data.spectra.angles import FIELD, ORIENTED, log_ratio
+from reconstruct.validation.data.spectra.angles import FIELD, log_ratio
 from reconstruct.validation.data.spectra.spectrum import spectrum
 from reconstruct.validation.judgement.verdict import numbers
 from reconstruct.validation.recording import validate_recording
@@ -59,7 +59,7 @@ def test_edges_that_lie_close_say_that_they_tell_nothing():
     (gap,) = [gap for gap in gaps if FIELD in gap.fields]
     assert "Ti L2,3 and O K" in gap.why
     assert "bright-field disk" in gap.verify
-    error = math.hypot(CROSS_SECTION_ERROR["L"], CROSS_SECTION_ERROR["K"], ORIENTED)
+    error = math.hypot(CROSS_SECTION_ERROR["L"], CROSS_SECTION_ERROR["K"])
     assert f"known to {error:.0%}" in gap.why
 
 
