@@ -30,6 +30,7 @@ from reconstruct.validation.data.options import Tell
 from reconstruct.validation.data.spectra.energy_axis import read_edges
 from reconstruct.validation.evidence import Evidence, Gap, Statement
 from twin.eels.atoms import differential_cross_section, subshell
+from twin.eels.atoms.cross_sections import LARGEST_ANGLE
 
 FIELD = "collection_semiangle"
 ANGLES = np.geomspace(1e-3, 0.15, 41)
@@ -69,6 +70,10 @@ def angles(
     zero = zero_loss(counts)
     if isinstance(zero, str) or not composition or not {FIELD, "high_tension"} <= set(values):
         return [], []
+    if max(values[FIELD], values.get("convergence_semiangle", 0.0)) > LARGEST_ANGLE:
+        return [], [
+            Gap((FIELD,), "the semi-angles as claimed are too large for cross-sections into an aperture", VERIFY)
+        ]
     rises, readings = read_edges(counts, zero, values, frozenset(composition))
     if not readings or not any(readings[0].edges):
         return [], [Gap((FIELD,), "no edges are seen that would tell it", VERIFY)]

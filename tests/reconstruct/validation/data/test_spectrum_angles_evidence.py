@@ -63,6 +63,11 @@ def test_edges_that_lie_close_say_that_they_tell_nothing():
     assert f"known to {error:.0%}" in gap.why
 
 
+def test_angles_that_no_cross_section_is_for_leave_a_gap():
+    _, gaps = evidence_by(spectrum, claiming(both(WHOLE, 12), collection_semiangle=0.6), Known("TiO2"))
+    assert any("too large" in gap.why for gap in gaps)
+
+
 @pytest.fixture(scope="module")
 def silicon():
     """A spectrum of silicon at 80 kV into 9 mrad."""
