@@ -54,8 +54,8 @@ def electrons(
         return [], []
     tell("counting the electrons of the spectrum", None)
     fields = tuple(name for name in (time, "beam_current", "gain") if name in values)
-    learnt = gain_by_scatter(signal, counts, zero)
-    evidence = [_gain(learnt)] if "gain" in values and not isinstance(learnt, str) else []
+    measured = gain_by_scatter(signal, counts, zero)
+    evidence = [_gain(measured)] if "gain" in values and not isinstance(measured, str) else []
     missing = [name for name in (time, "beam_current") if name not in values]
     if missing:
         named = " and no ".join(name.replace("_", " ") for name in missing)
@@ -63,9 +63,9 @@ def electrons(
         return evidence, [Gap(fields, why, VERIFY)]
     gain = (1.0, 0.0)
     if "gain" not in values and signal.raw.get("unit") != "electrons":
-        if isinstance(learnt, str):
-            return evidence, [Gap(fields, f"the counts per electron are not known: {learnt}", VERIFY)]
-        gain = learnt[0], math.hypot(learnt[1], GAIN_ERROR)
+        if isinstance(measured, str):
+            return evidence, [Gap(fields, f"the counts per electron are not known: {measured}", VERIFY)]
+        gain = measured[0], math.hypot(measured[1], GAIN_ERROR)
     total = _total(signal, counts, zero)
     if isinstance(total, str):
         return evidence, [Gap(fields, f"the electrons of the beam were not counted: {total}", VERIFY)]
@@ -125,8 +125,8 @@ def gain_by_scatter(signal: Signal, counts: np.ndarray, zero: Peak) -> tuple[flo
         return str(error).partition(";")[0]
 
 
-def _gain(learnt: tuple[float, float]) -> Evidence:
-    value, error = learnt
+def _gain(measured: tuple[float, float]) -> Evidence:
+    value, error = measured
     part = Component(1.0, np.array([math.log(value)]), np.array([[error**2 + GAIN_ERROR**2]]))
     words = f"The scatter of the spectra makes {value:.3g} counts an electron."
     return Evidence("scatter of spectra", "data", (Statement("gain by the scatter of spectra", {"gain": 1.0}),), (part,), words)  # fmt: skip

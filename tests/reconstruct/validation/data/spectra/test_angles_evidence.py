@@ -15,7 +15,7 @@ from reconstruct.validation.recording import validate_recording
 from tests.benchmarks.validate.recordings.losses import CHANNELS, SHAPES, made_of
 from tests.benchmarks.validate.recordings.made import signal_of
 from tests.reconstruct.validation.data.deviations import evidence_by, nearest
-from tests.reconstruct.validation.data.test_spectra_evidence import WHOLE, both
+from tests.reconstruct.validation.data.spectra.test_energy_axis_evidence import WHOLE, both
 from tests.synthetic.energy_losses import signal_of_spectrum
 from twin.optics.electrons import momentum_times_velocity
 from twin.records import Claim, Signal
@@ -96,8 +96,8 @@ def test_the_full_angle_is_found_and_the_high_tension_is_not_blamed_alone(silico
     assert verdict.status == "disagrees"
     assert verdict.causes[0][0] == "full angle for semi-angle"
     lower = {**silicon.values, "high_tension": 200e3}
-    found = validate_recording("silicon", signal_of(silicon, lower), Known("Si"))
-    assert {"collection_semiangle", "high_tension"} & {item.field for item in found.findings}
-    assert numbers(found.claims)["high_tension"] == 200e3
-    if found.verdict("high_tension").status == "disagrees":
-        assert found.verdict("collection_semiangle").status == "disagrees"
+    wrong = validate_recording("silicon", signal_of(silicon, lower), Known("Si"))
+    assert {"collection_semiangle", "high_tension"} & {item.field for item in wrong.findings}
+    assert numbers(wrong.claims)["high_tension"] == 200e3
+    if wrong.verdict("high_tension").status == "disagrees":
+        assert wrong.verdict("collection_semiangle").status == "disagrees"

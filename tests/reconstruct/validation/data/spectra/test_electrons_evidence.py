@@ -76,7 +76,7 @@ def test_a_wrong_gain_is_found_by_the_scatter_of_spectra():
     mean, error = float(np.exp(item.components[0].mean[0])), float(np.sqrt(item.components[0].covariance[0, 0]))
     assert abs(mean / GAIN - 1.0) < 3.0 * error
     assert error < 0.1
-    assert "gain" in {found.field for found in validate_recording("x", claiming(counts, exposure=exposure, gain=2.0 * GAIN)).findings}  # fmt: skip
+    assert "gain" in {verdict.field for verdict in validate_recording("x", claiming(counts, exposure=exposure, gain=2.0 * GAIN)).findings}  # fmt: skip
 
 
 @pytest.mark.parametrize(
