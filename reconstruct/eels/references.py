@@ -18,7 +18,7 @@ class Onset(NamedTuple):
 
 
 ONSETS: tuple[Onset, ...] = (
-    Onset("Al", "L2,3", 74.0, 2.0), Onset("Si", "L2,3", 101.0, 2.0), Onset("B", "K", 189.5, 2.0), Onset("C", "K", 284.5, 1.5),
+    Onset("Al", "L2,3", 74.0, 2.0), Onset("Si", "L2,3", 102.0, 3.0), Onset("B", "K", 189.5, 2.0), Onset("C", "K", 284.5, 1.5),
     Onset("Ca", "L3", 347.5, 1.5), Onset("N", "K", 400.5, 1.5), Onset("Sc", "L3", 400.5, 1.5), Onset("Ti", "L3", 456.8, 1.5),
     Onset("V", "L3", 515.0, 1.7), Onset("O", "K", 530.8, 1.5), Onset("Cr", "L3", 576.0, 1.7), Onset("Mn", "L3", 640.3, 1.8),
     Onset("F", "K", 685.5, 2.0), Onset("Fe", "L3", 708.0, 1.5), Onset("Co", "L3", 778.5, 1.5), Onset("Ba", "M5", 781.5, 1.5),

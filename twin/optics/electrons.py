@@ -36,6 +36,13 @@ def interaction_constant(energy: float) -> float:
     return 2.0 * math.pi * (energy + REST_ENERGY_EV) * wavelength(energy) / _HC**2
 
 
+def momentum_times_velocity(energy: float) -> float:
+    """p v in eV: 2 E for slow electrons, E for fast ones. A magnetic field that deflects momentum p moves an electron of a loss dE by dE / (p v) of that
+    deflection, and theta_E = dE / (p v) (Egerton, Electron Energy-Loss Spectroscopy in the Electron Microscope, 3rd ed., 2011, sections 2.1 and 3.2)."""
+    energy = _checked(energy)
+    return energy * (energy + 2.0 * REST_ENERGY_EV) / (energy + REST_ENERGY_EV)
+
+
 def kappa(energy: float) -> float:
     """Relativistic factor of the high tension in chromatic aberration: dC10 = Cc (2 dI/I - kappa dV/V). Dimensionless."""
     energy = _checked(energy)

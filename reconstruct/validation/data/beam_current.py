@@ -34,26 +34,39 @@ def electrons(
 ) -> tuple[list[Evidence], list[Gap]]:
     """beam_current x time x gain, within what may be lost; a gap where the beam is not whole on the camera."""
     del known, tell
-    time = _time(values)
-    fields = ("beam_current", time, *(("gain",) if "gain" in values else ()))
+    fields = ("beam_current", time_of(values), *(("gain",) if "gain" in values else ()))
     pattern, frames = _mean_pattern(signal)
     counts = _counts(pattern)
     if isinstance(counts, str):
         return [], [Gap(fields, f"the electrons of the beam were not counted: {counts}", VERIFY)]
-    low, high = counts
+    low, _ = counts
     gain = values.get("gain", 1.0)
     if low / gain * frames < LEAST_ELECTRONS:
         return [], [Gap(fields, "too few electrons are on the camera", VERIFY)]
-    # without a claim the counts are electrons
-    terms = {"beam_current": 1.0, time: 1.0} | ({"gain": 1.0} if "gain" in values else {})
-    statement = Statement("electrons of the beam", terms)
-    ends = [
-        math.log(ELEMENTARY_CHARGE * count / share) for count, share in zip((low, high), THROUGH[::-1], strict=True)
-    ]
-    part = Component(1.0, np.array([0.5 * (ends[0] + ends[1])]), np.array([[ERROR**2]]))
     words = f"A pattern holds {low:.3g} counts: {THROUGH[0]:.0%} to all of the electrons of the beam."
-    tolerance = (0.5 * (ends[1] - ends[0]),)
-    return [Evidence("counts of the whole beam", "data", (statement,), (part,), words, ("screen current",), tolerance=tolerance)], []  # fmt: skip
+    return [whole_beam(counts, values, THROUGH, words)], []
+
+
+def whole_beam(
+    counts: tuple[float, float],
+    values: Mapping[str, float],
+    through: tuple[float, float],
+    words: str,
+    gain: tuple[float, float] = (1.0, 0.0),
+    rests_on: tuple[str, ...] = (),
+) -> Evidence:
+    """Current x time x counts per electron of a beam that made between ``counts`` least and most, ``through``: the least and the largest share of its electrons
+    that are counted. ``gain``: counts per electron with their relative error, where the file does not claim them. ``rests_on``: as `Evidence` has it."""
+    time, (each, error) = time_of(values), gain
+    claimed = {"gain": 1.0} if "gain" in values else {}
+    each, error = (1.0, 0.0) if claimed else (each, error)
+    statement = Statement("electrons of the beam", {"beam_current": 1.0, time: 1.0, **claimed})
+    low, high = (
+        math.log(ELEMENTARY_CHARGE * count / each / share) for count, share in zip(counts, through[::-1], strict=True)
+    )
+    part = Component(1.0, np.array([0.5 * (low + high)]), np.array([[ERROR**2 + error**2]]))
+    tolerance = (0.5 * (high - low),)
+    return Evidence("counts of the whole beam", "data", (statement,), (part,), words, ("screen current",), rests_on, tolerance=tolerance)  # fmt: skip
 
 
 def _counts(pattern: np.ndarray) -> tuple[float, float] | str:
@@ -84,7 +97,8 @@ def _mean_pattern(signal: Signal) -> tuple[np.ndarray, int]:
     return np.nan_to_num(patterns.mean(axis=0, dtype=np.float64)), len(patterns)
 
 
-def _time(values: Mapping[str, float]) -> str:
+def time_of(values: Mapping[str, float]) -> str:
+    """The field that claims how long the beam was recorded."""
     return "exposure" if "exposure" in values else "dwell"
 
 
@@ -92,7 +106,7 @@ def may_be_whole_beam(signal: Signal, values: Mapping[str, float], known: Known)
     """Whether a recording is a pattern of a convergent beam, or a scan of them, with the claims of current, time and gain."""
     del known
     pattern = any(set(pair) <= set(values) for pair in (ANGLE, FREQUENCY)) and "convergence_semiangle" in values
-    claimed = {"beam_current", _time(values)} <= set(values) and (
+    claimed = {"beam_current", time_of(values)} <= set(values) and (
         "gain" in values or signal.raw.get("unit") == "electrons"
     )
     # of a stack of images it is not known whether the exposure is that of one or of all

@@ -4,10 +4,11 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from reconstruct.validation.data import beam_current, counting, films, images, ronchigram, spectra
+from reconstruct.validation.data import beam_current, counting, films, images, ronchigram
 from reconstruct.validation.data.diffraction import averaged, patterns, spots
 from reconstruct.validation.data.options import AMORPHOUS, Known, Tell
 from reconstruct.validation.data.scanned import rotation, scan_noise
+from reconstruct.validation.data.spectra import spectrum
 from reconstruct.validation.evidence import Evidence, Gap
 from twin.records import Signal
 
@@ -30,8 +31,8 @@ def evidence_of_data(
 def _sources(signal: Signal, values: Mapping[str, float], known: Known) -> list[Source]:
     """The sources that make sense for what is recorded and claimed."""
     sources: list[Source] = []
-    if spectra.is_energy_loss(signal, values):
-        sources.append(spectra.spectrum)
+    if spectrum.is_energy_loss(signal, values):
+        sources.append(spectrum.spectrum)
     if signal.kind not in ("image", "image-stack") or np.iscomplexobj(signal.data):
         return sources
     film = known.specimen == AMORPHOUS

@@ -3,13 +3,20 @@
 A `Change` says what the true values are if a fault happened: those claimed after a fixed change (half of a full angle, another sign, swapped axes), times
 free factors of a Gaussian size where the magnitude is not known. The rates are assumptions, from what users report (magnification and pixel sizes are off
 by 5 to 10 % in a few of a hundred files, signs and units more rarely); they weigh explanations against each other, and do not decide whether a field disagrees.
+
+A spectrometer's dispersion is calibrated at one beam energy, and goes with p v of the electrons. A file whose high tension is wrong may state the dispersion at
+that high tension: one mistake in two fields. What spectra say of the dispersion alone decides for it where their ratio to the claim is that of two usual high
+tensions, to the error of the evidence; a dispersion of another setting of the spectrometer, which may be off by any factor, is the rival.
 """
 
 import dataclasses
 import math
 from collections.abc import Iterator, Mapping
 
+import numpy as np
+
 from twin.channels import field
+from twin.optics.electrons import momentum_times_velocity
 from twin.units import CELSIUS
 
 Values = Mapping[str, float]
@@ -95,6 +102,12 @@ _ANGLES = (
     "collection_semiangle",
 )
 _SWAPS = (*PAIRS, ("stage.alpha", "stage.beta"), ("stage.x", "stage.y"))
+CALIBRATED = 0.3
+"""Share of wrong high tensions in files of spectra with which the dispersion is that at the high tension as claimed."""
+OTHER_SETTING, SETTING_SIZE = 0.3, 0.7
+"""Share of wrong dispersions that are those of another setting of the spectrometer, and the rms size (log) of such errors."""
+SETTINGS, SETTING_STEP = 20, 0.15
+"""Factors on a dispersion that are tried to either side of 1, and their distance (log)."""
 UNALIGNED = 0.2
 """Share of spectra that are saved with their zero loss off zero, by an electronvolt or so: many programs align them later or never."""
 DEFAULT_SIZE = 0.3
@@ -199,26 +212,38 @@ def _of_scales(values: Values) -> Iterator[Change]:
         for power in PREFIXES:
             rate = CAUSES["unit or prefix"].rate / len(PREFIXES) / 4.0
             yield Change("unit or prefix", rate, f"{name} in another unit, 1e{power:+d}", {name: value * 10.0**power})
-    semiangle = values.get("convergence_semiangle", 0.0)
-    if semiangle > 0:
-        rate = CAUSES["full angle for semi-angle"].rate
-        yield Change(
-            "full angle for semi-angle",
-            rate,
-            "the full angle is given as semi-angle",
-            {"convergence_semiangle": 0.5 * semiangle},
-        )
-        yield Change(
-            "full angle for semi-angle",
-            0.1 * rate,
-            "half of the semi-angle is given",
-            {"convergence_semiangle": 2.0 * semiangle},
-        )
+    if values.get("dispersion", 0.0) > 0.0:
+        yield from _of_settings(values)
+    for name in ("convergence_semiangle", "collection_semiangle"):
+        if (semiangle := values.get(name, 0.0)) > 0:
+            rate, cause = CAUSES["full angle for semi-angle"].rate, "full angle for semi-angle"
+            yield Change(cause, rate, "the full angle is given as semi-angle", {name: 0.5 * semiangle})
+            yield Change(cause, 0.1 * rate, "half of the semi-angle is given", {name: 2.0 * semiangle})
     if values.get("temperature", 0.0) > 0:
         for shift in (CELSIUS.offset, -CELSIUS.offset):
             if values["temperature"] + shift > 0:
                 yield Change("Celsius for kelvin", CAUSES["Celsius for kelvin"].rate / 2.0, "degrees Celsius and kelvin are exchanged",
                              {"temperature": values["temperature"] + shift})  # fmt: skip
+
+
+def _of_settings(values: Values) -> Iterator[Change]:
+    """Dispersions of other settings. A spectrum that begins before its zero loss may have been put to zero all the same: its offset is off by as much."""
+    rate = OTHER_SETTING * CAUSES["dispersion"].rate
+    words = "the dispersion is that of another setting"
+    alone = not values.get("energy_offset", 0.0) < 0.0
+    yield Change("dispersion", rate if alone else 0.5 * rate, words, free=(({"dispersion": 1.0}, SETTING_SIZE),))
+    if alone:
+        return
+    for factor in BINNINGS:
+        share = CAUSES["binning"].rate / len(BINNINGS) / 3.0
+        yield Change("binning", share, f"dispersion of another binning, times {factor:g}", _rescaled(values, factor))
+    steps = np.arange(-SETTINGS, SETTINGS + 1)
+    weights = np.exp(-0.5 * (steps * SETTING_STEP / SETTING_SIZE) ** 2)
+    # an offset goes with the dispersion, not with its logarithm: straight lines from one factor to the next
+    for step, weight in zip(steps.tolist(), weights / weights.sum(), strict=True):
+        fixed = _rescaled(values, math.exp(step * SETTING_STEP))
+        free = ({"dispersion": 1.0, "energy_offset": fixed["energy_offset"]}, 0.5 * SETTING_STEP)
+        yield Change("dispersion", 0.5 * rate * float(weight), f"{words}, of which the zero was kept", fixed, (free,))
 
 
 def _of_shifts(values: Values) -> Iterator[Change]:
@@ -270,7 +295,20 @@ def _of_tension(values: Values) -> Iterator[Change]:
     others = [tension for tension in USUAL_TENSIONS if claimed > 0 and abs(tension / claimed - 1.0) > 0.02]
     for tension in others:
         rate = CAUSES["high tension"].rate / len(others)
-        yield Change("high tension", rate, f"the high tension was {tension / 1e3:g} kV", {"high_tension": tension})
+        words = f"the high tension was {tension / 1e3:g} kV"
+        yield Change("high tension", rate, words, {"high_tension": tension})
+        if values.get("dispersion", 0.0) > 0.0:
+            ratio = momentum_times_velocity(tension) / momentum_times_velocity(claimed)
+            fixed = {"high_tension": tension, **_rescaled(values, ratio)}
+            yield Change(
+                "high tension", CALIBRATED * rate, f"{words}, and the dispersion is that at {claimed / 1e3:g} kV", fixed
+            )
+
+
+def _rescaled(values: Values, ratio: float) -> dict[str, float]:
+    """Dispersion and energy offset of a spectrum whose axis keeps its zero where the dispersion is another."""
+    offset = {"energy_offset": values["energy_offset"] * ratio} if "energy_offset" in values else {}
+    return {"dispersion": values["dispersion"] * ratio, **offset}
 
 
 def _field(name: str) -> str:

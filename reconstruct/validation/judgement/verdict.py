@@ -155,7 +155,8 @@ def _disagreeing(name: str, claim: Claim, context: _Context) -> Verdict:
     estimate = estimates(evidence, after, names).get(name)
     cure = CAUSES[causes[0][0]].cure if causes else CAUSES["other"].cure
     if estimate is None or not about:
-        words = "follows from the same cause; no evidence on it alone"
+        said = [change.words for item in blaming[:1] for change in item.changes if name in change.fields]
+        words = f"follows from the same cause{''.join(f' ({each})' for each in said)}; no evidence on it alone"
         return Verdict(
             name, "unverifiable", claim, words, causes=causes, evidence=tuple(item.name for item in about), cure=cure
         )

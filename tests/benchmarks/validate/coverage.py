@@ -18,7 +18,7 @@ from reconstruct.validation.data.options import AMORPHOUS, Known
 from reconstruct.validation.data.ronchigram import shadow_image
 from reconstruct.validation.data.scanned.rotation import rotation
 from reconstruct.validation.data.scanned.scan_noise import scan_noise
-from reconstruct.validation.data.spectra import spectrum
+from reconstruct.validation.data.spectra.spectrum import spectrum
 from reconstruct.validation.judgement.verdict import numbers
 from tests.reconstruct.validation.data.deviations import evidence_by, nearest
 from tests.reconstruct.validation.data.scanned.test_scans_evidence import signal_of_scan

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from twin.optics.electrons import momentum_times_velocity
+
 Values = Mapping[str, float]
 
 
@@ -92,6 +94,12 @@ def _replaced(
     return lambda values, generator: Injected({**values, name: new(values[name], generator)}, (name,))
 
 
+def _twice(value: float, generator: np.random.Generator) -> float:
+    """The full angle."""
+    del generator
+    return 2.0 * value
+
+
 def _other_tension(value: float, generator: np.random.Generator) -> float:
     return float(generator.choice([tension for tension in (80e3, 200e3, 300e3) if tension != value]))
 
@@ -123,13 +131,39 @@ def _camera_length_in_image(values: Values, generator: np.random.Generator) -> I
     return Injected({**values, "camera_length": 3.78e9}, ("camera_length",))
 
 
-LOSSES = ("core loss", "low loss", "real core loss", "real low loss")
+def _exposure(values: Values, generator: np.random.Generator) -> Injected:
+    """Seconds for milliseconds, or the other way round: counts tell the product with current and gain, any of which may be blamed."""
+    wrong = _scaled(values, ("exposure",), float(generator.choice([1e3, 1e-3])))
+    return Injected(wrong.claimed, ("exposure", "beam_current", "gain"))
+
+
+def _kept_zero(values: Values, ratio: float) -> dict[str, float]:
+    """Another dispersion, with the zero loss still at zero."""
+    return {**values, **{name: values[name] * ratio for name in ("dispersion", "energy_offset")}}
+
+
+def _calibrated_tension(values: Values, generator: np.random.Generator) -> Injected:
+    """Another high tension, and the dispersion that a spectrometer which was calibrated at the true one would have at that."""
+    tension = _other_tension(values["high_tension"], generator)
+    ratio = momentum_times_velocity(tension) / momentum_times_velocity(values["high_tension"])
+    return Injected(
+        {**_kept_zero(values, ratio), "high_tension": tension}, ("dispersion", "energy_offset", "high_tension")
+    )
+
+
+def _other_setting(values: Values, generator: np.random.Generator) -> Injected:
+    """The dispersion of another setting, with the zero loss at zero."""
+    ratio = float(generator.choice([0.2, 0.4, 0.6, 1.6, 2.5, 5.0]))
+    return Injected(_kept_zero(values, ratio), ("dispersion", "energy_offset"))
+
+
+LOSSES = ("core loss", "low loss", "real core loss", "real low loss", "zero loss and edges")
 
 CLASSES = (
     Class("pixel size, 5 to 25 %", ("image", "real image"), _pixels(0.05, 0.25), ("pixel size",)),
     Class("non-square pixels, 5 to 20 %", ("image", "spots", "real image"), _one_axis, ("non-square pixels",)),
     Class("reciprocal pixel, 5 to 25 %", ("spots",), _both(PATTERN, 0.05, 0.25), ("reciprocal pixel size",)),
-    Class("full angle for semi-angle", ("disk",), _replaced("convergence_semiangle", lambda value, _: 2.0 * value), ("full angle for semi-angle",)),
+    Class("full angle for semi-angle", ("disk",), _replaced("convergence_semiangle", _twice), ("full angle for semi-angle",)),
     Class("degrees for radians", ("disk",), _replaced("convergence_semiangle", lambda value, _: math.degrees(value)), ("degrees for radians",)),
     Class("defocus sign", ("rings",), _replaced("C10", lambda value, _: -value), ("defocus sign",)),
     Class("defocus, 50 nm and more", ("rings",), _moved("C10", 500.0, 3000.0), ("defocus",)),
@@ -137,7 +171,11 @@ CLASSES = (
     Class("scan rotation, 10 to 60 degrees", ("scan",), _moved("pattern_rotation", 0.17, 1.05), ("scan rotation",)),
     Class("rotation in degrees for radians", ("scan",), _replaced("pattern_rotation", lambda value, _: math.degrees(value)), ("degrees for radians",)),
     Class("energy offset, 10 eV and more", LOSSES, _moved("energy_offset", 10.0, 40.0), ("energy offset",)),
-    Class("dispersion, 5 to 20 %", ("core loss", "real core loss", "real low loss"), _dispersion, ("dispersion", "energy offset", "binning")),
+    Class("dispersion of another setting", ("zero loss and edges",), _other_setting, ("dispersion",)),
+    Class("wrong kV with the dispersion at that", ("zero loss and edges",), _calibrated_tension, ("high tension",)),
+    Class("exposure in ms for s, or s for ms", ("zero loss and edges",), _exposure, ("unit or prefix",)),
+    Class("full angle for semi-angle of collection", ("zero loss and edges",), _replaced("collection_semiangle", _twice), ("full angle for semi-angle",)),
+    Class("dispersion, 5 to 20 %", tuple(kind for kind in LOSSES if kind != "low loss"), _dispersion, ("dispersion", "energy offset", "binning")),
     Class("stale timestamp", ("log",), _shifted_time, ("stale timestamp",)),
     Class("temperature in another unit", ("log",), _replaced("temperature", lambda value, _: value - 273.15), ("Celsius for kelvin",)),
     Class("tilts swapped", ("log",), _exchanged("stage.alpha", "stage.beta"), ("axis swap",)),

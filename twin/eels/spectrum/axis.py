@@ -18,7 +18,7 @@ import scipy.fft
 from jaxtyping import Array, Complex, Float
 
 from twin.checks import Number, float64, require
-from twin.optics.electrons import REST_ENERGY_EV
+from twin.optics.electrons import momentum_times_velocity
 
 DAMPING = 12.0
 """Logarithm of how much is left of what wraps around."""
@@ -170,8 +170,7 @@ def offset_change(
     Where an electron lands follows from its energy in the prism, e (HT + U) - loss. So at one channel the loss rises by the changes of high tension and
     drift tube, and falls by that of the energy which the prism keeps on its axis: its momentum is proportional to the current. ``energy``: of the beam, eV.
     """
-    kept = energy * (energy + 2.0 * REST_ENERGY_EV) / (energy + REST_ENERGY_EV)
-    return float64(high_tension) + drift_tube - kept * prism
+    return float64(high_tension) + drift_tube - momentum_times_velocity(energy) * prism
 
 
 def offset_by_channels(energy: float, now: Mapping[str, Number], then: Mapping[str, Number]) -> Float[Array, ""]:

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from twin.checks import Number, require
-from twin.optics.electrons import REST_ENERGY_EV
+from twin.optics.electrons import momentum_times_velocity
 
 TAIL_NODES = 200
 """Quadrature points of the losses beyond the grid."""
@@ -42,7 +42,7 @@ def gap_factor(energies: Float[Array, " n"], gap: Number, softness: Number, expo
 
 def characteristic_angle(energies: Float[Array, " n"], energy: float) -> Float[Array, " n"]:
     """theta_E in radian of losses in eV for a beam of ``energy`` eV: E / (gamma m v^2)."""
-    return energies * (energy + REST_ENERGY_EV) / (energy * (energy + 2.0 * REST_ENERGY_EV))
+    return energies / momentum_times_velocity(energy)
 
 
 def collected(energies: Float[Array, " n"], energy: float, collection: float) -> Float[Array, " n"]:

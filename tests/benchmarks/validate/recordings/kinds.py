@@ -2,6 +2,7 @@
 
 from tests.benchmarks.validate.recordings.images import image
 from tests.benchmarks.validate.recordings.logs import logged
+from tests.benchmarks.validate.recordings.losses import both
 from tests.benchmarks.validate.recordings.made import Made
 from tests.benchmarks.validate.recordings.others import core, low, rings, scan
 from tests.benchmarks.validate.recordings.patterns import disk, spots
@@ -19,6 +20,7 @@ MAKERS = {
     "scan": scan,
     "core loss": core,
     "low loss": low,
+    "zero loss and edges": both,
     "log": logged,
     "session": session,
     "repeated": lambda seed: session(seed + OTHER, repeated=True),

@@ -3,16 +3,20 @@
 import dataclasses
 import math
 
+import msgspec
 import numpy as np
 import pytest
+from scipy.special import expit
 
 from reconstruct.eels.features import onsets, zero_loss
 from reconstruct.validation.data.options import Known
-from reconstruct.validation.data.spectra import is_energy_loss, spectrum
+from reconstruct.validation.data.spectra.spectrum import is_energy_loss, spectrum
 from reconstruct.validation.judgement.verdict import numbers
 from reconstruct.validation.recording import validate_recording
 from tests.reconstruct.validation.data.deviations import evidence_by, nearest
-from tests.synthetic.energy_losses import Axes, core_loss, low_loss, signal_of_spectrum
+from tests.synthetic.energy_losses import EDGES, Axes, core_loss, low_loss, signal_of_spectrum
+from twin.optics.electrons import momentum_times_velocity
+from twin.records import Claim
 
 TITANATE = Known("SrTiO3")
 CORE, LOW = Axes(), Axes(0.05, -5.0)
@@ -93,6 +97,78 @@ def test_the_plasmon_of_a_pure_element_tells_the_dispersion(factor):
     assert item.statements[1].terms == {"dispersion": 1.0}
     assert math.exp(item.components[0].mean[1]) == pytest.approx(0.05, rel=0.03)
     assert item.components[0].covariance[1, 1] < 0.02**2
+
+
+def both(axis: Axes, seed: int, elements: tuple[str, ...] = ("Ti", "O")) -> np.ndarray:
+    """A spectrum with its zero loss and edges: over what falls off behind the plasmon at 15 eV."""
+    rng = np.random.default_rng(seed)
+    energies = axis.energies
+    counts = low_loss(axis, seed, counts=1e8, width=2.0)
+    behind = np.where(energies > 0.0, 1e5 / (1.0 + (energies / 60.0) ** 2), 0.0)
+    for element in elements:
+        for position, step, line in EDGES[element]:
+            onset = position + rng.standard_normal()
+            local = 1e5 * (onset / 60.0) ** -2.0
+            behind += local * expit((energies - onset) / 0.5) * step * (np.maximum(energies, onset) / onset) ** -3.0
+            behind += local * line * np.exp(-0.5 * ((energies - onset - 1.2) / 1.0) ** 2)
+    return counts + rng.poisson(behind)
+
+
+WHOLE = Axes(0.5, -20.0, 1400)
+
+
+def dispersion_of(items) -> float:
+    """The dispersion by all statements alone, by weighted least squares."""
+    rows = [
+        (statement.terms["dispersion"], item.components[0].mean[i], item.components[0].covariance[i, i] ** -0.5)
+        for item in items
+        for i, statement in enumerate(item.statements)
+    ]
+    at, energy, weight = np.array(rows).T
+    return float(np.polyfit(at, energy, 1, w=weight)[0])
+
+
+TWO, ONE = ("Ti", "O"), ("O",)
+
+
+@pytest.mark.parametrize("elements, factor", [(TWO, 1.0), (TWO, 1.07), (TWO, 0.5), (TWO, 2.0), (ONE, 1.0), (ONE, 1.07)])
+def test_edges_and_the_zero_loss_tell_the_dispersion(elements: tuple[str, ...], factor: float):
+    signal = signal_of_spectrum(both(WHOLE, 9, elements), 0.5 * factor, -20.0 * factor)
+    items, gaps = evidence_by(spectrum, signal, TITANATE)
+    assert [item.name for item in items] == ["zero loss", "edges of the specimen"]
+    assert not gaps
+    deviations = np.concatenate([nearest(item, truth(WHOLE)) for item in items])
+    assert np.abs(deviations).max() < 3.0
+    assert dispersion_of(items) == pytest.approx(0.5, rel=0.01)
+
+
+def test_one_edge_may_be_that_of_an_element_that_was_not_named():
+    """N K lies at 400.5 eV: as O K (530.8 eV) the dispersion would be 1.33 of what it is."""
+    signal = signal_of_spectrum(both(WHOLE, 10, ("O",)), 0.5 * 400.5 / 530.8, -20.0 * 400.5 / 530.8)
+    result = validate_recording("spectrum", signal, TITANATE)
+    assert "dispersion" not in {verdict.field for verdict in result.findings}
+    off = signal_of_spectrum(both(WHOLE, 10, ("O",)), 0.5 * 0.85, -20.0 * 0.85)
+    assert "dispersion" in {verdict.field for verdict in validate_recording("spectrum", off, TITANATE).findings}
+
+
+@pytest.mark.parametrize("tension", [80e3, 300e3])
+def test_a_dispersion_of_another_high_tension_is_told_from_one_of_another_setting(tension):
+    """The spectrum is of 200 kV, and claims another high tension with the dispersion at that; or a dispersion 8 % off from there."""
+    counts = both(WHOLE, 11)
+    for more, cause in ((1.0, "high tension"), (0.92, "dispersion")):
+        ratio = more * momentum_times_velocity(tension) / momentum_times_velocity(200e3)
+        signal = signal_of_spectrum(counts, 0.5 * ratio, -20.0 * ratio)
+        claims = {**signal.claims, "high_tension": Claim(tension, "volt", "high_tension")}
+        result = validate_recording("spectrum", msgspec.structs.replace(signal, claims=claims), TITANATE)
+        verdict = result.verdict("dispersion")
+        assert verdict.status == "disagrees"
+        assert verdict.suggested == pytest.approx(0.5, rel=0.01)
+        assert verdict.causes[0][0] == cause
+        assert verdict.causes[0][1] > 0.9
+        # nothing but the dispersion speaks about the high tension
+        assert result.verdict("high_tension").status == "unverifiable"
+        said = "200 kV, and the dispersion is that at" in result.verdict("high_tension").words
+        assert said is (cause == "high tension")
 
 
 @pytest.mark.parametrize("seed", range(4))
