@@ -34,7 +34,7 @@ class Hypotheses(NamedTuple):
 
     perfect: Specimen
     changed: tuple[Specimen, ...]
-    place: tuple[float, float]
+    location: tuple[float, float]
     depths: tuple[float, ...]
     columns: int
 
@@ -67,9 +67,9 @@ def hypotheses_of(cell: Specimen, repeats: tuple[int, int, int], change: Change,
             continue
         depths.append(float(specimen.positions[atom, 2]))
         changed.append(_changed(specimen, atoms if whole else np.array([atom]), change))
-    place = (float(columns[chosen][0]), float(columns[chosen][1]))
+    location = (float(columns[chosen][0]), float(columns[chosen][1]))
     alike = len(inside) * repeats[0] * repeats[1]
-    return Hypotheses(specimen, tuple(changed), place, tuple(depths), alike)
+    return Hypotheses(specimen, tuple(changed), location, tuple(depths), alike)
 
 
 def _repeated(cell: Specimen, repeats: tuple[int, int, int]) -> Specimen:
@@ -89,14 +89,14 @@ def _columns(specimen: Specimen, element: str | None, tolerance: float = 0.1) ->
     members: list[list[int]] = []
     sides = np.array(specimen.extent)
     for atom in atoms:
-        place = specimen.positions[atom, :2]
+        location = specimen.positions[atom, :2]
         for index, other in enumerate(places):
-            off = (place - other + sides / 2) % sides - sides / 2
+            off = (location - other + sides / 2) % sides - sides / 2
             if np.hypot(*off) < tolerance:
                 members[index].append(int(atom))
                 break
         else:
-            places.append(place)
+            places.append(location)
             members.append([int(atom)])
     return np.array(places).reshape(-1, 2), [np.array(each) for each in members]
 
@@ -145,11 +145,11 @@ def _added(cell: Specimen, specimen: Specimen, repeats: tuple[int, int, int], ch
     if change.position is None:
         raise BadInput("defect.position", "is missing", "Give the place (x, y) in shares of the cell.")
     first = [repeats[0] // 2, repeats[1] // 2]
-    place = [(first[axis] + change.position[axis] % 1.0) * cell.cell[axis] for axis in range(2)]
+    location = [(first[axis] + change.position[axis] % 1.0) * cell.cell[axis] for axis in range(2)]
     depths = [0.0] if change.kind == "adatom" else list(_depths(change, specimen.thickness, nodes))
     made = []
     for depth in depths:
-        positions = np.vstack([specimen.positions, [*place, min(depth, math.nextafter(specimen.thickness, 0.0))]])
+        positions = np.vstack([specimen.positions, [*location, min(depth, math.nextafter(specimen.thickness, 0.0))]])
         symbols = (*specimen.symbols, change.by)
         u2: Any = np.append(specimen.u2, np.mean(specimen.u2))
         pair = [
@@ -158,5 +158,5 @@ def _added(cell: Specimen, specimen: Specimen, repeats: tuple[int, int, int], ch
         ]
         made.append(pair)
     return Hypotheses(
-        made[0][0], tuple(pair[1] for pair in made), (place[0], place[1]), tuple(depths), repeats[0] * repeats[1]
+        made[0][0], tuple(pair[1] for pair in made), (location[0], location[1]), tuple(depths), repeats[0] * repeats[1]
     )

@@ -58,8 +58,8 @@ def _derivatives(
 
 
 def _changed(lens: Imaging, name: str, change: float) -> Imaging:
-    place = index(name)
-    return eqx.tree_at(lambda each: each.coefficients, lens, lens.coefficients.at[place].add(change))
+    which = index(name)
+    return eqx.tree_at(lambda each: each.coefficients, lens, lens.coefficients.at[which].add(change))
 
 
 def _spectra(amplitudes: np.ndarray, matrices: Matrices) -> np.ndarray:

@@ -38,11 +38,11 @@ class Probe(NamedTuple):
     source: float
 
 
-def window_of(place: tuple[float, float], sides: tuple[float, float], finest: float) -> Window:
+def window_of(location: tuple[float, float], sides: tuple[float, float], finest: float) -> Window:
     """Places over one cell of ``sides`` (x, y) in angstrom with ``place`` in its middle, at most ``finest`` angstrom apart."""
     nx, ny = (max(4, int(np.ceil(side / finest))) for side in sides)
-    x = place[0] + (np.arange(nx) - nx // 2) * sides[0] / nx
-    y = place[1] + (np.arange(ny) - ny // 2) * sides[1] / ny
+    x = location[0] + (np.arange(nx) - nx // 2) * sides[0] / nx
+    y = location[1] + (np.arange(ny) - ny // 2) * sides[1] / ny
     return Window(np.stack([part.ravel() for part in np.meshgrid(x, y)], axis=1), (ny, nx), sides)
 
 

@@ -68,8 +68,8 @@ class Detection(NamedTuple):
             ::-1
         ]
         beyond = np.cumsum(np.exp(-drawn)) / drawn.size
-        place = int(np.searchsorted(beyond, rate))
-        return float(drawn[min(place, drawn.size - 1)])
+        rank = int(np.searchsorted(beyond, rate))
+        return float(drawn[min(rank, drawn.size - 1)])
 
     def power(self, false_alarms: float, tests: int = 1) -> float:
         """Probability of detection, averaged over the ways, at a rate of ``false_alarms`` over all of ``tests`` places that are tested alike."""

@@ -10,9 +10,9 @@ from typing import Annotated, Any
 
 import typer
 
-from scenarios.cli import acquire, instrument, plan, session, simulate, validate, watch
 from scenarios.cli.app import app
-from scenarios.cli.measure import measure_commands
+from scenarios.cli.commands import acquire, instrument, plan, session, simulate, validate, watch
+from scenarios.cli.commands.measure import measure_commands
 from scenarios.cli.outcome import BAD_INPUT, DISAGREES, DONE, FAULT, INTERRUPTED, LOST, complain, guarded
 
 __all__ = ["BAD_INPUT", "DISAGREES", "DONE", "FAULT", "INTERRUPTED", "LOST", "app", "main", "run"]

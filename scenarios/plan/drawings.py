@@ -48,7 +48,7 @@ def option_images(planned: Planned, option: Weighed) -> str:
 
 def _images(figure: Figure, planned: Planned, option: Weighed) -> None:
     perfect, changed, sigmas = (_pictured(part, part is option.assessment.sigmas) for part in option.assessment[4:7])
-    sides, place = planned.window.sides, planned.hypotheses.place
+    sides, location = planned.window.sides, planned.hypotheses.location
     extent = (-sides[0] / 2, sides[0] / 2, sides[1] / 2, -sides[1] / 2)
     low, high = min(perfect.min(), changed.min()), max(perfect.max(), changed.max())
     panels = figure.subplots(1, 3)
@@ -64,7 +64,7 @@ def _images(figure: Figure, planned: Planned, option: Weighed) -> None:
     for axes in panels:
         axes.set_xlabel("x (Å)")
         axes.tick_params(colors=FAINT, labelcolor=INK)
-    panels[0].set_ylabel(f"y (Å) about ({place[0]:.2f}, {place[1]:.2f})", fontsize=8)
+    panels[0].set_ylabel(f"y (Å) about ({location[0]:.2f}, {location[1]:.2f})", fontsize=8)
 
 
 def _pictured(channels: np.ndarray, signed: bool) -> np.ndarray:

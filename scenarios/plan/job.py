@@ -71,7 +71,7 @@ def plan_question(question: Question, progress: Progress | None = None) -> Plann
     grid = _grid(question, hypotheses, made.slices)
     matrices = _matrices(hypotheses, grid, made.slices // made.repeats[2], progress)
     progress.stage("patterns of all probe positions")
-    window = window_of(hypotheses.place, made.unit[:2], finest_step(grid.semiangle, grid.energy))
+    window = window_of(hypotheses.location, made.unit[:2], finest_step(grid.semiangle, grid.energy))
     probe = Probe(coefficients({"C10": -question.instrument.defocus}), question.instrument.source)
     scan = scanned(matrices[0], matrices[1:], window, probe)
     weighed: list[Weighed] = []
@@ -172,12 +172,12 @@ def _weigh(
     if not detector.weights.any():
         raise BadInput(f"option {name}", "counts no beam of the grid", "Give a wider ring of angles.")
     unknown, free = question.unknown, math.inf
-    place = free if unknown.place is None else unknown.place
+    location = free if unknown.position is None else unknown.position
     priors = {
-        "x": place, "y": place, "C10": unknown.defocus, "C12a": unknown.astigmatism, "C12b": unknown.astigmatism, "source": unknown.source,
+        "x": location, "y": location, "C10": unknown.defocus, "C12a": unknown.astigmatism, "C12b": unknown.astigmatism, "source": unknown.source,
         "thickness": unknown.thickness, "gain": free if unknown.gain is None else unknown.gain,
     }  # fmt: skip
-    tests = hypotheses.columns if question.asked.place == "anywhere" else 1
+    tests = hypotheses.columns if question.asked.where == "anywhere" else 1
     references = hypotheses.columns - 1 if question.asked.references else 0
     asked = Asked(question.asked.power, question.asked.false_alarms, tests, references)
     assessment = assess(scan, detector, priors, unknown.model, asked)

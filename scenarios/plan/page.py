@@ -47,7 +47,7 @@ def page_of(planned: Planned) -> str:
             "rows": rows,
             "images": images,
             "seconds": f"{planned.seconds:.0f}",
-            "place": f"({hypotheses.place[0]:.2f}, {hypotheses.place[1]:.2f})",
+            "place": f"({hypotheses.location[0]:.2f}, {hypotheses.location[1]:.2f})",
             "thickness": f"{hypotheses.perfect.thickness:.0f}",
         },
     )

@@ -37,7 +37,7 @@ class AskedPlan(Plan, frozen=True):
 
     power: Annotated[Probability, key("", "probability that the change is detected where it is there")] = 0.95
     false_alarms: Annotated[Probability, key("", "probability of a false alarm over all places that are tested")] = 0.01
-    place: Annotated[Literal["known", "anywhere"], key("", "at a known column, or at any like column of the field")] = (
+    where: Annotated[Literal["known", "anywhere"], key("", "at a known column, or at any like column of the field")] = (
         "known"
     )
     references: Annotated[
@@ -67,7 +67,7 @@ class UnknownPlan(Plan, frozen=True):
     astigmatism: Annotated[NotNegative, key("angstrom", "of each part of the twofold astigmatism")] = 10.0
     source: Annotated[NotNegative, key("angstrom", "of the source's size")] = 0.1
     thickness: Annotated[NotNegative, key("angstrom", "of the thickness")] = 20.0
-    place: Annotated[NotNegative | None, key("angstrom", "of the place of the scan", default="free")] = None
+    position: Annotated[NotNegative | None, key("angstrom", "of the place of the scan", default="free")] = None
     gain: Annotated[NotNegative | None, key("", "of the gain, as a share", default="free")] = None
     model: Annotated[
         NotNegative, key("", "rms error of the predicted contrast, as a share of it, where there are no references")

@@ -15,7 +15,7 @@ def test_one_atom_in_a_column_in_the_middle_at_several_depths() -> None:
     made = hypotheses_of(CELL, REPEATS, Change("substitution", "Sr", "La"))
     assert len(made.changed) == 3
     assert made.columns == 9
-    assert made.place == (pytest.approx(3.905), pytest.approx(3.905))
+    assert made.location == (pytest.approx(3.905), pytest.approx(3.905))
     for changed, depth in zip(made.changed, made.depths, strict=True):
         (atom,) = np.flatnonzero(np.array(changed.symbols) != np.array(made.perfect.symbols))
         assert (changed.symbols[atom], made.perfect.symbols[atom]) == ("La", "Sr")

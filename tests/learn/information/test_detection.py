@@ -38,13 +38,13 @@ def test_power_and_false_alarms_are_those_of_trials(dose: float, ways: int, refe
     threshold = test.threshold(0.05)
     without = drawn(test, dose * np.stack([RATES, RATES]), 4000, references=references)
     assert np.mean(without > threshold) == pytest.approx(0.05, abs=0.012)
-    found = [
+    detected = [
         np.mean(drawn(test, dose * np.stack([RATES, changed]), 2000, references=references) > threshold)
         for changed in chosen.changed
     ]
     power = test.power(0.05)
     assert 0.3 < power < 0.99
-    assert np.mean(found) == pytest.approx(power, abs=0.03)
+    assert np.mean(detected) == pytest.approx(power, abs=0.03)
 
 
 def test_what_nuisances_imitate_is_not_counted() -> None:
@@ -60,11 +60,11 @@ def test_what_nuisances_imitate_is_not_counted() -> None:
 def test_many_places_ask_for_more() -> None:
     test = detection_of(signature(), 5000.0)
     assert test.power(0.01, tests=100) < test.power(0.01) < test.power(0.1)
-    # a rate far out is found by weighted draws: with one way it is that of the normal distribution
-    one = detection_of(signature(1), 8000.0)
-    many = Detection(one.weights.repeat(2, 0), np.full((2, 2), one.without[0, 0]), np.full((2, 2), one.means[0, 0]),
-                     np.full((2, 2, 2), one.with_change[0, 0, 0]))  # fmt: skip
-    assert many.power(1e-4) == pytest.approx(one.power(1e-4), abs=0.02)
+    # a rate far out is detected by weighted draws: with one way it is that of the normal distribution
+    single = detection_of(signature(1), 8000.0)
+    many = Detection(single.weights.repeat(2, 0), np.full((2, 2), single.without[0, 0]), np.full((2, 2), single.means[0, 0]),
+                     np.full((2, 2, 2), single.with_change[0, 0, 0]))  # fmt: skip
+    assert many.power(1e-4) == pytest.approx(single.power(1e-4), abs=0.02)
 
 
 def test_readout_and_an_error_of_the_model_cost_dose() -> None:
