@@ -58,7 +58,8 @@ class Detection(NamedTuple):
         """Logarithm of the averaged likelihood ratio of weighted ``sums`` [..., k]."""
         filters = np.linalg.pinv(self.without, rcond=1e-9, hermitian=True) @ self.means.T
         offsets = 0.5 * np.einsum("jk,kj->j", self.means, filters)
-        return logsumexp(sums @ filters - offsets, axis=-1) - math.log(len(self.means))
+        ratios: np.ndarray = np.asarray(logsumexp(sums @ filters - offsets, axis=-1))
+        return ratios - math.log(len(self.means))
 
     def threshold(self, false_alarms: float, tests: int = 1) -> float:
         """Of the statistic, for a rate of ``false_alarms`` over all of ``tests`` places that are tested alike."""
