@@ -6,6 +6,7 @@ spectrum is larger than counting noise and alike in neighbouring channels. Covar
 correlated as it is (the sandwich of Huber with the kernel of W. K. Newey and K. D. West, Econometrica 55, 703, 1987).
 """
 
+import functools
 import math
 from typing import Any, NamedTuple
 
@@ -17,7 +18,7 @@ from scipy.ndimage import gaussian_filter1d
 from reconstruct.eels.features import Peak
 from reconstruct.eels.low_loss.separation import ZeroLoss
 from reconstruct.inference.damped_newton import minimise_single
-from twin.eels.spectrum import Measured, energy_axis, expected, spectrum_model
+from twin.eels.spectrum import Measured, SpectrumModel, energy_axis, expected, spectrum_model
 
 MOST_TERMS = 4
 LEAST_GAIN = 0.03
@@ -30,6 +31,8 @@ LEAST_COUNTS = 1e-4
 """Least expectation of a channel, over the mean of losses."""
 COARSE = 10.0
 """Resolution in channels for which the model is computed with one point a channel."""
+LEAST_SIZE = 64
+"""Channels to a multiple of which spectra are filled up."""
 
 
 class LowLoss(NamedTuple):
@@ -77,15 +80,21 @@ def fit_low_loss(
         position = fit.excess(best)
         if position is None:
             break
-        more = fit.solve([*_terms(best), position], float(best[0][0]))
-        if not more[1] < (1.0 - LEAST_GAIN) * best[1]:
+        more = fit.solve([*_terms(best), position], float(best.values[0]))
+        if not more.misfit < (1.0 - LEAST_GAIN) * best.misfit:
             break
         best, terms = more, [*terms, position]
     return fit.result(best, gain)
 
 
-Solution = tuple[np.ndarray, float, np.ndarray, Any]
-"""Parameters, the misfit, the curvature, and the function that gives the model."""
+class Solution(NamedTuple):
+    """``values`` [p] of the parameters, the ``misfit``, the ``curvature`` [p, p], and the ``model`` [n] with its ``slope`` [n, p] where losses are fitted."""
+
+    values: np.ndarray
+    misfit: float
+    curvature: np.ndarray
+    model: np.ndarray
+    slope: np.ndarray
 
 
 def _mean_loss(counts: np.ndarray, zero: ZeroLoss) -> float:
@@ -97,10 +106,57 @@ def _mean_loss(counts: np.ndarray, zero: ZeroLoss) -> float:
 
 def _terms(solution: Solution) -> list[tuple[float, float, float]]:
     """Energy, width and strength of each term of a solution."""
-    values = solution[0][1:]
+    values = solution.values[1:]
     strengths = [1.0, *values[4::3]]
     energies, widths = [values[0], *values[2::3]], [values[1], *values[3::3]]
     return [(float(e), float(w), float(s)) for e, w, s in zip(energies, widths, strengths, strict=True)]
+
+
+class _Spectrum(NamedTuple):
+    """What a spectrum says, as arrays of a size that many share: ``counts`` [n] and the zero loss's ``shape`` [n], 0 where nothing was recorded; ``used``
+    [n]: 1 where losses are fitted; ``zero``: counts of the zero loss, the ``dispersion`` in eV and the least expectation, ``floor``."""
+
+    counts: Any
+    shape: Any
+    used: Any
+    zero: Any
+    dispersion: Any
+    floor: Any
+
+
+@functools.lru_cache(maxsize=64)
+def _model(channels: int, middle: int, terms: int, energy: float, collection: float) -> SpectrumModel:
+    """Zero loss in channel ``middle``; energies in channels, which `_Spectrum.dispersion` makes eV."""
+    # one point a channel: what was recorded has no finer structure
+    axis = energy_axis(channels, -float(middle), 1.0, COARSE, whole=True)
+    measured = Measured(np.ones(channels), float(middle))
+    return spectrum_model(axis, energy, collection=collection, measured=measured, plasmons=[(10.0, 3.0, 1.0)] * terms)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _predicted(model: SpectrumModel, values: Any, spectrum: _Spectrum) -> Any:
+    named = {name: values[index] for index, name in enumerate(_names(model.terms))}
+    # as many electrons as the zero loss has with the share that lost nothing
+    named["counts"] = spectrum.zero * jnp.exp(values[0])
+    named["offset"], named["dispersion"] = model.axis.offset * spectrum.dispersion, spectrum.dispersion
+    return expected(model, named, spectrum.shape)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _expanded(model: SpectrumModel, values: Any, spectrum: _Spectrum) -> tuple[Any, ...]:
+    """Expectation [n], its derivatives [n, p], cost, gradient and curvature."""
+    made = jnp.maximum(_predicted(model, values, spectrum), spectrum.floor)
+    slope = jax.jacfwd(lambda at: _predicted(model, at, spectrum))(values)
+    used, data = spectrum.used, spectrum.counts
+    cost = (used * (made - data * jnp.log(made))).sum()
+    gradient = slope.T @ (used * (1.0 - data / made))
+    return made, slope, cost, gradient, (slope * (used / made)[:, None]).T @ slope
+
+
+def _size(channels: int) -> int:
+    """The next larger of sizes an eighth of a power of two apart: spectra of about one size share programs."""
+    step = max(1 << max(int(channels).bit_length() - 4, 0), LEAST_SIZE)
+    return -(-channels // step) * step
 
 
 class _Fit:
@@ -112,37 +168,28 @@ class _Fit:
         self.offset = -zero.centre * dispersion
         # losses are counted from a whole channel: the shape that was recorded lies where it lies, and nothing is interpolated
         middle = round(zero.centre)
-        self.start = -middle * dispersion
-        # one point a channel: what was recorded has no finer structure
-        self.axis = energy_axis(len(counts), self.start, dispersion, COARSE * dispersion, whole=True)
         self.used = np.arange(zero.begins, len(counts))
         self.floor = LEAST_COUNTS * max(float(counts[self.used].mean()), 1e-12)
-        self.measured = Measured(zero.shape, float(middle))
+        self.middle = _size(middle)
+        before = self.middle - middle
+        after = _size(before + len(counts)) - before - len(counts)
+        inside = np.zeros(len(counts))
+        inside[self.used] = 1.0
+        padded = [np.pad(values, (before, after)) for values in (counts, zero.shape, inside)]
+        self.at = before + self.used
+        self.spectrum = _Spectrum(*padded, float(zero.counts), float(dispersion), self.floor)
+
+    def expanded(self, values: np.ndarray) -> tuple[np.ndarray, ...]:
+        """`_expanded` at the parameters."""
+        model = _model(len(self.spectrum.counts), self.middle, _terms_in(values), self.energy, self.collection)
+        return tuple(np.asarray(part) for part in _expanded(model, values, self.spectrum))
 
     def solve(self, terms: list[tuple[float, float, float]], thickness: float) -> Solution:
         """The likeliest parameters with so many terms, from these on."""
-        model = spectrum_model(
-            self.axis, self.energy, collection=self.collection, measured=self.measured, plasmons=terms
-        )
-        names = _names(len(terms))
-        used = jnp.asarray(self.used)
-
-        @jax.jit
-        def predicted(values: Any) -> Any:
-            named = {name: values[index] for index, name in enumerate(names)}
-            # as many electrons as the zero loss has with the share that lost nothing
-            counts = self.zero.counts * jnp.exp(values[0])
-            made = expected(model, {"counts": counts, "offset": self.start, "dispersion": self.dispersion, **named})
-            return made[used]
-
-        slopes = jax.jit(jax.jacfwd(predicted))
-        data = self.counts[self.used]
 
         def evaluate(values: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
-            made = np.maximum(np.asarray(predicted(values)), self.floor)
-            slope = np.asarray(slopes(values))
-            cost = float((made - data * np.log(made)).sum())
-            return cost, slope.T @ (1.0 - data / made), (slope / made[:, None]).T @ slope
+            _, _, cost, gradient, curvature = self.expanded(values)
+            return float(cost), gradient, curvature
 
         start = np.array([thickness, *terms[0][:2], *(number for term in terms[1:] for number in term)])
         low, high = np.zeros(len(start)), np.full(len(start), np.inf)
@@ -154,12 +201,13 @@ class _Fit:
             low[index + 1], high[index + 1] = narrow, 2.0 * last
         low[5::3] = 1e-6
         minimum = minimise_single(evaluate, np.clip(start, low, high), STEPS, 1e-3, low, high)
-        made = np.maximum(np.asarray(predicted(minimum.position)), self.floor)
-        return minimum.position, float(((data - made) ** 2 / made).sum()), minimum.curvature, (predicted, slopes)
+        made, slope = (part[self.at] for part in self.expanded(minimum.position)[:2])
+        misfit = float(((self.counts[self.used] - made) ** 2 / made).sum())
+        return Solution(minimum.position, misfit, minimum.curvature, made, slope)
 
     def excess(self, solution: Solution) -> tuple[float, float, float] | None:
         """A term for the largest excess over a model; None where there is none."""
-        made = np.maximum(np.asarray(solution[3][0](solution[0])), self.floor)
+        made = solution.model
         left = (self.counts[self.used] - made) / np.sqrt(made)
         best: tuple[float, int, float] | None = None
         for width in (4.0, 10.0, 25.0, 60.0):
@@ -170,15 +218,14 @@ class _Fit:
                 best = float(smooth[top]), top, spread * self.dispersion
         if best is None or best[0] <= 0.0:
             return None
-        values, energy = solution[0], self.offset + self.dispersion * self.used[best[1]]
+        values, energy = solution.values, self.offset + self.dispersion * self.used[best[1]]
         extra = float(np.maximum(left * np.sqrt(made), 0.0).sum() / max(made.sum(), 1e-300))
         return energy, max(2.0 * best[2], 0.1 * energy), max(extra * values[1] / max(energy, 1e-3), 1e-3)
 
     def result(self, solution: Solution, gain: float | None) -> LowLoss:
         """With the covariance of what is left, and the error of the zero loss's counts in t/lambda."""
-        values, _, curvature, (predicted, slopes) = solution
-        made = np.maximum(np.asarray(predicted(values)), self.floor)
-        data, slope = self.counts[self.used], np.asarray(slopes(values))
+        values, _, curvature, made, slope = solution
+        data = self.counts[self.used]
         scale = np.sqrt(np.diag(curvature))
         inverse = np.linalg.pinv(curvature / np.outer(scale, scale), rcond=1e-12) / np.outer(scale, scale)
         scores = slope * (data / made - 1.0)[:, None]
@@ -188,7 +235,7 @@ class _Fit:
         covariance[0, 0] += (self.zero.counts_error / self.zero.counts) ** 2
         noise = gain if gain is not None else left
         return LowLoss(
-            _names(len(_terms(solution))),
+            _names(_terms_in(values)),
             values,
             covariance,
             self.offset + self.dispersion * self.used,
@@ -198,6 +245,11 @@ class _Fit:
             noise,
             left / noise,
         )
+
+
+def _terms_in(values: np.ndarray) -> int:
+    """Number of terms that parameters are of."""
+    return len(values) // 3
 
 
 def _names(terms: int) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """Low loss: the zero loss taken apart, t/lambda and the plasmon with errors that hold."""
 
+import jax
 import numpy as np
 import pytest
 
@@ -51,3 +52,20 @@ def test_a_spectrum_without_losses_is_refused() -> None:
     assert isinstance(peak, Peak)
     with pytest.raises(ValueError, match="no losses"):
         fit_low_loss(counts, separate(counts, peak), STEP, 200e3, None, None)
+
+
+def test_a_second_spectrum_of_about_the_size_needs_no_new_program(caplog: pytest.LogCaptureFixture) -> None:
+    """Another number of channels, place of the zero loss and dispersion."""
+
+    def fit(channels: int, offset: float, step: float) -> float:
+        counts = np.random.default_rng(7).poisson(low_loss(channels, offset, step, 1e6, 0.5)).astype(float)
+        peak = zero_loss(counts)
+        assert isinstance(peak, Peak)
+        zero = separate(counts, peak)
+        return fit_low_loss(counts, zero, step, 200e3, None, plasmon(counts, peak), 1.0).value("t_over_lambda")[0]
+
+    assert fit(CHANNELS, OFFSET, STEP) == pytest.approx(0.5, rel=0.02)
+    with jax.log_compiles():
+        caplog.clear()
+        assert fit(CHANNELS - 4, OFFSET + 0.5, 1.02 * STEP) == pytest.approx(0.5, rel=0.02)
+    assert not [record for record in caplog.records if "ompil" in record.getMessage()]

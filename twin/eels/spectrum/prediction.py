@@ -55,23 +55,28 @@ def electrons(model: SpectrumModel, values: Values) -> Float[Array, "*batch wide
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _all_electrons(model: SpectrumModel, full: dict[str, Array]) -> Float[Array, "*batch wide"]:
-    shared = transforms(model, full)
+def _all_electrons(
+    model: SpectrumModel, full: dict[str, Array], shape: Array | None = None
+) -> Float[Array, "*batch wide"]:
+    shared = transforms(model, full, shape)
     each = {item.name: full[item.name] for item in model.parameters if item.each}
-    shape = jnp.broadcast_shapes(*(value.shape for value in each.values()))
-    if not shape:
+    batch = jnp.broadcast_shapes(*(value.shape for value in each.values()))
+    if not batch:
         return _electrons(model, full, shared)
-    moving = {name: jnp.broadcast_to(value, shape).ravel() for name, value in each.items() if value.shape}
+    moving = {name: jnp.broadcast_to(value, batch).ravel() for name, value in each.items() if value.shape}
     made = jax.lax.map(
-        lambda own: _electrons(model, {**full, **own}, shared), moving, batch_size=min(BLOCK, int(np.prod(shape)))
+        lambda own: _electrons(model, {**full, **own}, shared), moving, batch_size=min(BLOCK, int(np.prod(batch)))
     )
-    return made.reshape(*shape, -1)
+    return made.reshape(*batch, -1)
 
 
-def expected(model: SpectrumModel, values: Values) -> Float[Array, "*batch channels"]:
-    """Mean counts in each channel."""
+def expected(
+    model: SpectrumModel, values: Values, shape: Float[Array, " n"] | None = None
+) -> Float[Array, "*batch channels"]:
+    """Mean counts in each channel. ``shape`` [n]: counts in the place of those of ``model.measured``, and as many, so that a program that is compiled for
+    one measured zero loss serves for others."""
     full = parameters.completed(model.parameters, values)
-    return _counts(_all_electrons(model, full), full, model.axis.reach)
+    return _counts(_all_electrons(model, full, shape), full, model.axis.reach)
 
 
 def covariance(model: SpectrumModel, values: Values, lag: int = 0) -> Float[Array, "*batch shared"]:
@@ -131,8 +136,8 @@ def _components(model: SpectrumModel, full: dict[str, Array]) -> dict[str, Array
     return parts
 
 
-def transforms(model: SpectrumModel, full: Values) -> Transforms:
-    """What all spectra with the shapes of ``full`` (all parameters) share."""
+def transforms(model: SpectrumModel, full: Values, measured: Array | None = None) -> Transforms:
+    """What all spectra with the shapes of ``full`` (all parameters) share; ``measured``: counts of another measured zero loss than the model's."""
     axis, dispersion = model.axis, full["dispersion"]
     step = axes.step_of(axis, dispersion)
     width = axes.width(axis, dispersion, dispersion)
@@ -140,7 +145,11 @@ def transforms(model: SpectrumModel, full: Values) -> Transforms:
         shape = [full[f"zero_loss.{name}"] for name in ("gaussian", "loss_tail", "gain_tail")]
         zero = zero_loss.field_emission(axes.frequencies(axis, dispersion), *shape) * width
     else:
-        zero = zero_loss.measured(axis, model.measured.values, model.measured.zero_channel, dispersion)
+        counts, channel = model.measured.values, model.measured.zero_channel
+        if measured is None:
+            zero = zero_loss.measured(axis, counts, channel, dispersion)
+        else:
+            zero = zero_loss.transform_of(axis, measured, channel, dispersion)
         zero = zero if model.measured.recorded else zero * width
     single, faces, faces_total = None, None, jnp.zeros(())
     if model.low:

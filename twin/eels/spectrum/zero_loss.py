@@ -80,16 +80,23 @@ def measured(
         0.0 <= zero_channel <= len(shape) - 1,
         f"zero loss is said to be in channel {zero_channel:g} of {len(shape)}; give the channel of its maximum",
     )
-    over = axis.oversampling
     require(
-        len(shape) * over <= axis.size,
-        f"the measured shape has {len(shape)} channels, more than the {axis.size // over} that are computed; cut it after the losses that matter",
+        len(shape) * axis.oversampling <= axis.size,
+        f"the measured shape has {len(shape)} channels, more than the {axis.size // axis.oversampling} that are computed; cut it after the losses that matter",
     )
-    before = int(np.floor(zero_channel))
+    return transform_of(axis, jnp.asarray(shape), zero_channel, dispersion)
+
+
+def transform_of(
+    axis: Axis, shape: Float[Array, " n"], zero_channel: float, dispersion: Number
+) -> Complex[Array, " half"]:
+    """`measured` of a ``shape`` that was checked and may be traced."""
+    over, before = axis.oversampling, int(np.floor(zero_channel))
     places = (np.arange(len(shape)) - before) * over
-    spread = np.zeros(axis.size)
-    spread[places % axis.size] = shape / shape.sum() * np.exp(-DAMPING / axis.size * places)
-    band = np.arange(axis.size // 2 + 1) * 2 * over <= axis.size
-    return jnp.asarray(np.fft.rfft(spread) * band) * jnp.exp(
-        frequencies(axis, dispersion) * dispersion * (zero_channel - before)
-    )
+    damped = shape / shape.sum() * np.exp(-DAMPING / axis.size * places)
+    spread = jnp.zeros(axis.size).at[places % axis.size].set(damped)
+    turns = np.arange(axis.size // 2 + 1) * 2 * over
+    band = np.where(turns <= axis.size, 1.0, 0.0)
+    if over > 1:  # the highest frequency of channels is one of two on a finer grid, which share it
+        band[turns == axis.size] = 0.5
+    return jnp.fft.rfft(spread) * band * jnp.exp(frequencies(axis, dispersion) * dispersion * (zero_channel - before))

@@ -20,6 +20,7 @@ from twin.eels.spectrum import (
     names_of,
     single_losses,
     spectrum_model,
+    zero_loss,
 )  # fmt: skip
 from twin.eels.spectrum.dielectric import inverse_mean_free_path, surfaces, volume
 from twin.eels.spectrum.edges import PEARSON, lorentzian, profile, step
@@ -53,6 +54,25 @@ def test_a_measured_zero_loss_comes_back_and_scatters_like_the_model() -> None:
     again = spectrum_model(axis, 200e3, plasmons=terms, measured=Measured(7.0 * zero[60:140], 40.0))
     np.testing.assert_allclose(expected(again, {"counts": 1.0, "t_over_lambda": 0.0}), zero, atol=1e-7)
     np.testing.assert_allclose(expected(again, {"counts": 1.0, "t_over_lambda": 1.5}), thick, atol=2e-7)
+
+
+def test_a_measured_shape_between_its_channels_does_not_alternate() -> None:
+    """Two points a channel: the points of the channels are what was recorded, and between a single spike's neighbours the highest frequency vanishes."""
+    spike = np.zeros(64)
+    spike[20] = 1.0
+    axis = energy_axis(64, -20.0, 1.0, 3.0)
+    assert axis.oversampling == 2
+    transform = np.asarray(zero_loss.measured(axis, spike, 20.0, 1.0))
+    fine = 2.0 * np.fft.irfft(transform, axis.size) * np.exp(12.0 / axis.size * np.arange(axis.size))
+    places = np.arange(-20, 20)
+    np.testing.assert_allclose(fine[2 * places], spike[20 + places], atol=1e-9)
+    # a periodic sinc: sin(pi x) / (n tan(pi x / n)) halfway between channels
+    length = axis.size // 2
+    halfway = places[20:] + 0.5
+    damped = np.exp(12.0 / length * halfway)
+    np.testing.assert_allclose(
+        fine[1:40:2], damped * np.sin(np.pi * halfway) / (length * np.tan(np.pi * halfway / length)), atol=1e-9
+    )
 
 
 def test_a_measured_low_loss_scatters_edges() -> None:
