@@ -86,6 +86,9 @@ def joint_step(
     border = _shape_information(pieces, basis, bands, members) + np.diag(prior.spread**-2.0)
     slope = _shape_gradient(pieces, basis, members) - (shape - prior.mean) * prior.spread**-2.0
     own = crossed(pieces, basis, members, prior.pattern > 0.0)
+    gradient = pieces.gradient.copy()
+    gradient[:, 2:] -= scale_pull(parameters[:, 2:], pieces.information, shape, prior, members)
+    pieces = pieces._replace(gradient=gradient)
     if prior.pattern > 0.0:
         mixed, square = _pattern_information(pieces, basis, bands, members)
         square[np.diag_indices_from(square)] += prior.pattern**-2.0
@@ -117,6 +120,30 @@ def _shape_information(pieces: Expansion, basis: np.ndarray, bands: np.ndarray, 
                 if lag:
                     border[first:last, begin:end] += block.T
     return border
+
+
+def scale_pull(
+    amplitudes: np.ndarray, information: np.ndarray, shape: np.ndarray, prior: Prior, members: Members
+) -> np.ndarray:
+    """By how much the gradient [n, k] of amplitudes [n, k] is too large, so that amplitudes times shapes stay and their scale is biased.
+
+    Shapes near zero are nearer to each other than large ones: where amplitudes and shapes are estimated together, the prior pulls every free coefficient down
+    and the amplitude up. The estimating equation that has no such bias (generalised least squares, with the shapes' spread as a part of the noise) takes the
+    derivative by the scale with the shapes at their prior mean and not as they were estimated; the difference, summed over spectra, is the prior's chi squared.
+    """
+    pull = np.zeros_like(amplitudes)
+    for k, (begin, end) in enumerate(members):
+        off = ((shape[begin:end] - prior.mean[begin:end]) / prior.spread[begin:end]) ** 2
+        known = information[:, 2 + k, 2 + k]
+        # amplitudes without their noise: shrunk to their mean
+        mean = np.average(amplitudes[:, k], weights=known)
+        scatter = np.average((amplitudes[:, k] - mean) ** 2, weights=known)
+        reliable = max(1.0 - len(known) / known.sum() / scatter, 0.0) if scatter > 0.0 else 0.0
+        smooth = known * (mean + reliable * (amplitudes[:, k] - mean))
+        total = float(smooth @ amplitudes[:, k])
+        if total > off.sum():
+            pull[:, k] = off.sum() * smooth / total
+    return pull
 
 
 def _shape_gradient(pieces: Expansion, basis: np.ndarray, members: Members) -> np.ndarray:

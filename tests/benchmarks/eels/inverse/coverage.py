@@ -19,8 +19,8 @@ IMAGES = (60, 12, 1)
 SPECTRA = 64
 ENERGIES = 400.0 + np.arange(256)
 Z90 = 1.645
-TRUE_SPREAD = 0.7
-"""Spread of the true shapes over that of the prior, which is meant to be wide."""
+TRUE_SPREAD = 1.0
+"""Spread of the true shapes over that of the prior."""
 
 
 def cases(short: Form, progress: Callable[..., None]) -> list[Case]:

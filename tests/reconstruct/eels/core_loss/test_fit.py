@@ -101,6 +101,23 @@ def test_camera_pattern_and_shapes_are_learnt_and_tested_on_other_spectra() -> N
     assert of_mean[2, 2] > 3.0 * covariance[:, 2, 2].mean() / len(counts)
 
 
+def test_amplitudes_are_not_drawn_up_by_unknown_shapes() -> None:
+    """Shapes of 24 images drawn as wide as their prior: the likeliest amplitudes and shapes together would be 0.9 standard errors off on average."""
+    edges = _edges()
+    design = design_of(ENERGIES, edges)
+    off = []
+    for seed in range(24):
+        generator = np.random.default_rng(seed)
+        free = generator.gamma(design.spread**-2.0, design.spread**2.0)
+        level = np.exp(-3.0 * design.log_energy)
+        amplitudes = 1500.0 * generator.uniform(0.6, 1.4, (32, 2))
+        mean = 7e3 * level / level.sum() + amplitudes @ design.curves(np.where(design.mean > 0.0, free, 0.0))
+        fit = fit_core_loss(generator.poisson(mean).astype(float), ENERGIES, edges)
+        errors = np.sqrt(np.diagonal(fit.covariance(), axis1=1, axis2=2))[:, 2:]
+        off.append(((fit.fitted.parameters[:, 2:] - amplitudes) / errors).mean(axis=0))
+    assert np.abs(np.mean(off, axis=0)).max() < 0.4
+
+
 def test_a_camera_that_is_told_is_kept() -> None:
     mean, _ = core_image(4, 8, ENERGIES, 1e4, 0)
     fit = fit_core_loss(recorded(mean, 1, gain=7.0).reshape(-1, 256), ENERGIES, _edges(), gain=7.0)
