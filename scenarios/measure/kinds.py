@@ -155,6 +155,14 @@ class EelsOptions(Energy, Semiangle, Counts):
         float | None,
         option("--mean-free-path-nm", "For inelastic scattering, gives the thickness. Default: by Malis' formula."),
     ] = None
+    edge_energies: Annotated[
+        str | None,
+        option("--edges-eV", "Onsets that are known, by which the axis's offset is measured: Ti L=456,O K=532."),
+    ] = None
+    drift: Annotated[
+        float | None,
+        option("--drift-eV", "By how much the axis differs between spectra, rms: each has its own shift then."),
+    ] = None
     map: Annotated[bool, typer.Option("--map", help="Put the maps of a spectrum image into the JSON.")] = False
 
 

@@ -18,6 +18,7 @@ from scipy.special import ndtr, ndtri
 from reconstruct.eels.core_loss.pixels import (
     BLOCK,
     LEAST,
+    Own,
     Shared,
     curvature,
     derivatives,
@@ -26,6 +27,7 @@ from reconstruct.eels.core_loss.pixels import (
     inverse_noise,
     prior_terms,
     whitened,
+    with_prior,
 )
 from reconstruct.eels.core_loss.shared import transposed
 from twin.blocks import evaluate
@@ -87,7 +89,10 @@ def presence(counts: np.ndarray, shared: Shared, index: int, counts_per_electron
 def edge_scores(counts: np.ndarray, shared: Shared, index: int, counts_per_electron: float) -> Score:
     """Efficient scores of the edge ``index`` at an amplitude of zero."""
     edges = np.asarray(shared.edges)
-    without = shared._replace(edges=np.delete(edges, index, axis=0))
+    # what moves edges of single spectra is left out: it is less than what is tested
+    without = shared._replace(
+        edges=np.delete(edges, index, axis=0), moves=np.zeros((0, len(edges) - 1, edges.shape[1]))
+    )
     fitted = fit_spectra(counts, without)
     result = evaluate(
         lambda y, p: _scores(y, p, without, edges[index], counts_per_electron), BLOCK, counts, fitted.parameters
@@ -106,17 +111,19 @@ def detection_limit(
     steps: int = LIMIT_STEPS,
 ) -> np.ndarray:
     """Amplitudes [n] of the edge ``index`` that are found with probability ``power`` at a ``rate`` of false alarms, in spectra that are otherwise as
-    ``parameters`` [n, 2 + k] say; ``pooled``: [1], the amplitude in every spectrum that all together show; ``steps`` 0: what the noise
+    ``parameters`` [n, p] say; ``pooled``: [1], the amplitude in every spectrum that all together show; ``steps`` 0: what the noise
     without the edge says, which is enough where that is many counts.
 
     The mean of the score exceeds its threshold by so much of its own spread. Both are taken at the fit without the edge to the expectation with it, which
     absorbs a part of it.
     """
-    without = np.array(parameters, np.float64)
+    edges = np.asarray(shared.edges)
+    shared = shared._replace(moves=np.zeros((0, *edges.shape)))
+    without = np.array(parameters, np.float64)[:, : 2 + len(edges)]
     without[:, 2 + index] = 0.0
     base, others = (np.asarray(part) for part in expectation(without, shared))
     pattern = np.asarray(shared.pattern)
-    mean, unit = pattern * (base + others), pattern * np.asarray(shared.edges)[index]
+    mean, unit = pattern * (base + others), pattern * edges[index]
     low, high = np.zeros(1 if pooled else len(mean)), np.full(1 if pooled else len(mean), np.nan)
     # start from the noise alone, then close in on the root
     start = edge_scores(mean, shared, index, counts_per_electron)
@@ -147,11 +154,11 @@ def _scores(counts: Any, parameters: Any, shared: Shared, edge: Any, counts_per_
     background, others = expectation(parameters, shared)
     scale = inverse_noise(parameters, background, shared)
     residual = whitened(scale * (counts - shared.pattern[None, :] * (background + others)), shared.taps)
-    slopes = whitened(scale[:, None, :] * derivatives(background, shared), shared.taps)
+    slopes = whitened(scale[:, None, :] * derivatives(parameters, background, shared), shared.taps)
     signal = scale * shared.pattern[None, :] * edge[None, :]
     tested = whitened(signal, shared.taps)
-    _, precision = prior_terms(parameters)
-    information = jnp.einsum("nic,njc->nij", slopes, slopes) + jnp.diag(precision)[None]
+    none = jnp.zeros((parameters.shape[0], 0))
+    information = with_prior(slopes, prior_terms(parameters, Own(none, none))[1])
     crossed = jnp.einsum("nic,nc->ni", slopes, tested)
     unit = 1.0 / jnp.sqrt(jnp.diagonal(information, axis1=1, axis2=2))
     scaled = information * unit[:, :, None] * unit[:, None, :]

@@ -5,7 +5,7 @@ others say that the axis is.
 """
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -63,6 +63,12 @@ def rises_of(spectra: np.ndarray) -> list[Rise]:
 def axis_shift(rises: Sequence[Rise], energies: np.ndarray, elements: Collection[str]) -> float:
     """By how much in eV the edges of ``elements`` are seen above their usual energies; 0 where none is seen."""
     wanted = [onset for onset in ONSETS if onset.element in elements]
+    return _best_shift(rises, energies, wanted) if wanted and rises else 0.0
+
+
+def shift_to(rises: Sequence[Rise], energies: np.ndarray, onsets: Collection[float]) -> float:
+    """By how much in eV edges of the energies ``onsets`` are seen above them; 0 where none is seen."""
+    wanted = [Onset("", "", energy, 0.5, True) for energy in onsets]
     return _best_shift(rises, energies, wanted) if wanted and rises else 0.0
 
 
@@ -185,32 +191,39 @@ def edges_for(
     convergence: float = 0.0,
     rises: Sequence[Rise] = (),
     shift: float = 0.0,
+    absolute: Mapping[str, float] | None = None,
 ) -> list[Edge]:
     """The edges of ``element`` within ``energies`` (eV), with cross-sections per channel; onsets at rises that are near, else where ``shift`` puts them.
+    ``absolute``: energies in eV of edges by shell ("K", "L", "M", "N"), which are taken as they are, with all subshells of the shell.
 
     ``high_tension`` in V, semi-angles in radian. Empty where the element has no edge here. ValueError for what is no element.
     """
     step, low, high = float(energies[1] - energies[0]), float(energies[0]), float(energies[-1])
     shells = {shell.name: shell for shell in edges_of(element, high=high + LARGEST_SHIFT)}
-    edges, taken = [], set()
+    edges, taken, told = [], set(), absolute or {}
+    by_shell: dict[str, float] = {}
     for name, members in GROUPS.items():
         group = [shells[member] for member in members if member in shells]
         if not group:
             continue
         taken |= {shell.name for shell in group}
-        moved = _moved(element, group[0], energies, rises, shift)
+        known = told.get(name[0])
+        moved = _moved(element, group[0], energies, rises, shift) if known is None else known - group[0].energy
+        if known is not None:
+            by_shell[name[0]] = moved
         onset = group[0].energy + moved
         if not low + BEFORE <= onset <= high - AFTER:
             continue
         curve = sum(_curve(shell, energies - moved, high_tension, collection, convergence) for shell in group)
-        edges.append(Edge(element, name, onset, step * np.asarray(curve)))
+        edges.append(Edge(element, name, onset, step * np.asarray(curve), absolute=known is not None))
     if not edges:
         return []
     for name, shell in shells.items():
-        onset = shell.energy + shift
+        moved = by_shell.get(name[0], shift)
+        onset = shell.energy + moved
         if name not in taken and low + BEFORE <= onset <= high - AFTER:
-            curve = _curve(shell, energies - shift, high_tension, collection, convergence)
-            edges.append(Edge(element, name, onset, step * curve, shaped=False))
+            curve = _curve(shell, energies - moved, high_tension, collection, convergence)
+            edges.append(Edge(element, name, onset, step * curve, shaped=False, absolute=name[0] in by_shell))
     return edges
 
 

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from reconstruct.eels.camera import Camera
+from reconstruct.eels.core_loss.common import Known, own_of
 from reconstruct.eels.core_loss.design import Design, Edge, design_of
 from reconstruct.eels.core_loss.learning import LEAST_NOISE_SPECTRA, Learned, held_out, learn
-from reconstruct.eels.core_loss.pixels import BLOCK, Fitted, expectation, fit_spectra, inverse_noise, whitened
+from reconstruct.eels.core_loss.pixels import BLOCK, Fitted, Own, expectation, fit_spectra, inverse_noise, whitened
 from reconstruct.eels.core_loss.shared import crossed, expand
 
 MOST_LEARNT = 256
@@ -41,7 +42,7 @@ class CoreLossFit:
     @property
     def amplitudes(self) -> np.ndarray:
         """Electrons times atoms per angstrom^2 of each element, [n, k]."""
-        return self.fitted.parameters[:, 2:] / self.units
+        return self.fitted.parameters[:, 2 : 2 + len(self.units)] / self.units
 
     @property
     def units(self) -> np.ndarray:
@@ -68,25 +69,53 @@ class CoreLossFit:
 
     @functools.cached_property
     def sensitivity(self) -> tuple[np.ndarray, np.ndarray]:
-        """By how much parameters of a spectrum move with shared unknowns: with shape coefficients, of each spectrum [n, 2 + k, m], and with all that is shared,
-        their mean [2 + k, m (+ c)]."""
-        shared, design = self.learned.shared, self.design
+        """By how much parameters of a spectrum move with shared unknowns: with what edges share, of each spectrum [n, p, m + g], and with all that is shared,
+        their mean [p, m + g (+ c)]."""
+        shared, rows = self.learned.shared, self.learned.rows
+        own_prior = self.own_prior
         with_pattern = self.learned.roughness > 0.0
         own = self.own_covariance
         parts, total = [], np.zeros((own.shape[1], len(self.learned.information)))
         for begin in range(0, len(own), BLOCK):
             part = slice(begin, begin + BLOCK)
-            pieces = expand(self.counts[part], self.fitted.parameters[part], shared)
+            prior = Own(own_prior.centre[part], own_prior.precision[part])
+            pieces = expand(self.counts[part], self.fitted.parameters[part], shared, prior)
             pieces = type(pieces)(*(np.asarray(piece) for piece in pieces))
-            moved = -own[part] @ crossed(pieces, design.basis, design.members, with_pattern)
+            moved = -own[part] @ crossed(pieces, rows, with_pattern)
             total += moved.sum(axis=0)
-            parts.append(moved[:, :, : len(design.element)])
+            parts.append(moved[:, :, : self.shared_by_edges])
         return np.concatenate(parts), total / len(own)
 
     def covariance(self) -> np.ndarray:
-        """Of each spectrum's parameters [n, 2 + k, 2 + k], by its own noise and the errors of the near-edge shapes (those of the pattern are small beside)."""
+        """Of each spectrum's parameters [n, 2 + k, 2 + k], by its own noise and the errors of what edges share: their shapes, the axis's
+        offset, the low loss (those of the pattern are small beside)."""
         each, _ = self.sensitivity
-        return self.own_covariance + each @ self.learned.shape_covariance @ np.swapaxes(each, 1, 2)
+        shared = self.learned.covariance[: self.shared_by_edges, : self.shared_by_edges]
+        return self.own_covariance + each @ shared @ np.swapaxes(each, 1, 2)
+
+    @property
+    def own_prior(self) -> Own:
+        """Of further unknowns of the spectra."""
+        return own_of(self.learned.known, len(self.counts), self.learned.camera.counts_per_electron)
+
+    @property
+    def log_electrons(self) -> np.ndarray:
+        """Derivatives [m + g] by what edges share of the logarithm of the electrons that the low loss counts."""
+        slope = np.zeros(self.shared_by_edges)
+        low = self.learned.known.scattering
+        if low is not None and len(low.log_counts):
+            slope[-len(low.log_counts) :] = math.sqrt(self.learned.camera.counts_per_electron) * low.log_counts
+        return slope
+
+    @property
+    def more_electrons(self) -> float:
+        """By what factor there were more of them than the low loss counts, as far as the core loss says so."""
+        return math.exp(float(self.log_electrons @ np.concatenate([self.learned.shape, self.learned.common])))
+
+    @property
+    def shared_by_edges(self) -> int:
+        """Number of shape coefficients and what else edges share."""
+        return len(self.learned.shape) + len(self.learned.common)
 
     def mean(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean of the spectra's parameters [2 + k], and its covariance with that of all that is shared."""
@@ -103,22 +132,26 @@ def fit_core_loss(
     used: np.ndarray | None = None,
     gain: float | None = None,
     camera: Camera | None = None,
+    known: Known = Known(),
 ) -> CoreLossFit:
     """Fit spectra ``counts`` [n, c] at ``energies`` (eV, even steps, above 0).
 
     ``kernel``: a low loss of unit sum (`design.design_of`); ``used`` [c]: 0 for channels that are left out; ``gain``: counts per electron, where it is
-    told; ``camera``: where all of it is known. ValueError where there is nothing to fit.
+    told; ``camera``: where all of it is known; ``known``: of axis and low loss, which is convolved in where it is there. ValueError where there is nothing
+    to fit.
     """
     counts, energies = np.asarray(counts, np.float64), np.asarray(energies, np.float64)
     used = np.ones(len(energies)) if used is None else np.asarray(used, np.float64)
     clean = np.where(used > 0, counts, 1.0)
+    kernel = known.scattering.kernel if known.scattering is not None else kernel
     design = design_of(energies, edges, kernel)
     order = np.random.default_rng(SEED).permutation(len(clean))
     halved = len(clean) >= 2 * LEAST_NOISE_SPECTRA
     chosen = np.zeros(len(clean), bool)
     chosen[order[: min(len(clean) // 2, MOST_LEARNT) if halved else len(clean)]] = True
-    learned = learn(clean[chosen], design, used, gain, camera)
-    fitted = fit_spectra(clean, learned.shared)
+    learned = learn(clean[chosen], design, used, gain, camera, known, chosen)
+    own = own_of(known, len(clean), learned.camera.counts_per_electron)
+    fitted = fit_spectra(clean, learned.shared, own=own)
     tested = None
     if halved:
         tested = held_out(learned, fitted.parameters[~chosen], fitted.chi_squared[~chosen])

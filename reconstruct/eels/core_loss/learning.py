@@ -12,8 +12,18 @@ from typing import Any
 import numpy as np
 
 from reconstruct.eels.camera import Camera, noise_of, precision, whitening
+from reconstruct.eels.core_loss.common import (
+    Known,
+    Rows,
+    count_of,
+    directions,
+    moves_of,
+    own_of,
+    rows_of,
+    spread_of,
+)
 from reconstruct.eels.core_loss.design import Design
-from reconstruct.eels.core_loss.pixels import Shared, expectation, fit_spectra
+from reconstruct.eels.core_loss.pixels import Own, Shared, expectation, fit_spectra
 from reconstruct.eels.core_loss.shared import Prior, joint_step
 
 WIDE_PATTERN = 0.2
@@ -25,6 +35,8 @@ PATTERN_SIGNIFICANCE = 5.0
 LEAST_NOISE_SPECTRA = 8
 """Spectra from which noise is what differs between them; of fewer it is what differs from the model, misfit included."""
 FIRST_STEPS, LAST_STEPS = 5, 3
+LARGEST_MOVE = 2.0
+"""Of the axis in eV in one step: shapes follow edges over few channels."""
 SETTLED = 0.02
 """Rms move in standard errors at which steps end."""
 SECOND_DIFFERENCE = np.array([1.0, -2.0, 1.0])
@@ -32,11 +44,14 @@ SECOND_DIFFERENCE = np.array([1.0, -2.0, 1.0])
 
 @dataclasses.dataclass(frozen=True)
 class Learned:
-    """``shape`` [m] with the joint ``information`` of shape and pattern ([m + c], or [m] without a pattern), ``pattern`` [c] of rms ``roughness``, the
-    ``camera``, ``told`` where its gain was given, and what was learnt ``from`` how many spectra."""
+    """``shape`` [m] and what else edges share (``common`` [g], see `common`; ``known`` beside the spectra), with the joint ``information`` of both and of the
+    pattern ([m + g + c], or [m + g] without a pattern), ``pattern`` [c] of rms ``roughness``, the ``camera``, ``told`` where its gain was given, and
+    what was learnt ``from`` how many spectra. The edges of the ``design`` lie where the offset puts them."""
 
     design: Design
+    known: Known
     shape: np.ndarray
+    common: np.ndarray
     pattern: np.ndarray
     roughness: float
     camera: Camera
@@ -48,11 +63,35 @@ class Learned:
     @property
     def shared(self) -> Shared:
         """As `pixels.fit_spectra` takes it."""
-        return shared_of(self.design, self.shape, self.pattern, self.camera, self.used)
+        return _shared(self.design, self.known, self.shape, self.common, self.pattern, self.camera, self.used)
+
+    @functools.cached_property
+    def rows(self) -> Rows:
+        """Derivatives of the edges."""
+        return rows_of(self.design, directions(self.design, self.shape, self.known, self.camera.counts_per_electron))
+
+    @property
+    def curves(self) -> np.ndarray:
+        """Edges of elements [k, c]."""
+        return np.asarray(self.shared.edges)
+
+    @property
+    def offset(self) -> tuple[float, float] | None:
+        """How many eV edges of absolute energies are further on than these, with the rms error; None where it was not fitted."""
+        if not self.known.offset > 0.0:
+            return None
+        index = len(self.shape)
+        return float(self.common[0]), math.sqrt(self.covariance[index, index])
+
+    @property
+    def scattering(self) -> tuple[np.ndarray, np.ndarray]:
+        """Of the unknowns of the low loss, in units of its noise, the values [q] and the covariance [q, q]."""
+        first, last = len(self.shape) + (self.known.offset > 0.0), len(self.shape) + len(self.common)
+        return self.common[len(self.common) - (last - first) :], self.covariance[first:last, first:last]
 
     @functools.cached_property
     def covariance(self) -> np.ndarray:
-        """Of shape coefficients and the logarithm of the pattern."""
+        """Of shape coefficients, what else edges share, and the logarithm of the pattern."""
         scale = 1.0 / np.sqrt(np.diag(self.information))
         return np.linalg.inv(self.information * np.outer(scale, scale)) * np.outer(scale, scale)
 
@@ -73,8 +112,27 @@ def shared_of(design: Design, shape: np.ndarray, pattern: np.ndarray, camera: Ca
     """What `pixels` needs of a design, a pattern and a camera, as arrays of one kind."""
     taps = whitening(camera.correlation, len(pattern))
     return Shared(
-        design.curves(shape), pattern, design.log_energy, taps, float(camera.gain), float(camera.readout), used
-    )
+        design.curves(shape), pattern, design.log_energy, taps, float(camera.gain), float(camera.readout), used,
+        np.zeros((0, len(design.elements), len(pattern))),
+    )  # fmt: skip
+
+
+def _shared(
+    design: Design,
+    known: Known,
+    shape: np.ndarray,
+    common: np.ndarray,
+    pattern: np.ndarray,
+    camera: Camera,
+    used: np.ndarray,
+) -> Shared:
+    """`shared_of`, with what moves edges."""
+    shared = shared_of(design, shape, pattern, camera, used)
+    first = int(known.offset > 0.0)  # the offset is in the design
+    if len(common) > first:
+        change = directions(design, shape, known._replace(offset=0.0), camera.counts_per_electron)
+        shared = shared._replace(edges=shared.edges + np.tensordot(common[first:], change, 1))
+    return shared._replace(moves=moves_of(design, shape, known))
 
 
 def learn(
@@ -83,14 +141,15 @@ def learn(
     used: np.ndarray,
     gain: float | None = None,
     camera: Camera | None = None,
-    pattern: bool = True,
+    known: Known = Known(),
+    chosen: np.ndarray | slice = slice(None),
 ) -> Learned:
     """Shapes, pattern and camera from ``counts`` [n, c]; ``used`` [c]: 0 for channels that are left out. ``gain``: counts per electron, where it is told;
-    ``camera``: where all of it is known."""
+    ``camera``: where all of it is known; ``known``: beside the spectra, of which these are the ``chosen`` ones."""
     fixed = camera is not None
     camera = camera or Camera(_first_gain(counts, used) if gain is None else gain)
-    state = _State(counts, design, used, camera)
-    with_pattern = pattern and len(counts) >= LEAST_PATTERN_SPECTRA
+    state = _State(counts, design, used, camera, known, chosen)
+    with_pattern = len(counts) >= LEAST_PATTERN_SPECTRA
     state.steps(FIRST_STEPS, WIDE_PATTERN if with_pattern else 0.0)
     roughness = state.roughness() if with_pattern else 0.0
     if with_pattern and roughness == 0.0:
@@ -103,8 +162,10 @@ def learn(
         state.camera = state.noise(gain, roughness)
         state.steps(1, roughness)
     return Learned(
-        design,
+        state.design,
+        known,
         state.shape,
+        state.common,
         state.pattern,
         roughness,
         state.camera,
@@ -125,38 +186,69 @@ def _first_gain(counts: np.ndarray, used: np.ndarray) -> float:
 class _State:
     """The fit while it goes on."""
 
-    def __init__(self, counts: np.ndarray, design: Design, used: np.ndarray, camera: Camera):
-        self.counts, self.design, self.used, self.camera = counts, design, used, camera
+    def __init__(
+        self,
+        counts: np.ndarray,
+        design: Design,
+        used: np.ndarray,
+        camera: Camera,
+        known: Known,
+        chosen: np.ndarray | slice,
+    ):
+        self.counts, self.at_zero, self.design, self.used, self.camera = counts, design, design, used, camera
+        self.known, self.chosen = known, chosen
         self.shape, self.pattern = design.mean.copy(), np.ones(counts.shape[1])
-        self.parameters = fit_spectra(counts, self._shared()).parameters
+        self.common = np.zeros(count_of(known))
+        if known.offset > 0.0:
+            self._move(np.eye(len(self.common))[0] * known.start)
+        self.parameters = fit_spectra(counts, self._shared(), own=self._own()).parameters
         self.information = np.zeros((0, 0))
 
     def _shared(self) -> Shared:
-        return shared_of(self.design, self.shape, self.pattern, self.camera, self.used)
+        return _shared(self.design, self.known, self.shape, self.common, self.pattern, self.camera, self.used)
+
+    def _own(self) -> Own:
+        return own_of(self.known, len(self.counts), self.camera.counts_per_electron, self.chosen)
 
     def steps(self, count: int, roughness: float) -> None:
         """At most ``count`` steps; ``roughness``: prior rms of the pattern, 0 for none."""
-        prior = Prior(self.design.mean, self.design.spread, roughness)
+        none = np.zeros(len(self.common))
+        mean, spread = (
+            np.concatenate(parts) for parts in ((self.design.mean, none), (self.design.spread, spread_of(self.known)))
+        )
+        prior = Prior(mean, spread, roughness, self._own())
         for _ in range(count):
             shared = self._shared()
             bands = precision(np.asarray(shared.taps))
-            step = joint_step(
-                self.counts, self.parameters, self.shape, shared, self.design.basis, bands, prior, self.design.members
+            rows = rows_of(
+                self.design, directions(self.design, self.shape, self.known, self.camera.counts_per_electron)
             )
+            edges = np.concatenate([self.shape, self.common])
+            step = joint_step(self.counts, self.parameters, edges, shared, rows, bands, prior)
             own = np.clip(step.parameters[:, :2], -1.0, 1.0)
             self.parameters = self.parameters + np.concatenate([own, step.parameters[:, 2:]], axis=1)
-            self.shape = self.shape + step.shape
+            self.shape = self.shape + step.edges[: len(self.shape)]
+            move = step.edges[len(self.shape) :]
+            if self.known.offset > 0.0:
+                move[0] = np.clip(move[0], -LARGEST_MOVE, LARGEST_MOVE)
+            self._move(move)
             if roughness > 0.0:
                 self.pattern = self.pattern * np.exp(np.clip(step.pattern, -0.5, 0.5))
             self.information = step.information
             if step.size < SETTLED:
                 break
 
+    def _move(self, change: np.ndarray) -> None:
+        """Of what edges share beside shapes."""
+        self.common = self.common + change
+        if self.known.offset > 0.0:
+            self.design = self.at_zero.moved(float(self.common[0]))
+
     def roughness(self) -> float:
         """Rms of the pattern beyond its errors, by what neighbouring channels differ: slow changes are not told from the spectra; 0 where it is not
         significant."""
         inside = (self.used > 0)[2:] & (self.used > 0)[1:-1] & (self.used > 0)[:-2]
-        errors = 1.0 / np.diag(self.information)[len(self.shape) :]
+        errors = 1.0 / np.diag(self.information)[len(self.shape) + len(self.common) :]
         weights = SECOND_DIFFERENCE**2 / (SECOND_DIFFERENCE**2).sum()
         steps = np.convolve(np.log(self.pattern), SECOND_DIFFERENCE, mode="valid")[inside]
         noise = np.convolve(errors, weights, mode="valid")[inside]
@@ -179,7 +271,7 @@ class _State:
 
     def _shared_freedom(self, roughness: float) -> float:
         """Degrees of freedom that shapes and pattern take, as far as data and not their prior determine them."""
-        prior = self.design.spread**-2.0
+        prior = np.concatenate([self.design.spread, spread_of(self.known)]) ** -2.0
         if roughness > 0.0:
             prior = np.concatenate([prior, np.full(len(self.pattern), roughness**-2.0)])
         return float((1.0 - prior / np.diag(self.information)).clip(0.0, 1.0).sum())

@@ -13,26 +13,39 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 from scipy.linalg.blas import dsyrk  # pyright: ignore[reportAttributeAccessIssue]
 
-from reconstruct.eels.core_loss.pixels import Shared, derivatives, expectation, inverse_noise, prior_terms, whitened
+from reconstruct.eels.core_loss.common import Rows
+from reconstruct.eels.core_loss.pixels import (
+    Own,
+    Shared,
+    amplitudes_of,
+    derivatives,
+    expectation,
+    inverse_noise,
+    prior_terms,
+    whitened,
+    with_prior,
+)
 
 Members = tuple[tuple[int, int], ...]
-"""Of each element the first and the last but one of its shape coefficients."""
+"""Of each element the first and the last but one of its rows."""
 
 
 class Prior(NamedTuple):
-    """Of the shape coefficients: ``mean`` and ``spread`` [m]; of the logarithm of the pattern: rms ``pattern`` of each channel, 0 for none."""
+    """Of the shape coefficients and what else all edges share: ``mean`` and ``spread`` [m + g]; of the logarithm of the pattern: rms ``pattern`` of each
+    channel, 0 for none; of the spectra's ``own`` further unknowns."""
 
     mean: np.ndarray
     spread: np.ndarray
     pattern: float
+    own: Own
 
 
 class Step(NamedTuple):
-    """Moves of the ``parameters`` [n, 2 + k], of the ``shape`` [m] and of the logarithm of the ``pattern`` [c]; ``information`` of the latter two ([m + c], or
-    [m] without a pattern), own unknowns eliminated; ``size`` of the move in standard errors (rms)."""
+    """Moves of the ``parameters`` [n, p], of what edges share, ``edges`` [m + g], and of the logarithm of the ``pattern`` [c]; ``information`` of the
+    latter two ([m + g + c], or [m + g] without a pattern), own unknowns eliminated; ``size`` of the move in standard errors (rms)."""
 
     parameters: np.ndarray
-    shape: np.ndarray
+    edges: np.ndarray
     pattern: np.ndarray
     information: np.ndarray
     size: float
@@ -40,7 +53,7 @@ class Step(NamedTuple):
 
 class Expansion(NamedTuple):
     """The quasi-likelihood of n spectra expanded about an expectation, noise-weighted: ``information`` and ``gradient`` of own unknowns; their derivatives
-    ``own`` [n, 2 + k, c] and the ``residual`` [n, c], both times the precision matrix; ``share`` [n, k, c] what a unit of an edge's curve adds, and ``whole``
+    ``own`` [n, p, c] and the ``residual`` [n, c], both times the precision matrix; ``share`` [n, k, c] what a unit of an edge's curve adds, and ``whole``
     [n, c] the expectation."""
 
     information: Any
@@ -52,20 +65,20 @@ class Expansion(NamedTuple):
 
 
 @jax.jit
-def expand(counts: Any, parameters: Any, shared: Shared) -> Expansion:
+def expand(counts: Any, parameters: Any, shared: Shared, own: Own) -> Expansion:
     """The expansion for spectra ``counts`` [n, c]."""
     background, core = expectation(parameters, shared)
     scale = inverse_noise(parameters, background, shared)
     whole = scale * shared.pattern[None, :] * (background + core)
     residual = whitened(scale * counts - whole, shared.taps)
-    slopes = whitened(scale[:, None, :] * derivatives(background, shared), shared.taps)
-    gradient, precision = prior_terms(parameters)
+    slopes = whitened(scale[:, None, :] * derivatives(parameters, background, shared), shared.taps)
+    gradient, precision = prior_terms(parameters, own)
     return Expansion(
-        jnp.einsum("nic,njc->nij", slopes, slopes) + jnp.diag(precision)[None],
+        with_prior(slopes, precision),
         jnp.einsum("nic,nc->ni", slopes, residual) + gradient,
         transposed(slopes, shared.taps),
         transposed(residual, shared.taps),
-        (scale * shared.pattern[None, :])[:, None, :] * parameters[:, 2:, None],
+        (scale * shared.pattern[None, :])[:, None, :] * amplitudes_of(parameters, shared)[:, :, None],
         whole,
     )
 
@@ -73,41 +86,54 @@ def expand(counts: Any, parameters: Any, shared: Shared) -> Expansion:
 def joint_step(
     counts: np.ndarray,
     parameters: np.ndarray,
-    shape: np.ndarray,
+    edges: np.ndarray,
     shared: Shared,
-    basis: np.ndarray,
+    rows: Rows,
     bands: np.ndarray,
     prior: Prior,
-    members: Members,
 ) -> Step:
-    """One step for spectra ``counts`` [n, c]; ``basis`` [m, c] of the shapes, ``bands``: diagonals of the precision matrix of neighbouring channels
-    (`camera.precision`); ``shared.edges`` are those of ``shape``."""
-    pieces = Expansion(*(np.asarray(part) for part in expand(counts, parameters, shared)))
-    border = _shape_information(pieces, basis, bands, members) + np.diag(prior.spread**-2.0)
-    slope = _shape_gradient(pieces, basis, members) - (shape - prior.mean) * prior.spread**-2.0
-    own = crossed(pieces, basis, members, prior.pattern > 0.0)
-    gradient = pieces.gradient.copy()
-    gradient[:, 2:] -= scale_pull(parameters[:, 2:], pieces.information, shape, prior, members)
+    """One step for spectra ``counts`` [n, c]; ``edges`` [m + g]: shapes and what else all edges share, with the derivatives ``rows``, ``bands``: diagonals of
+    the precision matrix of neighbouring channels (`camera.precision`); ``shared.edges`` are those of ``edges``."""
+    pieces = Expansion(*(np.asarray(part) for part in expand(counts, parameters, shared, prior.own)))
+    border = tied(_row_information(pieces, rows.basis, bands, rows.members), rows, 2) + np.diag(prior.spread**-2.0)
+    slope = tied(_row_gradient(pieces, rows.basis, rows.members), rows) - (edges - prior.mean) * prior.spread**-2.0
+    own = crossed(pieces, rows, prior.pattern > 0.0)
+    gradient, count = pieces.gradient.copy(), len(rows.shapes)
+    amplitudes = slice(2, 2 + count)
+    gradient[:, amplitudes] -= scale_pull(parameters[:, amplitudes], pieces.information, edges, prior, rows.shapes)
     pieces = pieces._replace(gradient=gradient)
     if prior.pattern > 0.0:
-        mixed, square = _pattern_information(pieces, basis, bands, members)
+        mixed, square = _pattern_information(pieces, rows.basis, bands, rows.members)
+        mixed = mixed if rows.tie is None else rows.tie.T @ mixed
         square[np.diag_indices_from(square)] += prior.pattern**-2.0
         border = np.block([[border, mixed], [mixed.T, square]])
         pattern = (pieces.whole * pieces.residual).sum(axis=0) - np.log(shared.pattern) * prior.pattern**-2.0
         slope = np.concatenate([slope, pattern])
-    return _solved(pieces, border, own, slope, len(shape))
+    return _solved(pieces, border, own, slope, len(edges))
 
 
-def crossed(pieces: Expansion, basis: np.ndarray, members: Members, pattern: bool) -> np.ndarray:
-    """Information [n, 2 + k, m (+ c)] that own and shared unknowns share."""
-    parts = [(pieces.own * pieces.share[:, k, None, :]) @ basis[begin:end].T for k, (begin, end) in enumerate(members)]
+def tied(values: np.ndarray, rows: Rows, axes: int = 1) -> np.ndarray:
+    """Sums over rows of the same unknown, along the first one or two axes."""
+    if rows.tie is None:
+        return values
+    return rows.tie.T @ values if axes == 1 else rows.tie.T @ values @ rows.tie
+
+
+def crossed(pieces: Expansion, rows: Rows, pattern: bool) -> np.ndarray:
+    """Information [n, p, m + g (+ c)] that own and shared unknowns share."""
+    parts = [
+        (pieces.own * pieces.share[:, k, None, :]) @ rows.basis[begin:end].T
+        for k, (begin, end) in enumerate(rows.members)
+    ]
+    if rows.tie is not None:
+        parts = [np.concatenate(parts, axis=2) @ rows.tie]
     if pattern:
         parts.append(pieces.own * pieces.whole[:, None, :])
     return np.concatenate(parts, axis=2)
 
 
-def _shape_information(pieces: Expansion, basis: np.ndarray, bands: np.ndarray, members: Members) -> np.ndarray:
-    """Of shape coefficients among themselves [m, m]."""
+def _row_information(pieces: Expansion, basis: np.ndarray, bands: np.ndarray, members: Members) -> np.ndarray:
+    """Of rows among themselves [r, r]."""
     count, channels = basis.shape
     border = np.zeros((count, count))
     for lag in range(bands.shape[0]):
@@ -146,7 +172,7 @@ def scale_pull(
     return pull
 
 
-def _shape_gradient(pieces: Expansion, basis: np.ndarray, members: Members) -> np.ndarray:
+def _row_gradient(pieces: Expansion, basis: np.ndarray, members: Members) -> np.ndarray:
     parts = [
         basis[begin:end] @ np.einsum("nc,nc->c", pieces.share[:, k], pieces.residual)
         for k, (begin, end) in enumerate(members)
@@ -157,7 +183,7 @@ def _shape_gradient(pieces: Expansion, basis: np.ndarray, members: Members) -> n
 def _pattern_information(
     pieces: Expansion, basis: np.ndarray, bands: np.ndarray, members: Members
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Of the logarithm of the pattern with shape coefficients [m, c] and with itself [c, c]."""
+    """Of the logarithm of the pattern with rows [r, c] and with itself [c, c]."""
     channels = basis.shape[1]
     mixed, square = np.zeros_like(basis), np.zeros((channels, channels))
     at = np.arange(channels)
@@ -176,7 +202,7 @@ def _pattern_information(
     return mixed, square
 
 
-def _solved(pieces: Expansion, border: np.ndarray, own: np.ndarray, slope: np.ndarray, shapes: int) -> Step:
+def _solved(pieces: Expansion, border: np.ndarray, own: np.ndarray, slope: np.ndarray, edges: int) -> Step:
     """Moves of the bordered system."""
     unit = 1.0 / np.sqrt(np.diagonal(pieces.information, axis1=1, axis2=2))
     root = np.linalg.cholesky(pieces.information * unit[:, :, None] * unit[:, None, :])
@@ -190,7 +216,7 @@ def _solved(pieces: Expansion, border: np.ndarray, own: np.ndarray, slope: np.nd
     factor = cho_factor(reduced * np.outer(scale, scale))
     move = scale * cho_solve(factor, scale * (slope - right.reshape(-1) @ rows))
     moves = (np.swapaxes(inverse, 1, 2) @ (right - flat @ move)[..., None])[..., 0]
-    return Step(unit * moves, move[:shapes], move[shapes:], reduced, float(np.sqrt(np.mean(moves**2))))
+    return Step(unit * moves, move[:edges], move[edges:], reduced, float(np.sqrt(np.mean(moves**2))))
 
 
 def transposed(values: Any, taps: Any) -> Any:

@@ -38,7 +38,8 @@ LEAST_SIZE = 64
 class LowLoss(NamedTuple):
     """``names`` and ``values`` [p] ("t_over_lambda", "plasmon1.energy", ".width", ".strength"; eV), their ``covariance`` [p, p]; ``model`` and ``data``
     [n] at ``energies`` [n] (eV from the zero loss) with the ``noise`` [n] of counting by ``gain`` (counts per electron; as the residual has it where it
-    was not told) and ``misfit``: chi squared over its degrees of freedom."""
+    was not told) and ``misfit``: chi squared over its degrees of freedom. ``influence`` [p, channels]: by how much values change with a count of each
+    channel; ``growth`` [channels]: change of the model with t/lambda at fixed electrons, over all of them."""
 
     names: tuple[str, ...]
     values: np.ndarray
@@ -49,6 +50,8 @@ class LowLoss(NamedTuple):
     noise: np.ndarray
     gain: float
     misfit: float
+    influence: np.ndarray
+    growth: np.ndarray
 
     def value(self, name: str) -> tuple[float, float]:
         """Value and rms error of one parameter."""
@@ -88,7 +91,8 @@ def fit_low_loss(
 
 
 class Solution(NamedTuple):
-    """``values`` [p] of the parameters, the ``misfit``, the ``curvature`` [p, p], and the ``model`` [n] with its ``slope`` [n, p] where losses are fitted."""
+    """``values`` [p] of the parameters, the ``misfit``, the ``curvature`` [p, p], and the ``model`` [n] with its ``slope`` [n, p] where losses are fitted; the
+    losses ``under`` the zero loss over its counts."""
 
     values: np.ndarray
     misfit: float
@@ -175,9 +179,9 @@ class _Fit:
         after = _size(before + len(counts)) - before - len(counts)
         inside = np.zeros(len(counts))
         inside[self.used] = 1.0
-        padded = [np.pad(values, (before, after)) for values in (counts, zero.shape, inside)]
+        data, shape, fitted = (np.pad(values, (before, after)) for values in (counts, zero.shape, inside))
         self.at = before + self.used
-        self.spectrum = _Spectrum(*padded, float(zero.counts), float(dispersion), self.floor)
+        self.spectrum = _Spectrum(data, shape, fitted, float(zero.counts), float(dispersion), self.floor)
 
     def expanded(self, values: np.ndarray) -> tuple[np.ndarray, ...]:
         """`_expanded` at the parameters."""
@@ -201,9 +205,11 @@ class _Fit:
             low[index + 1], high[index + 1] = narrow, 2.0 * last
         low[5::3] = 1e-6
         minimum = minimise_single(evaluate, np.clip(start, low, high), STEPS, 1e-3, low, high)
-        made, slope = (part[self.at] for part in self.expanded(minimum.position)[:2])
+        whole, slopes = self.expanded(minimum.position)[:2]
+        made = whole[self.at]
         misfit = float(((self.counts[self.used] - made) ** 2 / made).sum())
-        return Solution(minimum.position, misfit, minimum.curvature, made, slope)
+        under = float((whole - self.spectrum.shape)[: self.at[0]].sum()) / self.zero.counts
+        return Solution(minimum.position, misfit, minimum.curvature, made, slopes[self.at], max(under, 0.0))
 
     def excess(self, solution: Solution) -> tuple[float, float, float] | None:
         """A term for the largest excess over a model; None where there is none."""
@@ -224,7 +230,7 @@ class _Fit:
 
     def result(self, solution: Solution, gain: float | None) -> LowLoss:
         """With the covariance of what is left, and the error of the zero loss's counts in t/lambda."""
-        values, _, curvature, made, slope = solution
+        values, _, curvature, made, slope, under = solution
         data = self.counts[self.used]
         scale = np.sqrt(np.diag(curvature))
         inverse = np.linalg.pinv(curvature / np.outer(scale, scale), rcond=1e-12) / np.outer(scale, scale)
@@ -233,7 +239,18 @@ class _Fit:
         freedom = max(len(data) - len(values), 1)
         left = float(((data - made) ** 2 / made).sum()) / freedom
         covariance[0, 0] += (self.zero.counts_error / self.zero.counts) ** 2
+        # the model's losses under the zero loss: materials with a gap have none, others have them all
+        values = values + np.eye(len(values))[0] * 0.5 * under
+        covariance[0, 0] += under**2 / 12.0
         noise = gain if gain is not None else left
+        influence = np.zeros((len(values), len(self.counts)))
+        influence[:, self.used] = inverse @ (slope / made[:, None]).T
+        # the model is one of so many electrons in the zero loss
+        influence[:, : self.zero.begins] = -(inverse @ slope.sum(axis=0) / self.zero.counts)[:, None]
+        electrons = self.zero.counts * math.exp(values[0])
+        growth = np.zeros(len(self.counts))
+        growth[: self.zero.begins] = -np.maximum(self.counts[: self.zero.begins], 0.0) / electrons
+        growth[self.used] = (slope[:, 0] - made) / electrons
         return LowLoss(
             _names(_terms_in(values)),
             values,
@@ -244,6 +261,8 @@ class _Fit:
             np.sqrt(noise * made),
             noise,
             left / noise,
+            influence,
+            growth,
         )
 
 

@@ -1,4 +1,4 @@
-"""What the edges of spectra say: electrons of each edge, atoms per area and their ratios, with one covariance; maps; whether each edge is there at all."""
+"""What the edges of spectra say: electrons of each edge, atoms per area and their ratios, with one covariance; whether each edge is there at all."""
 
 import math
 from typing import Any, NamedTuple
@@ -7,7 +7,8 @@ import numpy as np
 
 from reconstruct.eels.core_loss.detection import FALSE_ALARMS, POWER, Presence, detection_limit, presence
 from reconstruct.eels.core_loss.fit import CoreLossFit, fit_core_loss, white_lines
-from reconstruct.measurement.measurement import FitPlot, Map
+from reconstruct.eels.core_loss.shared import tied
+from reconstruct.measurement.measurement import FitPlot
 from twin.eels.atoms import subshell
 
 CROSS_SECTION_ERROR = {"K": 0.05, "L": 0.05, "M": 0.10, "N": 0.15}
@@ -19,12 +20,13 @@ LIMIT_SPECTRA = 64
 
 
 class Quantities(NamedTuple):
-    """``names`` with ``units``, ``mean`` [p] and ``covariance`` [p, p]."""
+    """``names`` with ``units``, ``mean`` [p] and ``covariance`` [p, p]; ``shared``: their derivatives by what all spectra share [p, m + g (+ c)]."""
 
     names: tuple[str, ...]
     units: tuple[str, ...]
     mean: np.ndarray
     covariance: np.ndarray
+    shared: np.ndarray
 
 
 def quantities_of(fit: CoreLossFit, electrons: float | None) -> Quantities:
@@ -35,12 +37,12 @@ def quantities_of(fit: CoreLossFit, electrons: float | None) -> Quantities:
     own = fit.own_covariance.sum(axis=0) / len(fit.fitted.parameters) ** 2
     _, common = fit.sensitivity
     count, gain = len(design.elements), learned.camera.counts_per_electron
-    curve = design.curves(learned.shape).sum(axis=1)
-    shared = len(learned.information)
+    curve = learned.curves.sum(axis=1)
+    shared, sums = len(learned.information), learned.rows.basis.sum(axis=1)
     names, units, mean, by_own, by_shared, by_sigma = [], [], [], [], [], []
 
     def add(name: str, unit: str, value: float, slopes: dict[int, float], shape: np.ndarray, sigma: np.ndarray) -> None:
-        row = np.zeros(2 + count)
+        row = np.zeros(len(theta))
         for index, slope in slopes.items():
             row[index] = slope
         names.append(name)
@@ -50,11 +52,16 @@ def quantities_of(fit: CoreLossFit, electrons: float | None) -> Quantities:
         by_shared.append(np.concatenate([shape, np.zeros(shared - len(shape))]))
         by_sigma.append(sigma)
 
-    none, unit_vectors = np.zeros(len(design.element)), np.eye(count)
-    amplitude = theta[2:] / design.scale
+    none, unit_vectors = np.zeros(fit.shared_by_edges), np.eye(count)
+    amplitude = theta[2 : 2 + count] / design.scale
+    if electrons is not None:
+        electrons *= fit.more_electrons
     for k, element in enumerate(design.elements):
         # the scale of an edge's shape and its amplitude change places: electrons are free of that
-        shape = np.where(design.element == k, theta[2 + k] * design.basis.sum(axis=1), 0.0) / gain
+        begin, end = learned.rows.members[k]
+        of_rows = np.zeros(len(sums))
+        of_rows[begin:end] = theta[2 + k] * sums[begin:end] / gain
+        shape = tied(of_rows, learned.rows)
         add(
             f"electrons_{element}",
             "electron",
@@ -67,7 +74,8 @@ def quantities_of(fit: CoreLossFit, electrons: float | None) -> Quantities:
         if electrons is not None:
             density = amplitude[k] / gain / electrons
             slope = 1.0 / (design.scale[k] * gain * electrons)
-            add(f"areal_density_{element}", "1/angstrom^2", density, {2 + k: slope}, none, density * unit_vectors[k])
+            counted = -density * fit.log_electrons
+            add(f"areal_density_{element}", "1/angstrom^2", density, {2 + k: slope}, counted, density * unit_vectors[k])
     for k, element in enumerate(design.elements[1:], 1):
         ratio = amplitude[k] / amplitude[0]
         slopes = {2 + k: ratio / theta[2 + k], 2: -ratio / theta[2]}
@@ -79,9 +87,10 @@ def quantities_of(fit: CoreLossFit, electrons: float | None) -> Quantities:
     sigma_errors = np.array([_cross_section_error(fit, k) for k in range(count)])
     covariance = own_rows @ own @ own_rows.T + shared_rows @ learned.covariance @ shared_rows.T
     covariance += sigma_rows @ np.diag(sigma_errors**2) @ sigma_rows.T
-    scale = np.array([0.0 if name == "background_exponent" or name.startswith("ratio") else 1.0 for name in names])
+    # atoms per area are ratios of counts of one camera
+    scale = np.array([1.0 if name.startswith("electrons") else 0.0 for name in names])
     scaled = np.array(mean) * scale * learned.camera.error  # counts per electron are no better known
-    return Quantities(tuple(names), tuple(units), np.array(mean), covariance + np.outer(scaled, scaled))
+    return Quantities(tuple(names), tuple(units), np.array(mean), covariance + np.outer(scaled, scaled), shared_rows)
 
 
 def with_plural_error(fit: CoreLossFit, quantities: Quantities) -> Quantities:
@@ -186,43 +195,6 @@ def details_of(fit: CoreLossFit, detected: list[Found], seen: dict[str, float]) 
         "learnt_from": int(fit.chosen.sum()),
         "spectra": len(fit.counts),
     }  # fmt: skip
-
-
-def maps_of(
-    fit: CoreLossFit, shape: tuple[int, ...], valid: np.ndarray, electrons: np.ndarray | None, extent: tuple[tuple[float, ...], str]
-) -> tuple[Map, ...]:  # fmt: skip
-    """Maps of an image of ``shape``: atoms per area where the ``electrons`` [n] of each spectrum are known, else electrons of each edge; and the background's
-    exponent."""
-    if len(shape) != 2:
-        return ()
-    design, learned = fit.design, fit.learned
-    gain = learned.camera.counts_per_electron
-    curve = design.curves(learned.shape).sum(axis=1)
-    own = np.sqrt(np.diagonal(fit.own_covariance, axis1=1, axis2=2))
-    quantities = quantities_of(fit, None if electrons is None else float(electrons.mean()))
-    errors = np.sqrt(np.diag(quantities.covariance))
-    mean_own = np.sqrt((own**2).sum(axis=0)) / len(own)
-    maps = []
-
-    def add(name: str, unit: str, column: int, factor: np.ndarray | float) -> None:
-        values, noise = (factor * part[:, column] for part in (fit.fitted.parameters, own))
-        grids = [np.full(len(valid), np.nan) for _ in range(2)]
-        for grid, part in zip(grids, (values, noise), strict=True):
-            grid[valid] = part
-        common = 0.0
-        if name in quantities.names:
-            index = quantities.names.index(name)
-            rest = errors[index] ** 2 - float(np.mean(factor) * mean_own[column]) ** 2
-            common = math.sqrt(max(rest, 0.0)) / max(abs(float(quantities.mean[index])), 1e-300)
-        maps.append(Map(name, grids[0].reshape(shape), grids[1].reshape(shape), unit, common, *extent))
-
-    for k, element in enumerate(design.elements):
-        if electrons is None:
-            add(f"electrons_{element}", "electron", 2 + k, float(curve[k] / gain))
-        else:
-            add(f"areal_density_{element}", "1/angstrom^2", 2 + k, 1.0 / (design.scale[k] * gain * electrons))
-    add("background_exponent", "1", 1, 1.0)
-    return tuple(maps)
 
 
 def plot_of(fit: CoreLossFit) -> FitPlot:

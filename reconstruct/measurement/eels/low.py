@@ -7,6 +7,7 @@ import numpy as np
 
 from reconstruct.eels.features import plasmon
 from reconstruct.eels.low_loss.fit import LowLoss, fit_low_loss
+from reconstruct.eels.low_loss.scattering import Recorded, Scattering, scattering_of
 from reconstruct.eels.low_loss.separation import ZeroLoss, separate
 from reconstruct.measurement.eels.spectra import Spectra
 from reconstruct.measurement.measurement import FitPlot
@@ -17,6 +18,10 @@ WIDTH_ERROR = 0.02
 """Relative rms error of the zero loss's width: it is read from its flanks."""
 FREE_PATH_ERROR = 0.2
 """Relative rms error of mean free paths by formula (Egerton, section 5.1.2)."""
+
+
+FITTED = {"t_over_lambda": "t_over_lambda", "plasmon_energy": "plasmon1.energy", "plasmon_width": "plasmon1.width"}
+"""Quantities that are parameters of the fit, and these."""
 
 
 class Low(NamedTuple):
@@ -33,7 +38,8 @@ class Low(NamedTuple):
 
 
 UNITS = {
-    "energy_offset": "electronvolt", "zero_loss_width": "electronvolt", "t_over_lambda": "1", "plasmon_energy": "electronvolt",
+    "energy_offset": "electronvolt", "core_energy_offset": "electronvolt", "zero_loss_width": "electronvolt",
+    "t_over_lambda": "1", "plasmon_energy": "electronvolt",
     "plasmon_width": "electronvolt", "thickness": "angstrom",
 }  # fmt: skip
 
@@ -69,11 +75,7 @@ def low_loss_of(
         fit, reason = None, str(error)
     plots: tuple[FitPlot, ...] = ()
     if fit is not None:
-        values |= {
-            "t_over_lambda": fit.value("t_over_lambda"),
-            "plasmon_energy": fit.value("plasmon1.energy"),
-            "plasmon_width": fit.value("plasmon1.width"),
-        }
+        values |= {name: fit.value(own) for name, own in FITTED.items()}
         thickness = fit.value("t_over_lambda")
         if free_path is not None:
             relative = math.hypot(thickness[1] / thickness[0], FREE_PATH_ERROR)
@@ -88,26 +90,40 @@ def low_loss_of(
 
 
 class Kernel(NamedTuple):
-    """The low loss as core losses have it: ``curve`` [n] of unit sum from zero loss on in their channels, and the counts of all its electrons, ``total``,
-    of each spectrum [n]."""
+    """The low loss as core losses have it (``scattering``), and the counts of all its electrons, ``total``, of each spectrum [n]."""
 
-    curve: np.ndarray
+    scattering: Scattering
     total: np.ndarray
 
 
-def kernel_of(spectra: Spectra, dispersion: float) -> Kernel:
-    """The mean low loss of ``spectra`` in steps of ``dispersion`` eV: all that lies before the end of the zero loss is in its first channel."""
-    assert not isinstance(spectra.zero, str)
+def kernel_of(spectra: Spectra, low: Low, dispersion: float, reach: float, valid: np.ndarray | None = None) -> Kernel:
+    """The mean low loss of ``spectra``, which ``low`` was fitted to, in steps of ``dispersion`` eV up to ``reach`` eV. ``valid`` [n]: core losses of the same
+    places that hold numbers; None where there is one low loss for all, or it is in the same spectra."""
     inside: Any = spectra.used > 0
-    mean = np.where(inside, np.maximum(spectra.summed, 0.0), 0.0)
-    losses = spectra.losses
-    step = spectra.dispersion
-    lost = losses > 2.0 * step * spectra.zero.width
-    size = max(int(losses[-1] / dispersion), 1) + 1
-    # counts up to each border of a channel: steps may differ
-    borders = np.append(losses[lost] - 0.5 * step, losses[-1] + 0.5 * step)
-    summed = np.concatenate([[0.0], np.cumsum(mean[lost])])
-    curve = np.diff(np.interp(dispersion * (np.arange(size + 1) - 0.5), borders, summed))
-    curve[0] += mean[~lost].sum()
+    channels, count = len(spectra.losses), max(int(spectra.valid.sum()), 1)
+    fit = low.fit
+    influence, growth = np.zeros((0 if fit is None else len(fit.values), channels)), np.zeros(0)
+    if fit is not None:
+        influence[:, : fit.influence.shape[1]] = fit.influence / count  # the fit is that of a mean
+        growth = np.pad(fit.growth, (0, channels - len(fit.growth)))
+    recorded = Recorded(
+        np.where(inside, spectra.summed, 0.0), spectra.losses, spectra.dispersion * low.zero.width, influence, growth
+    )
+    counts = np.where(inside, spectra.counts, 0.0)
+    each = counts[valid] if valid is not None and len(counts) == len(valid) > 1 else None
+    thickness = 0.0 if fit is None else float(fit.values[0])
     # the shape is that of the mean, the electrons are each spectrum's own
-    return Kernel(curve / curve.sum(), np.where(inside, spectra.counts, 0.0).sum(axis=1))
+    return Kernel(scattering_of(recorded, dispersion, reach, each, thickness), counts.sum(axis=1))
+
+
+def with_core(low: Low, values: np.ndarray, covariance: np.ndarray) -> Low:
+    """The low loss after the core loss was fitted with it: ``values`` [p] and ``covariance`` [p, p] of its fit."""
+    assert low.fit is not None
+    fit = low.fit._replace(values=values, covariance=covariance)
+    changed = {name: fit.value(own) for name, own in FITTED.items()}
+    if "thickness" in low.values:
+        path = low.values["thickness"][0] / low.values["t_over_lambda"][0]
+        relative = math.hypot(changed["t_over_lambda"][1] / changed["t_over_lambda"][0], FREE_PATH_ERROR)
+        length = changed["t_over_lambda"][0] * path
+        changed["thickness"] = length, length * relative
+    return low._replace(values={**low.values, **changed}, fit=fit)

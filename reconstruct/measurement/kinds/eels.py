@@ -19,6 +19,10 @@ from twin.eels.spectrum import malis
 from twin.errors import BadInput, from_twin
 from twin.records import Axis, Signal
 
+SHELLS = ("K", "L", "M", "N")
+MOST_SHIFT = 20.0
+"""eV by which a stated onset may differ from the atom's."""
+
 
 def eels(recording: Recording, tell: Tell) -> RecordedMeasurement:
     """Thickness and plasmon of a low loss, edges of elements with maps."""
@@ -57,8 +61,20 @@ def eels(recording: Recording, tell: Tell) -> RecordedMeasurement:
             "inelastic mean free path", path, "angstrom", "Malis' formula, elements in equal shares"
         )
 
+    drift = 0.0
+    if inputs.known.drift is not None:
+        drift = recording.add_given("drift of the axis", "drift", inputs.positive("drift"), "electronvolt")
     setup = Setup(
-        energy, collection, convergence or 0.0, elements, gain, ratio, free_path, _extent(recording.signal.axes[:-1])
+        energy,
+        collection,
+        convergence or 0.0,
+        elements,
+        gain,
+        ratio,
+        free_path,
+        _onsets(recording, elements),
+        drift,
+        _extent(recording.signal.axes[:-1]),
     )
     try:
         measurement = measure_eels(spectra, low, setup, tell)
@@ -125,6 +141,44 @@ def _elements(recording: Recording) -> tuple[str, ...] | None:
             raise BadInput(label, f"{element!r} is no element", "Give symbols with commas: Ti,O.") from None
     recording.add_given("elements", "elements", ", ".join(elements))
     return elements
+
+
+def _onsets(recording: Recording, elements: tuple[str, ...] | None) -> dict[str, dict[str, float]]:
+    """Energies of onsets that are known, by element and shell; BadInput for what is no edge, or one of an element that is not measured."""
+    told: Any = recording.inputs.known.edge_energies
+    if told is None:
+        return {}
+    label = recording.inputs.words.given("edge_energies", told)
+    cure = f"Give {recording.inputs.words.label('edge_energies')} edges with energies in eV: Ti L=456,O K=532."
+    pairs = told.items() if not isinstance(told, str) else [part.partition("=")[::2] for part in told.split(",")]
+    onsets: dict[str, dict[str, float]] = {}
+    for name, energy in pairs:
+        words = str(name).split()
+        try:
+            number = float(energy)
+        except ValueError:
+            number = math.nan
+        if len(words) != 2 or words[1][:1] not in SHELLS or not (math.isfinite(number) and number > 0.0):
+            raise BadInput(label, f"{name!r} with {energy!r} eV is no edge with its energy", cure)
+        element, shell = words[0], words[1][:1]
+        if elements is not None and element not in elements:
+            cure = f"Add it to {recording.inputs.words.label('elements')}, or leave it out."
+            raise BadInput(label, f"{element} is none of the elements that are measured", cure)
+        _near(label, element, shell, number)
+        onsets.setdefault(element, {})[shell] = number
+    recording.add_given("known edges", "edge_energies", ", ".join(str(name) for name, _ in pairs))
+    return onsets
+
+
+def _near(label: str, element: str, shell: str, energy: float) -> None:
+    """BadInput for an energy that is not near the element's edge."""
+    try:
+        lowest = [edge.energy for edge in edges_of(element) if edge.name.startswith(shell)]
+    except ValueError:
+        raise BadInput(label, f"{element!r} is no element", "Give symbols.") from None
+    if not any(abs(energy - usual) < max(MOST_SHIFT, 0.05 * usual) for usual in lowest):
+        there = ", ".join(f"{edge.name} {edge.energy:g} eV" for edge in edges_of(element)) or "none up to 3 keV"
+        raise BadInput(label, f"{element} {shell} is not near {energy:g} eV", f"Its edges: {there}.")
 
 
 def _low_loss(recording: Recording, spectra: Spectra) -> tuple[Spectra | None, float]:

@@ -247,7 +247,9 @@ class Eels(Energy, Semiangle, Counts):
     a Signal, and the ratio of the exposures of core and low loss (``exposure_ratio``; default: by their claims); ``collection`` semi-angle in radian;
     ``dispersion`` (a channel) and ``offset`` (of the first channel), and the ``range`` (from, to) that is used, in eV; ``mean_free_path`` for
     inelastic scattering in
-    angstrom (default: by formula, of the elements); ``map``: maps are part of `to_dict`."""
+    angstrom (default: by formula, of the elements); ``edge_energies``: onsets in eV that are known, {"Ti L": 456.0} or "Ti L=456,O K=532", by which the
+    offset of the axis is measured; ``drift``: rms in eV by which the axis differs between spectra, each of which then has its own shift; ``map``: maps are
+    part of `to_dict`."""
 
     elements: str | Sequence[str] | None = None
     low_loss: Any = None
@@ -257,6 +259,8 @@ class Eels(Energy, Semiangle, Counts):
     offset: float | None = number(None, "electronvolt", -1e4, 1e5, "an energy loss")
     range: Sequence[float] | None = numbers(None, "electronvolt", -1e4, 1e5, "an energy loss")
     mean_free_path: float | None = number(None, "angstrom", 1.0 * NM, 1e4 * NM, "a mean free path")
+    edge_energies: str | Mapping[str, float] | None = None
+    drift: float | None = number(None, "electronvolt", 1e-3, 100.0, "drift of an energy axis")
     map: bool = False
 
 

@@ -17,7 +17,7 @@ PARTS = (
         "maps.core_loss",
         "maps.causes",
     ),
-    *("inverse.coverage", "inverse.detection", "inverse.real_files"),
+    *("inverse.coverage", "inverse.detection", "inverse.joint", "inverse.offset", "inverse.real_files"),
 )
 
 

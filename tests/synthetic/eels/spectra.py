@@ -69,12 +69,17 @@ def recorded(
 
 
 def low_loss(
-    channels: int, offset: float, step: float, electrons: float, thickness: float, energy: float = 15.0, width: float = 2.0, zero: float = 0.4
+    channels: int, offset: float, step: float, electrons: float, thickness: float, energy: float = 15.0, width: float = 2.0, zero: float = 0.4,
+    collection: float = 0.0,
 ) -> np.ndarray:  # fmt: skip
-    """Mean electrons [channels] of a zero loss (Gaussian of full width ``zero``) and a Drude plasmon to all orders, by their sum in real space."""
+    """Mean electrons [channels] of a zero loss (Gaussian of full width ``zero``) and a Drude plasmon to all orders, by their sum in real space;
+    ``collection`` semi-angle of single losses at `HIGH_TENSION` (0: all angles)."""
     fine = 8 * channels
     losses = step * np.arange(fine)
     single = np.where(losses > 0, losses * width / ((losses**2 - energy**2) ** 2 + (losses * width) ** 2), 0.0)
+    if collection:
+        angle = np.maximum(losses, step) * (HIGH_TENSION + 511e3) / (HIGH_TENSION * (HIGH_TENSION + 1022e3))
+        single *= np.log1p((collection / angle) ** 2)
     single /= single.sum()
     order, total = np.zeros(fine), np.zeros(fine)
     order[0] = 1.0

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 
 from reconstruct.eels.camera import Camera, precision
+from reconstruct.eels.core_loss.common import plain_rows
 from reconstruct.eels.core_loss.design import design_of
 from reconstruct.eels.core_loss.elements import edges_for
 from reconstruct.eels.core_loss.fit import fit_core_loss
 from reconstruct.eels.core_loss.learning import shared_of
-from reconstruct.eels.core_loss.pixels import expectation, fit_spectra, inverse_noise
+from reconstruct.eels.core_loss.pixels import Own, expectation, fit_spectra, inverse_noise
 from reconstruct.eels.core_loss.shared import Prior, joint_step
 from tests.synthetic.eels.spectra import COLLECTION, CONVERGENCE, HIGH_TENSION, core_image, recorded
 
@@ -29,10 +30,9 @@ def test_the_joint_step_solves_the_whole_system() -> None:
     shared = shared_of(design, design.mean, pattern, camera, np.ones(64))
     parameters = np.stack([np.full(3, 5.0), np.full(3, 3.0), np.array([400.0, 900.0, 200.0])], axis=1)
     counts = 100.0 + 80.0 * generator.random((3, 64))
-    prior = Prior(design.mean, design.spread, 0.1)
-    step = joint_step(
-        counts, parameters, design.mean, shared, design.basis, precision(np.asarray(shared.taps)), prior, design.members
-    )
+    prior = Prior(design.mean, design.spread, 0.1, Own.none(3))
+    rows = plain_rows(design)
+    step = joint_step(counts, parameters, design.mean, shared, rows, precision(np.asarray(shared.taps)), prior)
     background, core = (np.asarray(part) for part in expectation(parameters, shared))
     noise = np.asarray(inverse_noise(parameters, background, shared))
     taps = np.asarray(shared.taps)
@@ -57,7 +57,7 @@ def test_the_joint_step_solves_the_whole_system() -> None:
     whole = jacobian.T @ jacobian + np.diag(weights)
     move = np.linalg.solve(whole, jacobian.T @ residual + pull)
     assert np.allclose(step.parameters.ravel(), move[: 3 * own], rtol=1e-6, atol=1e-9)
-    assert np.allclose(step.shape, move[3 * own : 3 * own + m], rtol=1e-6, atol=1e-9)
+    assert np.allclose(step.edges, move[3 * own : 3 * own + m], rtol=1e-6, atol=1e-9)
     assert np.allclose(step.pattern, move[3 * own + m :], rtol=1e-6, atol=1e-9)
     assert np.allclose(np.linalg.inv(step.information), np.linalg.inv(whole)[3 * own :, 3 * own :], atol=1e-9)
 

@@ -6,13 +6,13 @@ import pytest
 from reconstruct.eels.core_loss.elements import edges_for
 from reconstruct.eels.core_loss.fit import CoreLossFit, fit_core_loss
 from reconstruct.measurement.eels.core import (
-    maps_of,
     plot_of,
     presence_of,
     quantities_of,
     usual_low_loss,
     with_plural_error,
 )
+from reconstruct.measurement.eels.maps import maps_of
 from tests.synthetic.eels.spectra import COLLECTION, CONVERGENCE, HIGH_TENSION, core_image, edge, recorded
 
 ENERGIES = 400.0 + 1.0 * np.arange(256)
