@@ -1,4 +1,4 @@
-"""HyperSpy signals in and out, by what they have and not by their classes: HyperSpy need not be installed to read one that is given, only to make one."""
+"""HyperSpy signals in, by what they have and not by their classes: HyperSpy need not be installed."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,17 +7,8 @@ import numpy as np
 
 from twin.errors import BadInput
 from twin.records import Axis, Claim, Kind, Signal, axis_claims, collect
-from twin.units import axis_unit
-
-BEAM = "Acquisition_instrument.TEM"
-METADATA = (
-    (f"{BEAM}.beam_energy", "high_tension", "volt", 1e3),
-    (f"{BEAM}.convergence_angle", "convergence_semiangle", "radian", 1e-3),
-    (f"{BEAM}.Detector.EELS.collection_angle", "collection_semiangle", "radian", 1e-3),
-    (f"{BEAM}.Detector.EELS.exposure", "exposure", "second", 1.0),
-    (f"{BEAM}.Detector.EELS.dwell_time", "dwell", "second", 1.0),
-)
-"""Where HyperSpy's metadata hold what a measurement needs: key, field, inside unit, and the factor to it (keV, mrad)."""
+from twin.records.hyperspy import PLACES
+from twin.units import axis_unit, read_unit
 
 
 def signal_of_hyperspy(data: Any, name: str = "data") -> Signal:
@@ -42,33 +33,6 @@ def signal_of_hyperspy(data: Any, name: str = "data") -> Signal:
     return Signal(values, axes, kind, title, "", "HyperSpy", claims, repeated)
 
 
-def maps_to_hyperspy(maps: Any) -> list[Any]:
-    """Maps (`RecordedMeasurement.maps`) as HyperSpy signals, each with its errors as variance; ImportError where HyperSpy is not installed."""
-    try:
-        import hyperspy.api as hs  # type: ignore[import-not-found]  # an extra of the user's
-    except ImportError as error:
-        raise ImportError("HyperSpy is not installed; install it with: pip install hyperspy") from error
-    signals = []
-    for item in maps:
-        signal = hs.signals.Signal2D(item.values, axes=_map_axes(item))
-        signal.metadata.General.title = item.name
-        signal.metadata.set_item("Signal.quantity", f"{item.name} ({item.unit})")
-        signal.set_noise_variance(hs.signals.Signal2D(item.errors**2, axes=_map_axes(item)))
-        signals.append(signal)
-    return signals
-
-
-def _map_axes(item: Any) -> list[dict[str, Any]]:
-    """Rows and columns of a map."""
-    height, width = item.values.shape
-    left, right, bottom, top = item.extent or (0.0, float(width), float(height), 0.0)
-    unit = "Å" if item.extent_unit == "angstrom" else "px"
-    return [
-        {"name": "y", "size": height, "scale": abs(bottom - top) / height, "offset": 0.0, "units": unit},
-        {"name": "x", "size": width, "scale": abs(right - left) / width, "offset": 0.0, "units": unit},
-    ]
-
-
 def _axis(axis: Any, name: str) -> Axis:
     if not hasattr(axis, "scale"):
         problem = f"has an axis {axis.name!r} with uneven steps"
@@ -81,11 +45,17 @@ def _axis(axis: Any, name: str) -> Axis:
 
 
 def _claims(metadata: Mapping[str, Any]) -> list[tuple[str, Claim]]:
+    """Positive numbers in the places that HyperSpy has for them, in its units."""
     claims = []
-    for key, field, unit, factor in METADATA:
-        value = _entry(metadata, key)
-        if isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0:
-            claims.append((field, Claim(float(value) * factor, unit, f"metadata.{key}", str(value))))
+    for place in PLACES:
+        unit = read_unit(place.unit) if place.unit else None
+        value = _entry(metadata, place.key)
+        if unit is None or _entry(metadata, f"{place.key}_units") is not None:
+            continue  # text, and numbers whose unit is their own
+        signed = place.field.startswith("stage.")
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and (signed or value > 0):
+            number = float(value) * unit.factor
+            claims.append((place.field, Claim(number, unit.unit, f"metadata.{place.key}", str(value))))
     return claims
 
 

@@ -13,10 +13,16 @@ from typing import NamedTuple
 
 import numpy as np
 
+from reconstruct.eels.habit.power_law import fit_power_law
+
 MOST_LAGS = 8
 """Channels over which noise may be shared."""
 SIGNIFICANT = 5.0
 """Standard errors from which a correlation, or readout noise, is kept."""
+LEAST_SPECTRA, LEAST_CHANNELS = 8, 96
+"""Of which the scatter about power laws shows a camera."""
+LEAST_SUM = 0.2
+"""Least variance of sums of channels over that of single ones."""
 LARGEST_REFLECTION = 0.98
 """Largest partial correlation: estimates may leave the set of correlations that noise can have."""
 
@@ -59,10 +65,29 @@ def noise_of(residual: np.ndarray, mean: np.ndarray, freedom: float, fit_readout
         power = products()
     lags = power[1:] / power[0]
     last = next((lag for lag, value in enumerate(lags) if abs(value) < SIGNIFICANT / math.sqrt(count)), len(lags))
-    kept = tuple(lags[:last].tolist())
+    # misfit may look like noise whose sums vanish, which no camera's do
+    summed = np.flatnonzero(1.0 + 2.0 * np.cumsum(lags) < LEAST_SUM)
+    kept = tuple(lags[: min(last, int(summed[0]) if len(summed) else last)].tolist())
     # neighbours that share noise are fewer independent ones
     independent = count / (1.0 + 2.0 * sum(value**2 for value in kept))
     return Camera(gain, kept, readout, math.sqrt(2.0 / independent))
+
+
+def camera_by_background(energies: np.ndarray, spectra: np.ndarray, window: tuple[float, float]) -> Camera:
+    """The camera from the scatter of ``spectra`` [n, channels] about power laws in a ``window`` (eV) that must hold background only; a fixed pattern that is
+    common to all is divided out. ValueError for fewer than `LEAST_SPECTRA` spectra or `LEAST_CHANNELS` channels, or a spectrum without counts."""
+    inside = np.flatnonzero((energies >= window[0]) & (energies <= window[1]))
+    if len(spectra) < LEAST_SPECTRA or inside.size < LEAST_CHANNELS:
+        raise ValueError(
+            f"{len(spectra)} spectra with {inside.size} channels from {window[0]:g} to {window[1]:g} eV do not determine the camera's noise; "
+            f"give at least {LEAST_SPECTRA} with {LEAST_CHANNELS}"
+        )
+    counts = np.asarray(spectra[:, inside], np.float64)
+    logs = np.log(energies[inside] / math.sqrt(window[0] * window[1]))
+    fitted = fit_power_law(counts, logs)
+    model = fitted.level[:, None] * np.exp(-fitted.exponent[:, None] * logs)
+    mean = model * (counts.sum(axis=0) / model.sum(axis=0))
+    return noise_of(counts - mean, mean, 1.0 - 1.0 / len(counts))
 
 
 def _noise_line(squares: np.ndarray, mean: np.ndarray, start: float) -> tuple[float, float]:

@@ -27,7 +27,6 @@ COUNTS_PER_ELECTRON = 28.0
 
 Neighbouring channels share noise, so that single channels look two to three times quieter: use it for sums only.
 """
-COARSE_CHANNELS = 16
 
 
 class EdgeSignal(NamedTuple):
@@ -84,33 +83,3 @@ def _windows(energies: Float[np.ndarray, " channels"], edge: Edge) -> tuple[np.n
             f"the windows of {edge.name} ({edge.background}, {edge.signal} eV) do not lie within {span}; give others"
         )
     return before, over
-
-
-def counts_per_electron_of(
-    energies: Float[np.ndarray, " channels"],
-    spectra: Float[np.ndarray, "n channels"],
-    window: tuple[float, float] = (352.0, 450.0),
-) -> tuple[float, float]:
-    """The camera's noise variance over mean, in counts, for sums over 16 channels, from the scatter of ``n`` spectra about power laws.
-
-    The fixed gain pattern of the camera, common to all spectra, is divided out. Returns the value and its relative standard error. ``window`` (eV) must
-    hold background only. Raises ValueError for fewer than 8 spectra or 6 bins of 16 channels.
-    """
-    inside = np.flatnonzero((energies >= window[0]) & (energies <= window[1]))
-    bins = inside.size // COARSE_CHANNELS
-    if spectra.shape[0] < 8 or bins < 6:
-        raise ValueError(
-            f"{spectra.shape[0]} spectra with {bins} coarse bins do not determine the camera's noise; give at least 8 with 6"
-        )
-    inside = inside[: bins * COARSE_CHANNELS]
-    counts = np.asarray(spectra[:, inside], dtype=np.float64)
-    log_energy = np.log(energies[inside] / np.sqrt(window[0] * window[1]))
-    level, exponent, _ = fit_power_law(counts, log_energy)
-    model = level[:, None] * np.exp(-exponent[:, None] * log_energy[None, :])
-    model = model.reshape(-1, bins, COARSE_CHANNELS).sum(2)
-    coarse = counts.reshape(-1, bins, COARSE_CHANNELS).sum(2)
-    pattern = coarse.sum(0) / model.sum(0)
-    residual = coarse - model * pattern[None, :]
-    freedom = (spectra.shape[0] - 1) * (bins - 2)  # two numbers fitted a spectrum, one pattern for all
-    value = float((residual**2 / model).sum() / freedom)
-    return value, float(np.sqrt(2.0 / freedom))

@@ -10,12 +10,15 @@ from instrument.core.interface import Instrument
 from instrument.core.journal import Journal
 from learn.gp.spectra import MapPrediction
 from learn.scores import coverage
-from reconstruct.eels.edge_signal import TITANIUM_L, counts_per_electron_of, edge_signal
+from reconstruct.eels.camera import camera_by_background
+from reconstruct.eels.edge_signal import TITANIUM_L, edge_signal
 from scenarios.io.errors import BadInput
 from scenarios.io.progress import Progress
 from scenarios.replay.map_session import MapSession, SpectrumRecorder
 
 SCHEMA = "emtwin.acquire/2"
+BACKGROUND = (352.0, 450.0)
+"""eV: before every edge of the titanate."""
 Z90 = float(norm.ppf(0.95))
 
 
@@ -53,7 +56,8 @@ def summary(
     scores = score(prediction, truth, truth_variance, session.pixels, withheld)
     measured = np.zeros(shape, dtype=bool)
     measured.flat[session.pixels] = True
-    camera, camera_error = counts_per_electron_of(session.energies, np.stack(session.spectra))
+    camera = camera_by_background(session.energies, np.stack(session.spectra), BACKGROUND)
+    seen = camera.counts_per_electron
     spent = session.electrons if math.isfinite(session.electrons) else None
     result: dict[str, Any] = {
         "schema": SCHEMA,
@@ -74,7 +78,7 @@ def summary(
         "tolerance": session.tolerance,
         "tolerance_reached": session.confirmed,
         "counts_per_electron_assumed": session.camera,
-        "counts_per_electron_seen": [camera, camera * camera_error],
+        "counts_per_electron_seen": [seen, seen * camera.error],
     }
     order = np.full(shape, -1, dtype=np.int32)
     order.flat[session.pixels] = np.arange(count)

@@ -1,6 +1,6 @@
 """``python -m tests.checkers FOLDER``: make the environments in FOLDER, and run the tests that ask the validators in them.
 
-pynxtools with pynxtools-em checks NXem (1.1 GB), roc-validator checks RO-Crate. Their environments are made once, and kept.
+pynxtools with pynxtools-em checks NXem (1.1 GB), roc-validator checks RO-Crate, exspy gives spectra and takes maps. Their environments are made once, and kept.
 """
 
 import os
@@ -13,9 +13,10 @@ ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENTS = {
     "EMTWIN_PYNX": ("pynx", ["pynxtools>=0.16,<0.17", "pynxtools-em>=0.4.6,<0.5"]),
     "EMTWIN_ROCRATE": ("rocrate", ["roc-validator>=0.13,<0.14"]),
+    "EMTWIN_EXSPY": ("exspy", ["exspy>=0.3,<0.4", str(ROOT)]),
 }
 """Variable that names its python: name of the environment, what is installed there."""
-TESTS = ("tests/instrument/export", "tests/scenarios/export")
+TESTS = ("tests/instrument/export", "tests/scenarios/export", "tests/reconstruct/api/test_hyperspy.py")
 
 
 def environment(folder: Path, packages: list[str]) -> Path:

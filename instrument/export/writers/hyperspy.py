@@ -4,7 +4,6 @@ Units are those of HyperSpy's metadata structure: keV, nA, mrad, mm, degree, sec
 """
 
 import importlib
-import math
 from pathlib import Path
 from typing import Any
 
@@ -12,24 +11,16 @@ from instrument.export.fields import stated_fields
 from instrument.export.record import Record, Recording
 from instrument.export.tree import GROUP, corrected_axes, tree_of
 from twin.records import Axis, Signal
+from twin.records import hyperspy as places
+from twin.units import read_unit
 
-_TEM = "Acquisition_instrument.TEM"
 PLACES: dict[str, tuple[str, float]] = {
-    "high_tension": (f"{_TEM}.beam_energy", 1e-3),
-    "beam_current": (f"{_TEM}.beam_current", 1e9),
-    "camera_length": (f"{_TEM}.camera_length", 1e-7),
-    "convergence_semiangle": (f"{_TEM}.convergence_angle", 1e3),
-    "magnification": (f"{_TEM}.magnification", 1.0),
-    "instrument": (f"{_TEM}.microscope", 1.0),
-    "stage.x": (f"{_TEM}.Stage.x", 1e-7),
-    "stage.y": (f"{_TEM}.Stage.y", 1e-7),
-    "stage.z": (f"{_TEM}.Stage.z", 1e-7),
-    "stage.alpha": (f"{_TEM}.Stage.tilt_alpha", 180.0 / math.pi),
-    "stage.beta": (f"{_TEM}.Stage.tilt_beta", 180.0 / math.pi),
-    "collection_semiangle": (f"{_TEM}.Detector.EELS.collection_angle", 1e3),
+    place.field: (place.key, unit.factor if place.unit and (unit := read_unit(place.unit)) else 1.0)
+    for place in places.PLACES
+    if place.written is True
 }
-"""Where HyperSpy keeps a field, and the factor from the inside unit to HyperSpy's."""
-_SPECTRA = {"dwell": f"{_TEM}.Detector.EELS.dwell_time", "exposure": f"{_TEM}.Detector.EELS.exposure"}
+"""Where HyperSpy keeps a field, and the size of its unit there in inside units."""
+_SPECTRA = {place.field: place.key for place in places.PLACES if place.written == "spectra"}
 """The same for spectra of energy loss, in seconds."""
 _UNITS = {"angstrom": "Å", "1/angstrom": "1/Å", "radian": "rad", "electronvolt": "eV", "second": "s"}
 
@@ -87,8 +78,8 @@ def placed(recording: Recording, signal: Signal) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for item in stated_fields(recording):
         if where := place_of(item.field.name, signal):
-            factor = PLACES.get(item.field.name, (where, 1.0))[1]
-            result[where] = item.value if isinstance(item.value, (str, bool)) else item.value * factor
+            size = PLACES.get(item.field.name, (where, 1.0))[1]
+            result[where] = item.value if isinstance(item.value, (str, bool)) else item.value / size
     if recording.start is not None:
         from datetime import UTC, datetime
 

@@ -73,14 +73,18 @@ def spread_of(known: Known) -> np.ndarray:
     return spread
 
 
-def directions(design: Design, shape: np.ndarray, known: Known, gain: float) -> np.ndarray:
-    """By how much the edges change [g, k, c] with each of them; ``gain``: counts per electron."""
+def directions(design: Design, known: Known, gain: float) -> np.ndarray:
+    """By how much the edges change [g, k, c] with each of them; ``gain``: counts per electron.
+
+    Shapes are at their prior mean: their spread is noise to these unknowns (generalised least squares, as in `shared.scale_pull`). With the shapes as they were
+    estimated, peaks of these would tell where the axis is, and their prior would prefer a low loss that smooths less.
+    """
     parts = []
     if known.offset > 0.0:
         absolute = np.array([edge.absolute for edge in design.edges])
-        parts.append(-np.gradient(design.curves(shape, only=absolute), design.step, axis=1)[None])
+        parts.append(-np.gradient(design.curves(design.mean, only=absolute), design.step, axis=1)[None])
     if known.scattering is not None and len(known.scattering.parts):
-        parts.append(_scattered(design, shape, math.sqrt(gain) * known.scattering.parts))
+        parts.append(_scattered(design, design.mean, math.sqrt(gain) * known.scattering.parts))
     return np.concatenate(parts) if parts else np.zeros((0, len(design.elements), len(design.energies)))
 
 

@@ -34,10 +34,14 @@ PATTERN_SIGNIFICANCE = 5.0
 """Standard errors of its variance from which a pattern is fitted."""
 LEAST_NOISE_SPECTRA = 8
 """Spectra from which noise is what differs between them; of fewer it is what differs from the model, misfit included."""
-FIRST_STEPS, LAST_STEPS = 5, 3
+GROUPS, COARSE_STEPS, COARSE_SETTLED = 6, 15, 0.3
+"""Means of spectra with which the steps begin: shapes are far from their prior, and few spectra are quickly done with."""
+FIRST_STEPS, LAST_STEPS = 5, 4
+LARGEST_CHANGE = 3.0
+"""Of a shape coefficient in one step, in spreads of its prior."""
 LARGEST_MOVE = 2.0
 """Of the axis in eV in one step: shapes follow edges over few channels."""
-SETTLED = 0.02
+SETTLED = 0.05
 """Rms move in standard errors at which steps end."""
 SECOND_DIFFERENCE = np.array([1.0, -2.0, 1.0])
 
@@ -68,7 +72,7 @@ class Learned:
     @functools.cached_property
     def rows(self) -> Rows:
         """Derivatives of the edges."""
-        return rows_of(self.design, directions(self.design, self.shape, self.known, self.camera.counts_per_electron))
+        return rows_of(self.design, directions(self.design, self.known, self.camera.counts_per_electron))
 
     @property
     def curves(self) -> np.ndarray:
@@ -130,7 +134,7 @@ def _shared(
     shared = shared_of(design, shape, pattern, camera, used)
     first = int(known.offset > 0.0)  # the offset is in the design
     if len(common) > first:
-        change = directions(design, shape, known._replace(offset=0.0), camera.counts_per_electron)
+        change = directions(design, known._replace(offset=0.0), camera.counts_per_electron)
         shared = shared._replace(edges=shared.edges + np.tensordot(common[first:], change, 1))
     return shared._replace(moves=moves_of(design, shape, known))
 
@@ -149,6 +153,7 @@ def learn(
     fixed = camera is not None
     camera = camera or Camera(_first_gain(counts, used) if gain is None else gain)
     state = _State(counts, design, used, camera, known, chosen)
+    state.begin()
     with_pattern = len(counts) >= LEAST_PATTERN_SPECTRA
     state.steps(FIRST_STEPS, WIDE_PATTERN if with_pattern else 0.0)
     roughness = state.roughness() if with_pattern else 0.0
@@ -198,7 +203,7 @@ class _State:
         self.counts, self.at_zero, self.design, self.used, self.camera = counts, design, design, used, camera
         self.known, self.chosen = known, chosen
         self.shape, self.pattern = design.mean.copy(), np.ones(counts.shape[1])
-        self.common = np.zeros(count_of(known))
+        self.common, self.moved = np.zeros(count_of(known)), 0.0
         if known.offset > 0.0:
             self._move(np.eye(len(self.common))[0] * known.start)
         self.parameters = fit_spectra(counts, self._shared(), own=self._own()).parameters
@@ -210,32 +215,54 @@ class _State:
     def _own(self) -> Own:
         return own_of(self.known, len(self.counts), self.camera.counts_per_electron, self.chosen)
 
-    def steps(self, count: int, roughness: float) -> None:
+    def begin(self) -> None:
+        """What edges share, about as it is for means of some spectra each, with the noise of single ones: a fixed pattern is less than that."""
+        if len(self.counts) < 2 * GROUPS:
+            return
+        means = np.array([part.mean(axis=0) for part in np.array_split(self.counts, GROUPS)])
+        of_image = self.known._replace(drift=0.0)
+        if of_image.scattering is not None:
+            of_image = of_image._replace(scattering=of_image.scattering._replace(each=None))
+        coarse = _State(means, self.at_zero, self.used, self.camera, of_image, slice(None))
+        coarse.steps(COARSE_STEPS, 0.0, COARSE_SETTLED)
+        self.shape, self.common, self.design = coarse.shape, coarse.common, coarse.design
+        self.parameters = fit_spectra(self.counts, self._shared(), own=self._own()).parameters
+
+    def steps(self, count: int, roughness: float, settled: float = SETTLED) -> None:
         """At most ``count`` steps; ``roughness``: prior rms of the pattern, 0 for none."""
         none = np.zeros(len(self.common))
         mean, spread = (
             np.concatenate(parts) for parts in ((self.design.mean, none), (self.design.spread, spread_of(self.known)))
         )
-        prior = Prior(mean, spread, roughness, self._own())
+        # a pattern that is not known yet takes up shapes, too
+        prior = Prior(mean, spread, roughness, self._own(), roughness != WIDE_PATTERN)
         for _ in range(count):
             shared = self._shared()
-            bands = precision(np.asarray(shared.taps))
-            rows = rows_of(
-                self.design, directions(self.design, self.shape, self.known, self.camera.counts_per_electron)
-            )
+            taps = np.asarray(shared.taps)
+            bands = precision(taps[: 1 + int(np.flatnonzero(np.abs(taps).max(axis=1))[-1])])
+            rows = rows_of(self.design, directions(self.design, self.known, self.camera.counts_per_electron))
             edges = np.concatenate([self.shape, self.common])
             step = joint_step(self.counts, self.parameters, edges, shared, rows, bands, prior)
-            own = np.clip(step.parameters[:, :2], -1.0, 1.0)
-            self.parameters = self.parameters + np.concatenate([own, step.parameters[:, 2:]], axis=1)
-            self.shape = self.shape + step.edges[: len(self.shape)]
+            own, further = step.parameters.copy(), prior.own.precision.shape[1]
+            own[:, :2] = np.clip(own[:, :2], -1.0, 1.0)
+            if further:
+                most = prior.own.precision**-0.5
+                own[:, -further:] = np.clip(own[:, -further:], -most, most)
+            self.parameters = self.parameters + own
+            most = LARGEST_CHANGE * self.design.spread
+            self.shape = self.shape + np.clip(step.edges[: len(self.shape)], -most, most)
             move = step.edges[len(self.shape) :]
             if self.known.offset > 0.0:
                 move[0] = np.clip(move[0], -LARGEST_MOVE, LARGEST_MOVE)
+                # shapes follow the edges, so that whole steps go to and fro
+                turned = move[0] * self.moved < 0.0
+                move[0] *= 0.5 if turned else 1.0
+                self.moved = float(move[0])
             self._move(move)
             if roughness > 0.0:
                 self.pattern = self.pattern * np.exp(np.clip(step.pattern, -0.5, 0.5))
             self.information = step.information
-            if step.size < SETTLED:
+            if step.size < settled:
                 break
 
     def _move(self, change: np.ndarray) -> None:

@@ -32,12 +32,13 @@ Members = tuple[tuple[int, int], ...]
 
 class Prior(NamedTuple):
     """Of the shape coefficients and what else all edges share: ``mean`` and ``spread`` [m + g]; of the logarithm of the pattern: rms ``pattern`` of each
-    channel, 0 for none; of the spectra's ``own`` further unknowns."""
+    channel, 0 for none; of the spectra's ``own`` further unknowns. ``unbiased``: the scale of amplitudes is that of `scale_pull`."""
 
     mean: np.ndarray
     spread: np.ndarray
     pattern: float
     own: Own
+    unbiased: bool = True
 
 
 class Step(NamedTuple):
@@ -98,10 +99,10 @@ def joint_step(
     border = tied(_row_information(pieces, rows.basis, bands, rows.members), rows, 2) + np.diag(prior.spread**-2.0)
     slope = tied(_row_gradient(pieces, rows.basis, rows.members), rows) - (edges - prior.mean) * prior.spread**-2.0
     own = crossed(pieces, rows, prior.pattern > 0.0)
-    gradient, count = pieces.gradient.copy(), len(rows.shapes)
-    amplitudes = slice(2, 2 + count)
-    gradient[:, amplitudes] -= scale_pull(parameters[:, amplitudes], pieces.information, edges, prior, rows.shapes)
-    pieces = pieces._replace(gradient=gradient)
+    if prior.unbiased:
+        gradient, amplitudes = pieces.gradient.copy(), slice(2, 2 + len(rows.shapes))
+        gradient[:, amplitudes] -= scale_pull(parameters[:, amplitudes], pieces.information, edges, prior, rows.shapes)
+        pieces = pieces._replace(gradient=gradient)
     if prior.pattern > 0.0:
         mixed, square = _pattern_information(pieces, rows.basis, bands, rows.members)
         mixed = mixed if rows.tie is None else rows.tie.T @ mixed

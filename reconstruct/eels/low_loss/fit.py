@@ -99,6 +99,7 @@ class Solution(NamedTuple):
     curvature: np.ndarray
     model: np.ndarray
     slope: np.ndarray
+    under: float
 
 
 def _mean_loss(counts: np.ndarray, zero: ZeroLoss) -> float:
@@ -245,8 +246,10 @@ class _Fit:
         noise = gain if gain is not None else left
         influence = np.zeros((len(values), len(self.counts)))
         influence[:, self.used] = inverse @ (slope / made[:, None]).T
-        # the model is one of so many electrons in the zero loss
-        influence[:, : self.zero.begins] = -(inverse @ slope.sum(axis=0) / self.zero.counts)[:, None]
+        # the model is one of so many electrons in the zero loss, which were counted too
+        of_zero = -(inverse @ slope.sum(axis=0)) / self.zero.counts
+        influence[:, : self.zero.begins] = of_zero[:, None]
+        covariance += noise * self.zero.counts * np.outer(of_zero, of_zero)
         electrons = self.zero.counts * math.exp(values[0])
         growth = np.zeros(len(self.counts))
         growth[: self.zero.begins] = -np.maximum(self.counts[: self.zero.begins], 0.0) / electrons

@@ -8,6 +8,7 @@ import numpy as np
 
 from reconstruct.eels.core_loss.elements import Proposal
 from reconstruct.eels.core_loss.fit import CoreLossFit
+from reconstruct.eels.core_loss.learning import LEAST_NOISE_SPECTRA
 from reconstruct.eels.features import Rise
 from reconstruct.measurement.eels.core import Found, Quantities, details_of, plot_of, quantities_of, with_plural_error
 from reconstruct.measurement.eels.joint import low_quantities
@@ -20,6 +21,8 @@ from reconstruct.measurement.outcome import NO_FIT, FitCheck
 
 DETERMINED_SHARE = 0.5
 """Error of the axis's offset over its prior up to which edges determine it."""
+SHALLOW = 100.0
+"""Onsets in eV below which backgrounds are no power laws, and are believed where the fit is tested."""
 LARGEST_MISFIT = 1.2
 """Reduced chi squared, of spectra that were not learnt from, up to which the model fits."""
 UNVERIFIABLE = "unverifiable: there is no zero loss"
@@ -39,7 +42,7 @@ def result_of(
     """The measurement of ``spectra`` by their ``low`` loss and the ``fit`` of their edges, whose presence was tested (``tests``)."""
     electrons = _electrons(spectra, fit, kernel, setup)
     checks = [] if fit is None else _checks(fit, [item.element for item in tests])
-    passed = all(check.passed for check in checks)
+    passed = all(check.passed for check in checks) and not _untested(fit)
     low_values, low_shared = low_quantities(low, spectra, fit if passed else None)
     parts = [low_values]
     undetermined = _low_undetermined(low, fit)
@@ -87,18 +90,31 @@ def result_of(
         maps=maps,
         details={**details, "proposed": [{"element": item.element, "plausibility": item.plausibility, "places": dict(item.places)} for item in proposals]},
     )  # fmt: skip
-    return _without_edges(measured, len(parts[0].names))
-
-
-def _without_edges(measured: Measurement, kept: int) -> Measurement:
-    """A measurement whose quantities of edges are taken back where their check failed; the first ``kept`` are those of the low loss."""
     failed = measured.failed_checks
-    if not failed:
-        return measured
+    why = f"{NO_FIT}: {failed[0].finding}" if failed else _untested(fit)
+    return _without_edges(measured, len(parts[0].names), why) if why else measured
+
+
+def _untested(fit: CoreLossFit | None) -> str:
+    """Why edges that nothing tests are not to be believed; empty where there is no reason."""
+    if fit is None or fit.tested is not None:
+        return ""
+    lowest = min(fit.design.edges, key=lambda edge: edge.onset)
+    if lowest.onset >= SHALLOW:
+        return ""
+    return (
+        f"the background of {lowest.element} {lowest.name} at {lowest.onset:.4g} eV is plural losses of valence electrons and no power law, and nothing tests "
+        f"the fit of {len(fit.counts)} spectra: state {{gain}}, or record {2 * LEAST_NOISE_SPECTRA} spectra or more, so that it is tested; edges beyond "
+        f"{SHALLOW:g} eV are measured with a {{range}} that begins there"
+    )
+
+
+def _without_edges(measured: Measurement, kept: int, why: str) -> Measurement:
+    """A measurement whose quantities of edges are taken back for a reason ``why``; the first ``kept`` are those of the low loss."""
     part = measured.components[0]
     wide = np.diag((np.abs(part.mean) + np.sqrt(np.diag(part.covariance)) + 1.0) ** 2)
     wide[:kept, :kept] = part.covariance[:kept, :kept]
-    reasons = dict.fromkeys(measured.names[kept:], f"{NO_FIT}: {failed[0].finding}")
+    reasons = dict.fromkeys(measured.names[kept:], why)
     return dataclasses.replace(
         measured,
         components=(Component(1.0, part.mean, wide),),

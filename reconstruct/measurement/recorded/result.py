@@ -10,6 +10,7 @@ import numpy as np
 from reconstruct.measurement.measurement import Component, Map, Measurement
 from reconstruct.measurement.outcome import DETERMINED, NO_FIT, Defect, FitCheck, Outcome
 from reconstruct.measurement.recorded.claims import Claimed, compare_claims
+from reconstruct.measurement.recorded.hyperspy import maps_to_hyperspy
 from reconstruct.measurement.recorded.recording import Recording, Setting
 from reconstruct.stream.observation import Observation
 from twin.notebook import table
@@ -175,6 +176,10 @@ class RecordedMeasurement:
             }
             for item in self.maps
         ]  # fmt: skip
+
+    def to_hyperspy(self) -> list[Any]:
+        """The maps as HyperSpy signals, each with its errors as variance; ImportError where HyperSpy is not installed."""
+        return maps_to_hyperspy(self.maps)
 
     def __repr__(self) -> str:
         known = [

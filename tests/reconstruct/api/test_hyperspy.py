@@ -1,5 +1,8 @@
 """HyperSpy signals in, by what they have; HyperSpy itself is not needed."""
 
+import os
+import subprocess
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -7,8 +10,9 @@ import numpy as np
 import pytest
 
 from reconstruct import measure
-from reconstruct.api.hyperspy import maps_to_hyperspy, signal_of_hyperspy
+from reconstruct.api.hyperspy import signal_of_hyperspy
 from reconstruct.measurement.measurement import Map
+from reconstruct.measurement.recorded.hyperspy import maps_to_hyperspy
 from tests.synthetic.eels.spectra import core_image, recorded
 from twin.errors import BadInput
 
@@ -73,3 +77,33 @@ def test_maps_out_need_hyperspy_and_say_so() -> None:
     else:
         (signal,) = maps_to_hyperspy([item])
         assert signal.data.shape == (2, 3)
+
+
+SCRIPT = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import exspy
+import numpy as np
+from reconstruct import measure
+from tests.synthetic.eels.spectra import core_image, recorded
+
+energies = 400.0 + np.arange(256)
+signal = exspy.signals.EELSSpectrum(recorded(core_image(6, 8, energies, 1e5, 0)[0], 1))
+axis = signal.axes_manager[-1]
+axis.offset, axis.scale, axis.units = 400.0, 1.0, "eV"
+signal.set_microscope_parameters(beam_energy=200.0, convergence_angle=21.0, collection_angle=33.0)
+signals = {item.metadata.General.title: item for item in measure("eels", signal, elements="Ti,O").to_hyperspy()}
+titanium = signals["electrons_Ti"]
+assert titanium.data.shape == (6, 8) and titanium.data[:, :4].mean() > 2.0 * titanium.data[:, 4:].mean()
+assert (titanium.get_noise_variance().data > 0.0).all()
+print("maps:", ", ".join(sorted(signals)))
+"""
+
+
+@pytest.mark.skipif("EMTWIN_EXSPY" not in os.environ, reason="EMTWIN_EXSPY names no python that has exspy and emtwin")
+def test_a_real_eels_spectrum_goes_in_and_maps_come_back() -> None:
+    """In one call, in an environment that has HyperSpy and exspy."""
+    root = Path(__file__).resolve().parents[3]
+    done = subprocess.run([os.environ["EMTWIN_EXSPY"], "-c", SCRIPT, str(root)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "maps: background_exponent, electrons_O, electrons_Ti" in done.stdout

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.linalg import toeplitz
 
-from reconstruct.eels.camera import noise_of, precision, whitening
+from reconstruct.eels.camera import camera_by_background, noise_of, precision, whitening
+from tests.synthetic.eels.spectra import recorded
 
 CHANNELS = 60
 
@@ -53,3 +54,17 @@ def test_white_noise_has_no_correlation() -> None:
     assert (camera.correlation, camera.readout) == ((), 0.0)
     assert camera.gain == pytest.approx(1.0, rel=0.03)
     assert camera.error == pytest.approx(np.sqrt(2.0 / 50_000))
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.2])
+def test_the_camera_by_the_scatter_about_power_laws(spread: float) -> None:
+    """Neighbouring channels that share noise, and a fixed pattern of their gains; sums of channels have the counts per electron."""
+    energies = 350.0 + 0.5 * np.arange(220)
+    mean = np.broadcast_to(2500.0 / 28.0 * (energies / 420.0) ** -2.5, (60, len(energies)))
+    counts = recorded(mean, 5, gain=28.0, spread=spread, pattern=0.046)
+    camera = camera_by_background(energies, counts, (352.0, 450.0))
+    assert camera.counts_per_electron == pytest.approx(28.0, rel=0.08)
+    assert (len(camera.correlation) > 0) == (spread > 0.0)
+    assert camera.error < 0.03
+    with pytest.raises(ValueError, match="give at least 8 with 96"):
+        camera_by_background(energies, counts[:7], (352.0, 450.0))

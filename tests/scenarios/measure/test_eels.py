@@ -13,6 +13,7 @@ from reconstruct import measure
 from scenarios.cli.main import BAD_INPUT, DISAGREES, DONE, run
 from tests.scenarios.measured import stored_spectra
 from tests.synthetic.eels.spectra import core_image, low_loss, recorded
+from twin.errors import BadInput
 
 OFFSET, STEP, CHANNELS = 400.0, 1.0, 256
 ENERGIES = OFFSET + STEP * np.arange(CHANNELS)
@@ -191,3 +192,70 @@ def test_a_low_loss_stays_where_the_edges_do_not_fit(tmp_path: Path, capsys) -> 
     assert values["t_over_lambda"]["determined"]
     assert values["t_over_lambda"]["value"] == pytest.approx(1.0, rel=0.02)
     assert not values["areal_density_Al"]["determined"]
+
+
+@pytest.mark.slow
+def test_shallow_edges_that_nothing_tests_are_refused(tmp_path: Path, capsys) -> None:
+    """The same without counts per electron: the noise would be what the fit leaves, misfit included."""
+    counts = np.random.default_rng(0).poisson(low_loss(1200, -10.0, 0.2, 3e7, 1.0)).astype(float)
+    path = stored_spectra(tmp_path / "low.hspy", counts, -10.0, 0.2)
+    result = command(capsys, path, *ANGLES, "--elements", "Al", code=DISAGREES)
+    assert result["outcome"] == "undetermined"
+    reason = result["undetermined"]["areal_density_Al"]
+    assert "Al L2,3" in reason
+    assert "--gain" in reason
+    assert "--range-eV" in reason
+    assert "t_over_lambda" not in result["undetermined"]
+
+
+@pytest.mark.slow
+def test_edges_of_known_energies_tell_where_the_axis_is(files, capsys) -> None:
+    """An axis that reads 4 eV too much: onsets that are stated determine it, and without them it is said how."""
+    stated = ("--elements", "Ti,O", "--gain", 10, "--offset-eV", OFFSET + 4.0)
+    result = command(capsys, files["core"], *ANGLES, *stated, "--edges-eV", "Ti L=456,O K=532")
+    offset = next(quantity for quantity in result["quantities"] if quantity["name"] == "energy_offset")
+    assert offset["determined"]
+    assert abs(offset["value"] - OFFSET) < 3.0 * offset["error"]
+    assert offset["error"] < 2.0
+    result = command(capsys, files["core"], *ANGLES, *stated)
+    assert "--edges-eV" in result["undetermined"]["energy_offset"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--edges-eV", "Ti L"), ("--edges-eV", "no edge with its energy")),
+        (("--edges-eV", "Ti L=656"), ("--edges-eV", "not near 656 eV", "L3 4")),
+        (("--edges-eV", "O K=532"), ("--edges-eV", "none of the elements", "--elements")),
+        (("--drift-eV", "-1"), ("--drift-eV",)),
+    ],
+)
+def test_edges_and_drift_that_cannot_be(options: tuple[str, ...], words: tuple[str, ...], files, capsys) -> None:
+    message = refused(capsys, files["core"], *ANGLES, "--elements", "Ti", *options)
+    for word in words:
+        assert word in message
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "words"),
+    [
+        ("core", {"dispersion": 0.0}, ("dispersion is 0 eV", "dispersion")),
+        ("saturated", {}, ("the camera is saturated", "give range")),
+        ("negative", {}, ("dark level", "state black")),
+        ("core", {"elements": "Ti,C"}, ("C has no edge within", "leave it out of elements")),
+        ("core", {"range": (600.0, 500.0)}, ("range", "does not rise")),
+        ("core", {"low_loss": "core"}, ("low_loss", "has no zero loss", "Leave low_loss out")),
+        ("core", {"low_loss": "low-image"}, ("low_loss", "3 x 3 spectra", "Sum its spectra")),
+        ("core", {"edge_energies": {"Ti L": 656.0}}, ("edge_energies", "not near 656 eV")),
+    ],
+)
+def test_python_refuses_the_same_in_its_own_words(
+    name: str, known: dict[str, Any], words: tuple[str, ...], files
+) -> None:
+    known = {"energy": 200e3, "collection": 33e-3, "semiangle": 21e-3, "elements": "Ti", **known}
+    if "low_loss" in known:
+        known["low_loss"] = read_vendor(files[known["low_loss"]])[0]
+    with pytest.raises(BadInput) as refused:
+        measure("eels", read_vendor(files[name])[0], **known)
+    for word in words:
+        assert word.lower() in str(refused.value).lower()

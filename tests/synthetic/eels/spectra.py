@@ -74,6 +74,15 @@ def low_loss(
 ) -> np.ndarray:  # fmt: skip
     """Mean electrons [channels] of a zero loss (Gaussian of full width ``zero``) and a Drude plasmon to all orders, by their sum in real space;
     ``collection`` semi-angle of single losses at `HIGH_TENSION` (0: all angles)."""
+    orders = low_loss_orders(channels, offset, step, energy, width, zero, collection)
+    shares = [math.exp(-thickness) * thickness**number / math.factorial(number) for number in range(len(orders))]
+    return electrons * np.array(shares) @ orders
+
+
+def low_loss_orders(
+    channels: int, offset: float, step: float, energy: float, width: float, zero: float, collection: float
+) -> np.ndarray:
+    """Of one electron that lost 0, 1, 2, ... times [orders, channels]."""
     fine = 8 * channels
     losses = step * np.arange(fine)
     single = np.where(losses > 0, losses * width / ((losses**2 - energy**2) ** 2 + (losses * width) ** 2), 0.0)
@@ -81,13 +90,13 @@ def low_loss(
         angle = np.maximum(losses, step) * (HIGH_TENSION + 511e3) / (HIGH_TENSION * (HIGH_TENSION + 1022e3))
         single *= np.log1p((collection / angle) ** 2)
     single /= single.sum()
-    order, total = np.zeros(fine), np.zeros(fine)
+    order, orders = np.zeros(fine), []
     order[0] = 1.0
-    for number in range(25):
-        total += math.exp(-thickness) * thickness**number / math.factorial(number) * order
-        order = np.convolve(order, single)[:fine]
     at = offset + step * np.arange(channels)
     shape = np.exp(-4.0 * math.log(2.0) * ((at[:, None] - losses[None, :2048]) / zero) ** 2)
     scale = step / (zero * math.sqrt(math.pi / (4.0 * math.log(2.0))))
-    # losses beyond the fine range would not be seen in these channels
-    return electrons * scale * (shape @ total[:2048])
+    for _ in range(25):
+        # losses beyond the fine range would not be seen in these channels
+        orders.append(scale * (shape @ order[:2048]))
+        order = np.convolve(order, single)[:fine]
+    return np.array(orders)

@@ -12,28 +12,20 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from instrument.readers.claims.rules import Found, apply_rules, rule, time_claim
 from instrument.readers.claims.times import written_time
 from twin.records import Value
+from twin.records.hyperspy import PLACES, TEM, Place
 
-_AT = r"metadata\.Acquisition_instrument\.(TEM|SEM)\."
 _UNITS = ("", "_units")
-RULES = (
-    rule("high_tension", _AT + "beam_energy", "kV"),
-    rule("beam_current", _AT + "beam_current", "nA", _UNITS),
-    rule("camera_length", _AT + "camera_length", "mm", _UNITS),
-    rule("convergence_semiangle", _AT + "convergence_angle", "mrad", _UNITS),
-    rule("collection_semiangle", _AT + r"Detector\.EELS\.collection_angle", "mrad", _UNITS),
-    rule("magnification", _AT + "magnification"),
-    rule("C10", _AT + "defocus", "", _UNITS),
-    rule("dwell", _AT + r"(Detector\.EELS\.)?dwell_time", "s", _UNITS),
-    rule("exposure", _AT + r"(Detector\.(EELS|Camera)\.)?exposure", "s", _UNITS),
-    rule("stage.x", _AT + r"Stage\.x", "mm", _UNITS),
-    rule("stage.y", _AT + r"Stage\.y", "mm", _UNITS),
-    rule("stage.z", _AT + r"Stage\.z", "mm", _UNITS),
-    rule("stage.alpha", _AT + r"Stage\.tilt_alpha", "deg", _UNITS),
-    rule("stage.beta", _AT + r"Stage\.tilt_beta", "deg", _UNITS),
-    rule("thickness", r"metadata\.Sample\.thickness", "m", _UNITS),
-    rule("illumination_mode", _AT + "acquisition_mode", None),
-    rule("instrument", _AT + "microscope", None),
-    rule("detector", _AT + r"Detector\.detector_type", None),
+
+
+def _pattern(place: Place) -> str:
+    """Of the keys of a place; microscopes are TEM or SEM."""
+    keys = "|".join(re.escape(key) for key in (place.key, *place.also))
+    return rf"metadata\.(?:{keys})".replace(re.escape(TEM), r"Acquisition_instrument\.(TEM|SEM)")
+
+
+RULES = tuple(
+    rule(place.field, _pattern(place), place.unit, _UNITS if place.beside and place.unit is not None else None)
+    for place in PLACES
 )
 TIMES = {"time.unstated": ("metadata.General.date, .time, .time_zone: acquisition or creation",)}
 _OFFSET = re.compile(r"Z|UTC|[+-]\d{2}:?\d{2}")
