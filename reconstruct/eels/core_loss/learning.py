@@ -24,7 +24,7 @@ from reconstruct.eels.core_loss.common import (
 )
 from reconstruct.eels.core_loss.design import Design
 from reconstruct.eels.core_loss.pixels import Own, Shared, expectation, fit_spectra
-from reconstruct.eels.core_loss.shared import Prior, joint_step
+from reconstruct.eels.core_loss.shared import Prior, Step, joint_step
 
 WIDE_PATTERN = 0.2
 """Rms of a fixed pattern before it is known: cameras have some per cent."""
@@ -39,6 +39,8 @@ GROUPS, COARSE_STEPS, COARSE_SETTLED = 6, 15, 0.3
 FIRST_STEPS, LAST_STEPS = 5, 4
 LARGEST_CHANGE = 3.0
 """Of a shape coefficient in one step, in spreads of its prior."""
+SCALES = (-0.5, 1.0)
+"""Relative changes of amplitudes in one step that shapes are corrected for."""
 LARGEST_MOVE = 2.0
 """Of the axis in eV in one step: shapes follow edges over few channels."""
 SETTLED = 0.05
@@ -243,27 +245,35 @@ class _State:
             rows = rows_of(self.design, directions(self.design, self.known, self.camera.counts_per_electron))
             edges = np.concatenate([self.shape, self.common])
             step = joint_step(self.counts, self.parameters, edges, shared, rows, bands, prior)
-            own, further = step.parameters.copy(), prior.own.precision.shape[1]
-            own[:, :2] = np.clip(own[:, :2], -1.0, 1.0)
-            if further:
-                most = prior.own.precision**-0.5
-                own[:, -further:] = np.clip(own[:, -further:], -most, most)
-            self.parameters = self.parameters + own
-            most = LARGEST_CHANGE * self.design.spread
-            self.shape = self.shape + np.clip(step.edges[: len(self.shape)], -most, most)
-            move = step.edges[len(self.shape) :]
-            if self.known.offset > 0.0:
-                move[0] = np.clip(move[0], -LARGEST_MOVE, LARGEST_MOVE)
-                # shapes follow the edges, so that whole steps go to and fro
-                turned = move[0] * self.moved < 0.0
-                move[0] *= 0.5 if turned else 1.0
-                self.moved = float(move[0])
-            self._move(move)
+            self._take(step, prior.own)
             if roughness > 0.0:
                 self.pattern = self.pattern * np.exp(np.clip(step.pattern, -0.5, 0.5))
             self.information = step.information
             if step.size < settled:
                 break
+
+    def _take(self, step: Step, prior: Own) -> None:
+        """The step, but for the pattern; what is off by much is moved by less."""
+        own, further = step.parameters.copy(), prior.precision.shape[1]
+        own[:, :2] = np.clip(own[:, :2], -1.0, 1.0)
+        if further:
+            most = prior.precision**-0.5
+            own[:, -further:] = np.clip(own[:, -further:], -most, most)
+        count = len(self.shape)
+        most = LARGEST_CHANGE * self.design.spread
+        shapes = np.clip(step.edges[:count], -most, most)
+        for k, (begin, end) in enumerate(self.design.members):
+            # an edge is amplitude times shape: with another scale of amplitudes shapes change by so much less
+            old, change = self.parameters[:, 2 + k], own[:, 2 + k]
+            shapes[begin:end] /= 1.0 + np.clip(old @ change / max(old @ old, 1e-300), *SCALES)
+        self.parameters, self.shape = self.parameters + own, self.shape + shapes
+        move = step.edges[count:]
+        if self.known.offset > 0.0:
+            move[0] = np.clip(move[0], -LARGEST_MOVE, LARGEST_MOVE)
+            # shapes follow the edges, so that whole steps go to and fro
+            move[0] *= 0.5 if move[0] * self.moved < 0.0 else 1.0
+            self.moved = float(move[0])
+        self._move(move)
 
     def _move(self, change: np.ndarray) -> None:
         """Of what edges share beside shapes."""
