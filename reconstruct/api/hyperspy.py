@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 
 from twin.errors import BadInput
-from twin.records import Axis, Claim, Kind, Signal, axis_claims, collect
-from twin.records.hyperspy import PLACES
+from twin.records import HYPERSPY_PLACES, Axis, Claim, Kind, Signal, axis_claims, collect
 from twin.units import axis_unit, read_unit
 
 
@@ -47,7 +46,7 @@ def _axis(axis: Any, name: str) -> Axis:
 def _claims(metadata: Mapping[str, Any]) -> list[tuple[str, Claim]]:
     """Positive numbers in the places that HyperSpy has for them, in its units."""
     claims = []
-    for place in PLACES:
+    for place in HYPERSPY_PLACES:
         unit = read_unit(place.unit) if place.unit else None
         value = _entry(metadata, place.key)
         if unit is None or _entry(metadata, f"{place.key}_units") is not None:

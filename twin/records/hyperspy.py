@@ -5,10 +5,10 @@ One table for signals and files that are read and for files that are written.
 
 from typing import NamedTuple
 
-TEM = "Acquisition_instrument.TEM"
+_TEM = "Acquisition_instrument.TEM"
 
 
-class Place(NamedTuple):
+class HyperspyPlace(NamedTuple):
     """Of a ``field`` the dotted ``key`` under the metadata of a signal, with the ``unit`` of the number there ("": none, None: text). ``also``: other keys
     where files keep it; ``beside``: the unit may stand in a key of the same name that ends in "_units"; ``written``: files that are written have it, "spectra":
     those of energy-loss spectra."""
@@ -21,26 +21,26 @@ class Place(NamedTuple):
     written: bool | str = True
 
 
-PLACES = (
-    Place("high_tension", f"{TEM}.beam_energy", "kV", beside=False),
-    Place("beam_current", f"{TEM}.beam_current", "nA"),
-    Place("camera_length", f"{TEM}.camera_length", "mm"),
-    Place("convergence_semiangle", f"{TEM}.convergence_angle", "mrad"),
-    Place("collection_semiangle", f"{TEM}.Detector.EELS.collection_angle", "mrad"),
-    Place("magnification", f"{TEM}.magnification", "", beside=False),
-    Place("C10", f"{TEM}.defocus", "", written=False),
-    Place("dwell", f"{TEM}.Detector.EELS.dwell_time", "s", (f"{TEM}.dwell_time",), written="spectra"),
-    Place(
-        "exposure", f"{TEM}.Detector.EELS.exposure", "s", (f"{TEM}.exposure", f"{TEM}.Detector.Camera.exposure"), written="spectra"
+HYPERSPY_PLACES = (
+    HyperspyPlace("high_tension", f"{_TEM}.beam_energy", "kV", beside=False),
+    HyperspyPlace("beam_current", f"{_TEM}.beam_current", "nA"),
+    HyperspyPlace("camera_length", f"{_TEM}.camera_length", "mm"),
+    HyperspyPlace("convergence_semiangle", f"{_TEM}.convergence_angle", "mrad"),
+    HyperspyPlace("collection_semiangle", f"{_TEM}.Detector.EELS.collection_angle", "mrad"),
+    HyperspyPlace("magnification", f"{_TEM}.magnification", "", beside=False),
+    HyperspyPlace("C10", f"{_TEM}.defocus", "", written=False),
+    HyperspyPlace("dwell", f"{_TEM}.Detector.EELS.dwell_time", "s", (f"{_TEM}.dwell_time",), written="spectra"),
+    HyperspyPlace(
+        "exposure", f"{_TEM}.Detector.EELS.exposure", "s", (f"{_TEM}.exposure", f"{_TEM}.Detector.Camera.exposure"), written="spectra"
     ),
-    Place("stage.x", f"{TEM}.Stage.x", "mm"),
-    Place("stage.y", f"{TEM}.Stage.y", "mm"),
-    Place("stage.z", f"{TEM}.Stage.z", "mm"),
-    Place("stage.alpha", f"{TEM}.Stage.tilt_alpha", "deg"),
-    Place("stage.beta", f"{TEM}.Stage.tilt_beta", "deg"),
-    Place("thickness", "Sample.thickness", "m", written=False),
-    Place("illumination_mode", f"{TEM}.acquisition_mode", None, written=False),
-    Place("instrument", f"{TEM}.microscope", None),
-    Place("detector", f"{TEM}.Detector.detector_type", None, written=False),
+    HyperspyPlace("stage.x", f"{_TEM}.Stage.x", "mm"),
+    HyperspyPlace("stage.y", f"{_TEM}.Stage.y", "mm"),
+    HyperspyPlace("stage.z", f"{_TEM}.Stage.z", "mm"),
+    HyperspyPlace("stage.alpha", f"{_TEM}.Stage.tilt_alpha", "deg"),
+    HyperspyPlace("stage.beta", f"{_TEM}.Stage.tilt_beta", "deg"),
+    HyperspyPlace("thickness", "Sample.thickness", "m", written=False),
+    HyperspyPlace("illumination_mode", f"{_TEM}.acquisition_mode", None, written=False),
+    HyperspyPlace("instrument", f"{_TEM}.microscope", None),
+    HyperspyPlace("detector", f"{_TEM}.Detector.detector_type", None, written=False),
 )  # fmt: skip
 """All of them."""

@@ -10,17 +10,16 @@ from typing import Any
 from instrument.export.fields import stated_fields
 from instrument.export.record import Record, Recording
 from instrument.export.tree import GROUP, corrected_axes, tree_of
-from twin.records import Axis, Signal
-from twin.records import hyperspy as places
+from twin.records import HYPERSPY_PLACES, Axis, Signal
 from twin.units import read_unit
 
 PLACES: dict[str, tuple[str, float]] = {
     place.field: (place.key, unit.factor if place.unit and (unit := read_unit(place.unit)) else 1.0)
-    for place in places.PLACES
+    for place in HYPERSPY_PLACES
     if place.written is True
 }
 """Where HyperSpy keeps a field, and the size of its unit there in inside units."""
-_SPECTRA = {place.field: place.key for place in places.PLACES if place.written == "spectra"}
+_SPECTRA = {place.field: place.key for place in HYPERSPY_PLACES if place.written == "spectra"}
 """The same for spectra of energy loss, in seconds."""
 _UNITS = {"angstrom": "Å", "1/angstrom": "1/Å", "radian": "rad", "electronvolt": "eV", "second": "s"}
 

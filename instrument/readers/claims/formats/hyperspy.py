@@ -11,21 +11,22 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from instrument.readers.claims.rules import Found, apply_rules, rule, time_claim
 from instrument.readers.claims.times import written_time
-from twin.records import Value
-from twin.records.hyperspy import PLACES, TEM, Place
+from twin.records import HYPERSPY_PLACES, HyperspyPlace, Value
 
 _UNITS = ("", "_units")
 
 
-def _pattern(place: Place) -> str:
+def _pattern(place: HyperspyPlace) -> str:
     """Of the keys of a place; microscopes are TEM or SEM."""
     keys = "|".join(re.escape(key) for key in (place.key, *place.also))
-    return rf"metadata\.(?:{keys})".replace(re.escape(TEM), r"Acquisition_instrument\.(TEM|SEM)")
+    return rf"metadata\.(?:{keys})".replace(
+        re.escape("Acquisition_instrument.TEM"), r"Acquisition_instrument\.(TEM|SEM)"
+    )
 
 
 RULES = tuple(
     rule(place.field, _pattern(place), place.unit, _UNITS if place.beside and place.unit is not None else None)
-    for place in PLACES
+    for place in HYPERSPY_PLACES
 )
 TIMES = {"time.unstated": ("metadata.General.date, .time, .time_zone: acquisition or creation",)}
 _OFFSET = re.compile(r"Z|UTC|[+-]\d{2}:?\d{2}")
