@@ -46,15 +46,15 @@ def _axis(axis: Any, name: str) -> Axis:
 def _claims(metadata: Mapping[str, Any]) -> list[tuple[str, Claim]]:
     """Positive numbers in the places that HyperSpy has for them, in its units."""
     claims = []
-    for place in HYPERSPY_PLACES:
-        unit = read_unit(place.unit) if place.unit else None
-        value = _entry(metadata, place.key)
-        if unit is None or _entry(metadata, f"{place.key}_units") is not None:
+    for entry in HYPERSPY_PLACES:
+        unit = read_unit(entry.unit) if entry.unit else None
+        value = _entry(metadata, entry.key)
+        if unit is None or _entry(metadata, f"{entry.key}_units") is not None:
             continue  # text, and numbers whose unit is their own
-        signed = place.field.startswith("stage.")
+        signed = entry.field.startswith("stage.")
         if isinstance(value, (int, float)) and not isinstance(value, bool) and (signed or value > 0):
             number = float(value) * unit.factor
-            claims.append((place.field, Claim(number, unit.unit, f"metadata.{place.key}", str(value))))
+            claims.append((entry.field, Claim(number, unit.unit, f"metadata.{entry.key}", str(value))))
     return claims
 
 

@@ -14,12 +14,12 @@ from twin.records import HYPERSPY_PLACES, Axis, Signal
 from twin.units import read_unit
 
 PLACES: dict[str, tuple[str, float]] = {
-    place.field: (place.key, unit.factor if place.unit and (unit := read_unit(place.unit)) else 1.0)
-    for place in HYPERSPY_PLACES
-    if place.written is True
+    entry.field: (entry.key, unit.factor if entry.unit and (unit := read_unit(entry.unit)) else 1.0)
+    for entry in HYPERSPY_PLACES
+    if entry.written is True
 }
 """Where HyperSpy keeps a field, and the size of its unit there in inside units."""
-_SPECTRA = {place.field: place.key for place in HYPERSPY_PLACES if place.written == "spectra"}
+_SPECTRA = {entry.field: entry.key for entry in HYPERSPY_PLACES if entry.written == "spectra"}
 """The same for spectra of energy loss, in seconds."""
 _UNITS = {"angstrom": "Å", "1/angstrom": "1/Å", "radian": "rad", "electronvolt": "eV", "second": "s"}
 

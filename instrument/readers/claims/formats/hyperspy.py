@@ -16,17 +16,17 @@ from twin.records import HYPERSPY_PLACES, HyperspyPlace, Value
 _UNITS = ("", "_units")
 
 
-def _pattern(place: HyperspyPlace) -> str:
+def _pattern(entry: HyperspyPlace) -> str:
     """Of the keys of a place; microscopes are TEM or SEM."""
-    keys = "|".join(re.escape(key) for key in (place.key, *place.also))
+    keys = "|".join(re.escape(key) for key in (entry.key, *entry.also))
     return rf"metadata\.(?:{keys})".replace(
         re.escape("Acquisition_instrument.TEM"), r"Acquisition_instrument\.(TEM|SEM)"
     )
 
 
 RULES = tuple(
-    rule(place.field, _pattern(place), place.unit, _UNITS if place.beside and place.unit is not None else None)
-    for place in HYPERSPY_PLACES
+    rule(entry.field, _pattern(entry), entry.unit, _UNITS if entry.beside and entry.unit is not None else None)
+    for entry in HYPERSPY_PLACES
 )
 TIMES = {"time.unstated": ("metadata.General.date, .time, .time_zone: acquisition or creation",)}
 _OFFSET = re.compile(r"Z|UTC|[+-]\d{2}:?\d{2}")
