@@ -51,7 +51,10 @@ def _exspy(folder: Path, short: Form, progress: Callable[..., None]) -> dict[str
         return {}
     progress("exspy")
     script = Path(__file__).with_name("exspy_fits.py")
-    done = subprocess.run([python, str(script), str(folder / "spectra")], capture_output=True, text=True, check=True)
+    # an environment of its own does not find ours
+    own = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    words = [python, str(script), str(folder / "spectra")]
+    done = subprocess.run(words, capture_output=True, text=True, check=True, env=own)
     return json.loads(done.stdout.splitlines()[-1])
 
 
