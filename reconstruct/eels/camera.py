@@ -74,12 +74,12 @@ def noise_of(residual: np.ndarray, mean: np.ndarray, freedom: float, fit_readout
 
 
 def camera_by_background(energies: np.ndarray, spectra: np.ndarray, window: tuple[float, float]) -> Camera:
-    """The camera from the scatter of ``spectra`` [n, channels] about power laws in a ``window`` (eV) that must hold background only; a fixed pattern that is
+    """The camera from the scatter of ``spectra`` [n, channels] about power laws in a ``window`` of ``energies`` that must hold background only; a fixed pattern that is
     common to all is divided out. ValueError for fewer than `LEAST_SPECTRA` spectra or `LEAST_CHANNELS` channels, or a spectrum without counts."""
     inside = np.flatnonzero((energies >= window[0]) & (energies <= window[1]))
     if len(spectra) < LEAST_SPECTRA or inside.size < LEAST_CHANNELS:
         raise ValueError(
-            f"{len(spectra)} spectra with {inside.size} channels from {window[0]:g} to {window[1]:g} eV do not determine the camera's noise; "
+            f"{len(spectra)} spectra with {inside.size} channels of background do not determine the camera's noise; "
             f"give at least {LEAST_SPECTRA} with {LEAST_CHANNELS}"
         )
     counts = np.asarray(spectra[:, inside], np.float64)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from reconstruct.eels.edge_signal import counts_per_electron_of
+from reconstruct.eels.camera import camera_by_background
 from reconstruct.eels.features import EMPTY_WIDTHS, Peak, onsets, zero_loss
 from reconstruct.measurement.measurement import Component
 from reconstruct.validation.data import beam_current
@@ -118,11 +118,11 @@ def gain_by_scatter(signal: Signal, counts: np.ndarray, zero: Peak) -> tuple[flo
     losses = np.arange(len(counts)) - zero.centre
     last = min(first + min(rises, default=math.inf), len(counts) - 1.0)
     try:
-        return counts_per_electron_of(
-            losses, spectra - _dark(counts, zero), (float(losses[first]), float(last - zero.centre))
-        )
+        window = float(losses[first]), float(last - zero.centre)
+        camera = camera_by_background(losses, spectra - _dark(counts, zero), window)
     except ValueError as error:
         return str(error).partition(";")[0]
+    return camera.counts_per_electron, camera.error
 
 
 def _gain(measured: tuple[float, float]) -> Evidence:
