@@ -74,8 +74,11 @@ def noise_of(residual: np.ndarray, mean: np.ndarray, freedom: float, fit_readout
 
 
 def camera_by_background(energies: np.ndarray, spectra: np.ndarray, window: tuple[float, float]) -> Camera:
-    """The camera from the scatter of ``spectra`` [n, channels] about power laws in a ``window`` of ``energies`` that must hold background only; a fixed pattern that is
-    common to all is divided out. ValueError for fewer than `LEAST_SPECTRA` spectra or `LEAST_CHANNELS` channels, or a spectrum without counts."""
+    """The camera from the scatter of ``spectra`` [n, channels] about power laws in a ``window`` of ``energies`` that must hold background only.
+
+    A fixed pattern that is common to all is divided out. ValueError for fewer than `LEAST_SPECTRA` spectra or `LEAST_CHANNELS` channels, or a spectrum
+    without counts.
+    """
     inside = np.flatnonzero((energies >= window[0]) & (energies <= window[1]))
     if len(spectra) < LEAST_SPECTRA or inside.size < LEAST_CHANNELS:
         raise ValueError(

@@ -19,12 +19,11 @@ import numpy as np
 from reconstruct.eels.core_loss.design import Edge
 from reconstruct.eels.core_loss.elements import BEFORE, GROUPS, edges_for
 from reconstruct.eels.core_loss.fit import fit_core_loss
-from reconstruct.eels.features import Peak, Rise, zero_loss
+from reconstruct.eels.features import Rise, zero_loss
+from reconstruct.eels.low_loss.scattering import Recorded, scattering_of
 from reconstruct.eels.references import ONSETS
 from reconstruct.measurement.eels.core import CROSS_SECTION_ERROR
 from reconstruct.measurement.eels.estimator import BACKGROUND_SHARE, LEAST_LOSS
-from reconstruct.measurement.eels.low import kernel_of
-from reconstruct.measurement.eels.spectra import Spectra
 from reconstruct.measurement.measurement import Component
 from reconstruct.validation.data.options import Tell
 from reconstruct.validation.data.spectra.energy_axis import read_edges
@@ -85,7 +84,9 @@ def angles(
     if isinstance(pair, str):
         return [], [Gap((FIELD,), pair, VERIFY)]
     tell("comparing edges that lie far apart", None)
-    kernel = kernel_of(_spectra(counts, losses, zero), readings[0].dispersion).curve
+    step, channels = readings[0].dispersion, len(counts)
+    low = Recorded(counts, losses, step * zero.width, np.zeros((0, channels)), np.zeros(0))
+    kernel = scattering_of(low, step, float(losses[-1])).kernel
     amounts = [_amount(counts, losses, item.edge, edges, kernel, values.get("gain")) for item in pair]
     labels = [f"{item.edge.element} {item.edge.name}" for item in pair]
     for label, (amount, error) in zip(labels, amounts, strict=True):
@@ -162,10 +163,6 @@ def _slope(low: _Candidate, high: _Candidate, values: Mapping[str, float]) -> fl
     """d ln ratio / d ln angle at the angle as claimed."""
     slopes = np.gradient(low.logs - high.logs, np.log(ANGLES))
     return float(np.interp(math.log(values[FIELD]), np.log(ANGLES), slopes))
-
-
-def _spectra(counts: np.ndarray, losses: np.ndarray, zero: Peak) -> Spectra:
-    return Spectra(counts[None], (), losses, np.ones(len(counts)), zero, np.ones(1, bool))
 
 
 def _amount(
