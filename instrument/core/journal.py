@@ -235,6 +235,11 @@ class Journal:
 
     # --- reading
 
+    def hashes(self) -> tuple[bytes, bytes]:
+        """Hashes of the first row, which is a session's own, and of the last, which stands for all that was written until now."""
+        first = self._database.execute("SELECT hash FROM rows WHERE id = 1").fetchone()
+        return (bytes(first[0]) if first else _GENESIS), self._tail()[1]
+
     def rows(self, kind: str | None = None, after_id: int = 0) -> Iterator[Row]:
         """Rows in order, of one kind or all, with ids above ``after_id``. SessionError at one that cannot be read."""
         for number, name, time_ns, payload, arrays, _ in self._raw(kind, after_id):

@@ -15,8 +15,12 @@ instrument_app = typer.Typer(
     help="Serve an instrument over the wire; learn its sensors from a log; calibrate its column.", rich_markup_mode=None
 )
 session_app = typer.Typer(help="Recorded sessions.", rich_markup_mode=None)
+library_app = typer.Typer(
+    help="Past sessions and recordings, and the nearest ones to a question.", rich_markup_mode=None
+)
 app.add_typer(instrument_app, name="instrument")
 app.add_typer(session_app, name="session")
+app.add_typer(library_app, name="library")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 Keys = Annotated[bool, typer.Option("--keys", help="List every key of a scenario: unit, default, meaning.")]

@@ -1,4 +1,4 @@
-"""The entry point of the command line: ``emtwin acquire``, ``simulate``, ``plan``, ``watch``, ``measure KIND``, ``instrument ...``, ``session show``.
+"""The entry point of the command line: ``emtwin acquire``, ``simulate``, ``plan``, ``watch``, ``measure KIND``, ``instrument``, ``session``, ``library``.
 
 A command imports what is heavy when it runs: ``--help`` is quick, and ``instrument serve`` runs without JAX.
 """
@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from scenarios.cli.app import app
-from scenarios.cli.commands import acquire, instrument, plan, session, simulate, validate, watch
+from scenarios.cli.commands import acquire, instrument, library, plan, session, simulate, validate, watch
 from scenarios.cli.commands.measure import measure_commands
 from scenarios.cli.outcome import BAD_INPUT, DISAGREES, DONE, FAULT, INTERRUPTED, LOST, complain, guarded
 
@@ -21,7 +21,7 @@ __all__ = ["BAD_INPUT", "DISAGREES", "DONE", "FAULT", "INTERRUPTED", "LOST", "ap
 _UsageError: Any = typer.BadParameter.__mro__[2]
 
 # Importing a module of commands adds them to the application, in the order in which --help lists them.
-COMMANDS = (acquire, simulate, plan, validate, watch, instrument, session)
+COMMANDS = (acquire, simulate, plan, validate, watch, instrument, session, library)
 
 app.add_typer(measure_commands(guarded), name="measure")
 

@@ -1,0 +1,1 @@
+"""The library: past sessions and recordings, the nearest ones to a question, and how well plans held."""

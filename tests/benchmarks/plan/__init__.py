@@ -1,0 +1,1 @@
+"""Benchmark of planning: what a question costs, and whether what is promised holds."""
