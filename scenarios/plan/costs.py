@@ -1,9 +1,11 @@
 """What an option costs at a dose: electrons, time and data; and which limits it exceeds."""
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from learn.feasibility.assessment import Assessment
+from scenarios.plan.damage import Damage
 from scenarios.question.tables import CameraOption, ImageOption, OptionPlan, Question
 from twin.optics.electrons import ELEMENTARY_CHARGE
 
@@ -41,7 +43,9 @@ def costs_of(
     return Costs(electrons, seconds, 1e-6 * places * channels * size, dwell)
 
 
-def over_limits(question: Question, assessment: Assessment, costs: Costs) -> tuple[str, ...]:
+def over_limits(
+    question: Question, assessment: Assessment, costs: Costs, damages: Sequence[Damage] = ()
+) -> tuple[str, ...]:
     """What keeps an option from answering the question, in words."""
     limits, asked = question.limits, question.asked
     if not math.isfinite(assessment.dose):
@@ -50,6 +54,9 @@ def over_limits(question: Question, assessment: Assessment, costs: Costs) -> tup
     if limits.dose is not None and assessment.dose > limits.dose:
         times = assessment.dose / limits.dose
         exceeded.append(f"needs {assessment.dose:.2g} e/Å², {times:.3g} times the limit")
+    for damage in damages:
+        if assessment.dose > damage.dose:
+            exceeded.append(f"needs {assessment.dose:.2g} e/Å², which {damage.words} from {damage.dose:.2g} e/Å² on")
     if limits.time is not None and costs.seconds > limits.time:
         exceeded.append(f"takes {costs.seconds:.3g} s, the limit is {limits.time:g} s")
     if limits.megabytes is not None and costs.megabytes > limits.megabytes:

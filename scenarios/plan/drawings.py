@@ -33,6 +33,10 @@ def _curves(figure: Figure, planned: Planned) -> None:
         axes.axvspan(limit, DOSES[-1], color="#c0322b", alpha=0.08, lw=0)
         axes.axvline(limit, color="#c0322b", lw=1.0)
         axes.text(limit * 1.08, 0.02, "beyond the limit", color="#8f231d", fontsize=8)
+    for damage in planned.damages:
+        if DOSES[0] < damage.dose < DOSES[-1]:
+            axes.axvline(damage.dose, color="#8a5200", lw=1.0, ls="--")
+            axes.text(damage.dose * 1.08, 0.3, damage.words, color="#7a4b00", fontsize=8, rotation=90, va="bottom")
     axes.set_xscale("log")
     axes.set_xlim(DOSES[0], DOSES[-1])
     axes.set_ylim(0.0, 1.02)

@@ -16,6 +16,7 @@ from learn.feasibility.scans import Probe, Window, finest_step, window_of
 from scenarios.io.errors import BadInput
 from scenarios.io.progress import Progress, SilentProgress
 from scenarios.plan.costs import Costs, costs_of, over_limits
+from scenarios.plan.damage import Damage, damage_of
 from scenarios.question.tables import AnnularOption, CameraOption, ImageOption, OptionPlan, Question, SegmentedOption
 from twin.grid import CUTOFF, smooth
 from twin.optics.aberrations import coefficients
@@ -43,12 +44,14 @@ class Weighed(NamedTuple):
 
 
 class Planned(NamedTuple):
-    """The answer to a question: options, best first, on the ``hypotheses`` over the ``window``; ``seconds`` that it took."""
+    """The answer to a question: options, best first, on the ``hypotheses`` over the ``window``; ``damages`` by the beam that bound the dose, and the
+    ``seconds`` that it took."""
 
     question: Question
     options: tuple[Weighed, ...]
     hypotheses: Hypotheses
     window: Window
+    damages: tuple[Damage, ...]
     seconds: float
 
     @property
@@ -68,6 +71,7 @@ def plan_question(question: Question, progress: Progress | None = None) -> Plann
     if made.cell_specimen is None:
         raise BadInput("specimen.vacancies", "makes every cell unlike", "Leave vacancies out.")
     hypotheses = hypotheses_of(made.cell_specimen, repeats, change_of(question), question.compute.depths)
+    damages = damage_of(question, hypotheses.perfect)
     grid = _grid(question, hypotheses, made.slices)
     matrices = _matrices(hypotheses, grid, made.slices // made.repeats[2], progress)
     progress.stage("patterns of all probe positions")
@@ -80,9 +84,9 @@ def plan_question(question: Question, progress: Progress | None = None) -> Plann
         seen, detector = scan, detector_of(option, matrices[0], grid.semiangle)
         if isinstance(option, ImageOption):
             seen = imaged(matrices[0], matrices[1:], window, lens_of(option, grid.energy))
-        weighed.append(_weigh(question, option, seen, detector, hypotheses))
+        weighed.append(_weigh(question, option, seen, detector, hypotheses, damages))
     weighed.sort(key=lambda each: (not each.feasible, each.assessment.dose))
-    return Planned(question, tuple(weighed), hypotheses, window, time.monotonic() - begun)
+    return Planned(question, tuple(weighed), hypotheses, window, damages, time.monotonic() - begun)
 
 
 def change_of(question: Question) -> Change:
@@ -166,7 +170,12 @@ def name_of(option: OptionPlan) -> str:
 
 
 def _weigh(
-    question: Question, option: OptionPlan, scan: Scanned, detector: Detector, hypotheses: Hypotheses
+    question: Question,
+    option: OptionPlan,
+    scan: Scanned,
+    detector: Detector,
+    hypotheses: Hypotheses,
+    damages: tuple[Damage, ...],
 ) -> Weighed:
     name = name_of(option)
     if not detector.weights.any():
@@ -184,7 +193,7 @@ def _weigh(
     extent = hypotheses.perfect.extent
     places = len(scan.window.positions) * extent[0] * extent[1] / scan.window.area
     costs = costs_of(question, option, assessment.dose, extent, places, detector.weights.shape[0])
-    return Weighed(option, name, assessment, costs, over_limits(question, assessment, costs))
+    return Weighed(option, name, assessment, costs, over_limits(question, assessment, costs, damages))
 
 
 def result_of(planned: Planned) -> dict[str, Any]:
@@ -197,6 +206,7 @@ def result_of(planned: Planned) -> dict[str, Any]:
         "feasible": best is not None,
         "best": None if best is None else best.name,
         "depths": list(planned.hypotheses.depths),
+        "damages": [{"dose": each.dose, "what": each.words} for each in planned.damages],
         "doses": DOSES.tolist(),
         "options": [
             {

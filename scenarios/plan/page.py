@@ -42,6 +42,7 @@ def page_of(planned: Planned) -> str:
             "feasible": planned.best is not None,
             "asked": question.asked,
             "depths": depths,
+            "damages": "; ".join(f"{each.words} at {dose_text(each.dose)}" for each in planned.damages),
             "columns": hypotheses.columns,
             "curves": power_curves(planned),
             "rows": rows,

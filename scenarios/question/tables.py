@@ -80,6 +80,14 @@ class LimitsPlan(Plan, frozen=True):
     dose: Annotated[Positive | None, key("electrons/angstrom^2", "most electrons per area", default="no limit")] = None
     time: Annotated[Positive | None, key("second", "longest time, setting up included", default="no limit")] = None
     megabytes: Annotated[Positive | None, key("", "most data, in 1e6 bytes", default="no limit")] = None
+    displaced: Annotated[
+        Probability | None,
+        key("", "largest share of the atoms of an element that the beam displaces", default="no limit"),
+    ] = 0.01
+    radiolysis: Annotated[
+        str | None,
+        key("", "material or class of the table of critical doses that the specimen is like", default="no limit"),
+    ] = None
 
 
 class AnnularOption(Plan, tag="annular", tag_field="technique", frozen=True):

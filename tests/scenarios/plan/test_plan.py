@@ -6,7 +6,11 @@ from pathlib import Path
 import pytest
 
 from scenarios.cli.main import BAD_INPUT, DISAGREES, DONE, run
+from scenarios.io.errors import BadInput
+from scenarios.plan.damage import damage_of
 from scenarios.question.reading import question_names, read_question
+from twin.damage import knock_on
+from twin.sample.specimen import srtio3
 
 SMALL = """
 name = "small"
@@ -63,6 +67,30 @@ def test_a_question_is_answered(question: Path, capsys: pytest.CaptureFixture[st
     told = capsys.readouterr().out
     assert "Not feasible" in told
     assert "times the limit" in told
+
+
+@pytest.mark.parametrize(
+    ("limits", "energy", "words"),
+    [
+        ("", 300.0, "displaces 1 % of O"),
+        ("[limits]\ndisplaced = 0.2\n", 300.0, "displaces 20 % of O"),
+        ("", 80.0, None),
+        ('[limits]\nradiolysis = "protein"\n', 80.0, "by ionisation"),
+    ],
+)
+def test_damage_bounds_the_dose(question: Path, limits: str, energy: float, words: str | None) -> None:
+    question.write_text(SMALL.replace("semiangle_mrad = 15", f"semiangle_mrad = 15\nenergy_keV = {energy}") + limits)
+    damages = damage_of(read_question("small.toml"), srtio3((1, 1, 1)))
+    assert [words in damage.words for damage in damages] == ([True] if words else [])
+    if words and "%" in words:
+        oxygen = min(
+            knock_on({"Sr": 1, "Ti": 1, "O": 3}, 1e3 * energy, 1.0, displaced=0.2 if limits else 0.01),
+            key=lambda row: row.dose,
+        )
+        assert damages[0].dose == oxygen.dose
+    question.write_text(SMALL + '[limits]\nradiolysis = "cheese"\n')
+    with pytest.raises(BadInput, match=r"limits\.radiolysis"):
+        damage_of(read_question("small.toml"), srtio3((1, 1, 1)))
 
 
 @pytest.mark.parametrize(
