@@ -57,6 +57,19 @@ def scanned(perfect: Matrices, changed: Sequence[Matrices], window: Window, prob
     )
 
 
+def still(scan: Scanned, perfect: Matrices, changed: Sequence[Matrices], probe: Probe) -> Scanned:
+    """The same with the probe resting on the place of the change (CBED): all electrons make one pattern."""
+    ny, nx = scan.window.shape
+    middle = slice(ny // 2 * nx + nx // 2, ny // 2 * nx + nx // 2 + 1)
+    window = Window(scan.window.positions[middle], (1, 1), scan.window.sides)
+    before = waves_of(perfect, window, probe)[:, 0]
+    quantum = [distinguishability(before, waves_of(each, window, probe)[:, 0]) for each in changed]
+    return Scanned(
+        scan.rates[middle], scan.changed[:, middle], {name: slope[middle] for name, slope in scan.derivatives.items()}, window, np.array(quantum),
+        None if scan.halves is None else scan.halves[:, :, middle],
+    )  # fmt: skip
+
+
 def _differences(
     perfect: Matrices, changed: Sequence[Matrices], window: Window, probe: Probe, configurations: slice
 ) -> np.ndarray:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from learn.feasibility.assessment import Assessment
 from scenarios.plan.damage import Damage
-from scenarios.question.tables import CameraOption, ImageOption, OptionPlan, Question
+from scenarios.question.tables import CameraOption, ImageOption, OptionPlan, PatternOption, Question
 from twin.optics.electrons import ELEMENTARY_CHARGE
 
 
@@ -33,6 +33,10 @@ def costs_of(
     if isinstance(option, ImageOption):
         exposure = max(electrons * ELEMENTARY_CHARGE / (1e-12 * instrument.current_pA), option.seconds)
         return Costs(electrons, instrument.overhead + exposure, 1e-6 * places * option.bytes_per_pixel, exposure)
+    if isinstance(option, PatternOption):  # of the place and of every reference
+        exposure = max(electrons * ELEMENTARY_CHARGE / (1e-12 * instrument.current_pA) / places, option.seconds)
+        seconds = instrument.overhead + places * exposure
+        return Costs(electrons, seconds, 1e-6 * places * channels * option.bytes_per_pixel, exposure)
     dwell = electrons * ELEMENTARY_CHARGE / (1e-12 * instrument.current_pA) / places
     least = instrument.dwell_least
     size = 4.0

@@ -11,13 +11,21 @@ from learn.feasibility.assessment import DOSES, Asked, Assessment, assess
 from learn.feasibility.hypotheses import Change, Hypotheses, hypotheses_of
 from learn.feasibility.imaged import imaged
 from learn.feasibility.matrices import Grid, Matrices, matrices_of
-from learn.feasibility.scanned import Detector, Scanned, annular, camera, scanned, segments
+from learn.feasibility.scanned import Detector, Scanned, annular, camera, scanned, segments, still
 from learn.feasibility.scans import Probe, Window, finest_step, window_of
 from scenarios.io.errors import BadInput
 from scenarios.io.progress import Progress, SilentProgress
 from scenarios.plan.costs import Costs, costs_of, over_limits
 from scenarios.plan.damage import Damage, damage_of
-from scenarios.question.tables import AnnularOption, CameraOption, ImageOption, OptionPlan, Question, SegmentedOption
+from scenarios.question.tables import (
+    AnnularOption,
+    CameraOption,
+    ImageOption,
+    OptionPlan,
+    PatternOption,
+    Question,
+    SegmentedOption,
+)
 from twin.grid import CUTOFF, smooth
 from twin.optics.aberrations import coefficients
 from twin.optics.electrons import wavelength
@@ -84,6 +92,8 @@ def plan_question(question: Question, progress: Progress | None = None) -> Plann
         seen, detector = scan, detector_of(option, matrices[0], grid.semiangle)
         if isinstance(option, ImageOption):
             seen = imaged(matrices[0], matrices[1:], window, lens_of(option, grid.energy))
+        elif isinstance(option, PatternOption):
+            seen = still(scan, matrices[0], matrices[1:], probe)
         weighed.append(_weigh(question, option, seen, detector, hypotheses, damages))
     weighed.sort(key=lambda each: (not each.feasible, each.assessment.dose))
     return Planned(question, tuple(weighed), hypotheses, window, damages, time.monotonic() - begun)
@@ -109,7 +119,7 @@ def _reach(question: Question) -> float:
     """Largest angle (radian) that an option counts."""
     alpha, angles = question.instrument.semiangle_mrad, [question.instrument.semiangle_mrad]
     for option in question.options():
-        if isinstance(option, CameraOption):
+        if isinstance(option, CameraOption | PatternOption):
             angles.append(option.reach_mrad or 3.0 * alpha)
         elif isinstance(option, ImageOption):
             angles.append(option.aperture_mrad)

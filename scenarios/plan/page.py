@@ -30,7 +30,10 @@ def page_of(planned: Planned) -> str:
                 "why": "; ".join(each.obstacles) or dominant(each),
             }
         )
-    images = [{"name": each.name, "image": option_images(planned, each)} for each in planned.options[:SHOWN]]
+    images = [
+        {"name": each.name, "image": option_images(planned, each)}
+        for each in [each for each in planned.options if each.assessment.perfect.shape[-1] > 1][:SHOWN]
+    ]
     depths = ", ".join(f"{depth:.0f}" for depth in hypotheses.depths)
     return render(
         TEMPLATE,

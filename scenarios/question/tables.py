@@ -135,7 +135,20 @@ class ImageOption(Plan, tag="hrtem", tag_field="technique", frozen=True):
     readout: Annotated[NotNegative, key("electrons", "readout noise of a pixel, rms")] = 0.0
 
 
-OptionPlan = AnnularOption | SegmentedOption | CameraOption | ImageOption
+class PatternOption(Plan, tag="cbed", tag_field="technique", frozen=True):
+    """CBED: a pattern of the probe resting on the place. Its dose is told as that of the electrons over one cell."""
+
+    pixel_mrad: Annotated[float, key("mrad", "side of a pixel", gt=0.02, le=50, mistaken=RAD)] = 2.0
+    reach_mrad: Annotated[
+        Angle | None, key("mrad", "angle up to which is recorded", mistaken=RADIUS, default="three semi-angles")
+    ] = None
+    seconds: Annotated[Positive, key("second", "shortest exposure")] = 0.01
+    bytes_per_pixel: Annotated[Positive, key("", "bytes of a stored pixel")] = 2.0
+    name: Annotated[str, key("", "name of the option", min_length=0, max_length=40)] = "CBED"
+    readout: Annotated[NotNegative, key("electrons", "readout noise of a pixel, rms")] = 0.0
+
+
+OptionPlan = AnnularOption | SegmentedOption | CameraOption | ImageOption | PatternOption
 
 
 class ComputePlan(Plan, frozen=True):

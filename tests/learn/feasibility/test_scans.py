@@ -8,6 +8,7 @@ import pytest
 from learn.feasibility.hypotheses import Change, hypotheses_of
 from learn.feasibility.matrices import Grid, Matrices, matrices_of
 from learn.feasibility.scanned import annular, camera, scanned, segments, signature_of
+from learn.feasibility.scanned import still as still_probe
 from learn.feasibility.scans import Probe, derivatives_of, finest_step, patterns_of, window_of
 from learn.information import classical_distance
 from twin.detection.detectors import Annular
@@ -92,5 +93,9 @@ def test_detectors_count_what_they_should_and_no_more_than_there_is() -> None:
         assert signature.rates.sum() <= 1.0
         assert signature.nuisances.shape[0] == signature.rates.size
     assert distances[0] <= distances[1] <= distances[2] <= scan.quantum[0]
+    resting = still_probe(scan, perfect, changed, PROBE._replace(source=0.0))
+    np.testing.assert_allclose(resting.window.positions, [[3.905, 3.905]])
+    at_rest = classical_distance(*(part @ pixels.weights.T for part in (resting.rates, resting.changed[0])))
+    assert distances[2] < at_rest <= resting.quantum[0]  # electrons elsewhere see less of the change
     assert scan.halves is not None
     np.testing.assert_allclose(scan.halves.mean(0), scan.changed - scan.rates, atol=1e-6)
