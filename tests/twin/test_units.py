@@ -5,7 +5,7 @@ import math
 import pytest
 
 from scenarios.measure.given import UNITS
-from twin.units import axis_unit, known, read_unit, scale, symbol
+from twin.units import age, axis_unit, known, read_unit, scale, shown, symbol, value_text
 from twin.units.foreign import _INSIDE
 
 
