@@ -1,6 +1,7 @@
 """The layout of the project: folders of a dozen files, modules and functions of readable size, and descriptive names."""
 
 import ast
+import builtins
 import subprocess
 from pathlib import Path
 
@@ -53,6 +54,32 @@ def test_modules_and_functions_can_be_read_at_once(modules: dict[str, str], node
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     }
     assert {name: lines for name, lines in functions.items() if lines > FUNCTION} == {}
+
+
+def test_every_name_is_bound(nodes: dict[str, list[ast.AST]]) -> None:
+    """Within its module, in whatever scope: linters cannot look, since shapes in annotations look like names."""
+    unbound = {}
+    for name, within in nodes.items():
+        if any(isinstance(node, ast.ImportFrom) and node.names[0].name == "*" for node in within):
+            continue
+        bound = {*dir(builtins), "__file__"}
+        for node in within:
+            if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+                bound.add(node.id)
+            elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                bound.add(node.name)
+            elif isinstance(node, ast.arg):
+                bound.add(node.arg)
+            elif isinstance(node, ast.alias):
+                bound.add((node.asname or node.name).partition(".")[0])
+            elif isinstance(node, ast.ExceptHandler | ast.MatchAs | ast.MatchStar) and node.name:
+                bound.add(node.name)
+            elif isinstance(node, ast.MatchMapping) and node.rest:
+                bound.add(node.rest)
+        loaded = {node.id for node in within if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+        if missing := loaded - bound:
+            unbound[name] = sorted(missing)
+    assert unbound == {}
 
 
 def test_retired_names_stay_retired(modules: dict[str, str], nodes: dict[str, list[ast.AST]]) -> None:
