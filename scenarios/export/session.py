@@ -2,7 +2,6 @@
 
 import bisect
 import math
-import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from instrument.export.record import Activity, Agent, Evidence, Record, Recordin
 from scenarios.export.times import emtwin
 from scenarios.io.errors import BadInput
 from twin.records import Axis, Claim, Frame, Signal, Value, axis_claims, flatten
+from twin.sample.cif.checks import formula_of
 
 FALSE_ALARM = 0.01
 """Share of true defoci that are called wrong."""
@@ -79,8 +79,7 @@ def _rows(journal: Journal) -> tuple[dict[str, Any], list[Row], list[Row], dict[
 def _sample(sample: Sample, scenario: dict[str, Any], simulated: bool, start: int) -> Sample:
     """What the user says of the specimen, and for the rest the scenario's structure; a simulated specimen is prepared when its session starts."""
     structure = str(dict(scenario.get("twin", {})).get("structure") or "")
-    formula = structure if re.fullmatch(r"([A-Z][a-z]?\d*)+", structure) else ""
-    elements = sample.elements or tuple(dict.fromkeys(re.findall(r"[A-Z][a-z]?", formula)))
+    elements = sample.elements or tuple(formula_of(structure))
     prepared = sample.prepared if sample.prepared is not None else start if simulated else None
     return Sample(sample.name or structure, elements, prepared, simulated)
 

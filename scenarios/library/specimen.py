@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from scenarios.io.errors import BadInput, from_twin
-from twin.sample.cif.elements import known
+from twin.sample.cif.checks import formula_of
 
 
 class Specimen(NamedTuple):
@@ -18,11 +18,7 @@ class Specimen(NamedTuple):
 
 def elements_of(formula: str) -> tuple[str, ...]:
     """The elements of a formula such as ``SrTiO3`` or ``Sr Ti O3``; none where it is no formula."""
-    compact = re.sub(r"[\s()\[\]·.,\d]", "", formula)
-    parts = re.findall(r"[A-Z][a-z]?", compact)
-    if not parts or "".join(parts) != compact or not all(known(part) == part for part in parts):
-        return ()
-    return tuple(sorted(set(parts)))
+    return tuple(sorted(formula_of(re.sub(r"[()\[\]·][\d.]*", " ", formula))))  # groups do not change which there are
 
 
 def specimen_of(text: str, folder: str | Path = "", key: str = "specimen") -> Specimen:

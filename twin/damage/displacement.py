@@ -1,7 +1,6 @@
 """Displacements per atom in a structure under a dose of electrons."""
 
 import math
-import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -10,6 +9,7 @@ from twin.damage.tables import Kind, Threshold, Where, threshold
 from twin.damage.tables import thresholds as listed
 from twin.damage.transfer import largest_transfer, threshold_energy
 from twin.eels.atoms.solver.configurations import atomic_number
+from twin.sample.cif.checks import formula_of
 from twin.sample.cif.elements import formula_text, weight
 
 
@@ -105,13 +105,9 @@ def _named(content: Mapping[str, float]) -> str:
     """
     total = sum(content.values())
     for formula in dict.fromkeys(entry.formula for entry in listed()):
-        parts = _parsed(formula)
+        parts = formula_of(formula)
         if parts.keys() == content.keys():
             size = sum(parts.values())
             if all(abs(parts[symbol] / size - count / total) < 0.02 for symbol, count in content.items()):
                 return formula
     return formula_text(dict(content)).replace(" ", "")
-
-
-def _parsed(formula: str) -> dict[str, float]:
-    return {symbol: float(count or 1) for symbol, count in re.findall(r"([A-Z][a-z]?)(\d*)", formula)}
