@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from learn.feasibility.matrices import Matrices
 from learn.feasibility.scanned import Scanned
-from learn.feasibility.scans import ABERRATIONS, STEP, Window
+from learn.feasibility.scans import ABERRATIONS, Window
 from learn.information import distinguishability
 from twin.optics.aberrations import index
 from twin.optics.transfer import Imaging, focal_series
@@ -49,17 +51,21 @@ def _derivatives(
         name: _cut(np.fft.ifft2(spectrum * -2j * np.pi * along).real, pixels) for name, along in (("x", fx), ("y", fy))
     }
     for name in ABERRATIONS:
-        more, less = (_mean_image(waves, perfect, _changed(lens, name, sign * STEP)) for sign in (1.0, -1.0))
-        results[name] = _cut((more - less) / (2.0 * STEP), pixels)
+        results[name] = _cut(_slope(waves, perfect, lens, index(name)), pixels)
     if perfect.thinner is not None:
         thin = _mean_image(_plane(perfect.thinner, perfect), perfect, lens)
         results["thickness"] = _cut((picture - thin) / perfect.step, pixels)
     return results
 
 
-def _changed(lens: Imaging, name: str, change: float) -> Imaging:
-    which = index(name)
-    return eqx.tree_at(lambda each: each.coefficients, lens, lens.coefficients.at[which].add(change))
+def _slope(waves: np.ndarray, matrices: Matrices, lens: Imaging, which: int) -> np.ndarray:
+    """Derivative of the mean image per angstrom of one coefficient."""
+
+    def image(change: Array) -> Array:
+        moved = eqx.tree_at(lambda each: each.coefficients, lens, lens.coefficients.at[which].add(change))
+        return focal_series(jnp.asarray(waves), matrices.extent, moved, jnp.zeros(1))[0].mean(axis=0)
+
+    return np.asarray(jax.jvp(image, (jnp.zeros(()),), (jnp.ones(()),))[1], np.float64)
 
 
 def _spectra(amplitudes: np.ndarray, matrices: Matrices) -> np.ndarray:
