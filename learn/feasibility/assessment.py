@@ -26,9 +26,9 @@ class Asked(NamedTuple):
 
 class Assessment(NamedTuple):
     """``powers`` at `DOSES` (electrons per square angstrom), the ``dose`` at which the power asked for is reached (inf: never), the ``efficiency`` (the dose
-    that the best of all detectors would need, all else being known, as a share of it), how many times more dose each unknown costs (``costs`` by name), and
-    images ``perfect`` and ``changed`` [channels, ny, nx], rates for each electron on a place, of the way nearest to the middle, with their difference in
-    standard deviations ``sigmas`` at ``dose``."""
+    that the best of all detectors would need within the angles that are computed, all else being known, as a share of it), how many times more dose each
+    unknown costs (``costs`` by name), and images ``perfect`` and ``changed`` [channels, ny, nx], rates for each electron on a place, of the way nearest to the
+    middle, with their difference in standard deviations ``sigmas`` at ``dose``."""
 
     powers: Float[np.ndarray, " d"]
     dose: float
@@ -52,15 +52,17 @@ def assess(
             for dose in DOSES
         ]
     )
-    dose = dose_for(signature, asked.power, asked.false_alarms, asked.references, asked.tests) / area
+    dose = _dose(signature, asked) / area
     # the shift that a test of one known way needs, by the electrons that have it at the quantum limit
     shift = norm.isf(-math.expm1(math.log1p(-asked.false_alarms) / asked.tests)) + norm.isf(1.0 - asked.power)
     efficiency = float(shift**2 / np.mean(scan.quantum) / area / dose)
     costs = {}
     if math.isfinite(dose):
-        for name in ("x", "y", *[key for key in scan.derivatives if key not in ("x", "y")], "gain"):
+        # the halves' chance would hide small factors, and is the same for both
+        least = _dose(signature._replace(halves=None), asked)
+        for name in (*scan.derivatives, "gain"):
             known = signature_of(scan, detector, {**priors, name: 0.0}, model_error)
-            costs[name] = dose * area / dose_for(known, asked.power, asked.false_alarms, asked.references, asked.tests)
+            costs[name] = least / _dose(known._replace(halves=None), asked)
     middle = len(scan.changed) // 2
     shape = scan.window.shape
     images = [(each @ detector.weights.T).T.reshape(-1, *shape) for each in (scan.rates, scan.changed[middle])]
@@ -69,3 +71,8 @@ def assess(
     return Assessment(
         powers, dose, efficiency, costs, images[0], images[1], electrons * (images[1] - images[0]) / spread, signature
     )
+
+
+def _dose(signature: Signature, asked: Asked) -> float:
+    """Electrons over the window."""
+    return dose_for(signature, asked.power, asked.false_alarms, asked.references, asked.tests)

@@ -1,6 +1,5 @@
 """Patterns of a probe scanned over one cell around the place of a change, and their derivatives in what is not known of the recording."""
 
-import functools
 from typing import NamedTuple
 
 import jax
@@ -130,7 +129,6 @@ def _filtered(patterns: np.ndarray, window: Window, factors: np.ndarray) -> np.n
     return np.fft.ifft2(spectrum, axes=(0, 1)).real.reshape(patterns.shape)
 
 
-@functools.cache
 def finest_step(semiangle: float, energy: float) -> float:
     """Angstrom between places that carry all an image can have, two beams of a ``semiangle`` in radian apart at most."""
     return wavelength(energy) / (4.0 * semiangle)
