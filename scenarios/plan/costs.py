@@ -31,7 +31,7 @@ def costs_of(
         return Costs(math.nan, math.nan, math.nan, math.nan)
     electrons = dose * extent[0] * extent[1]
     if isinstance(option, ImageOption):
-        exposure = max(electrons * ELEMENTARY_CHARGE / (1e-12 * instrument.current_pA), option.seconds)
+        exposure = max(dose / option.flux, option.seconds)
         return Costs(electrons, instrument.overhead + exposure, 1e-6 * places * option.bytes_per_pixel, exposure)
     if isinstance(option, PatternOption):  # of the place and of every reference
         exposure = max(electrons * ELEMENTARY_CHARGE / (1e-12 * instrument.current_pA) / places, option.seconds)

@@ -51,7 +51,8 @@ def option_images(planned: Planned, option: Weighed) -> str:
 
 
 def _images(figure: Figure, planned: Planned, option: Weighed) -> None:
-    perfect, changed, sigmas = (_pictured(part, part is option.assessment.sigmas) for part in option.assessment[4:7])
+    shown = option.assessment
+    perfect, changed, sigmas = _summed(shown.perfect), _summed(shown.changed), _squared(shown.sigmas)
     sides, location = planned.window.sides, planned.hypotheses.location
     extent = (-sides[0] / 2, sides[0] / 2, sides[1] / 2, -sides[1] / 2)
     low, high = min(perfect.min(), changed.min()), max(perfect.max(), changed.max())
@@ -61,20 +62,21 @@ def _images(figure: Figure, planned: Planned, option: Weighed) -> None:
         axes.set_title(title)
     figure.colorbar(drawn, ax=panels[:2], label="share of the beam", shrink=0.85)
     span = max(float(np.abs(sigmas).max()), 1e-9)
-    shown = panels[2].imshow(sigmas, cmap="RdBu_r", extent=extent, vmin=-span, vmax=span, interpolation="nearest")
+    difference = panels[2].imshow(sigmas, cmap="RdBu_r", extent=extent, vmin=-span, vmax=span, interpolation="nearest")
     dose = option.assessment.dose
     panels[2].set_title("difference at " + (f"{dose:.2g} e/Å²" if math.isfinite(dose) else f"{DOSES[-1]:.0e} e/Å²"))
-    figure.colorbar(shown, ax=panels[2], label="σ of a place", shrink=0.85)
+    figure.colorbar(difference, ax=panels[2], label="σ of a place", shrink=0.85)
     for axes in panels:
         axes.set_xlabel("x (Å)")
         axes.tick_params(colors=FAINT, labelcolor=INK)
     panels[0].set_ylabel(f"y (Å) about ({location[0]:.2f}, {location[1]:.2f})", fontsize=8)
 
 
-def _pictured(channels: np.ndarray, signed: bool) -> np.ndarray:
-    """One image of several channels: their sum, or of differences the root of the sum of squares with the sign of the sum."""
-    if len(channels) == 1:
-        return channels[0]
-    if not signed:
-        return channels.sum(0)
-    return np.sqrt((channels**2).sum(0))
+def _summed(channels: np.ndarray) -> np.ndarray:
+    """One image of all channels: all electrons that are counted."""
+    return channels.sum(axis=0)
+
+
+def _squared(channels: np.ndarray) -> np.ndarray:
+    """One image of differences: of one channel as they are, of several the root of the sum of their squares."""
+    return channels[0] if len(channels) == 1 else np.sqrt((channels**2).sum(axis=0))

@@ -26,6 +26,7 @@ from scenarios.question.tables import (
     Question,
     SegmentedOption,
 )
+from twin.compiled_programs import double_precision
 from twin.grid import CUTOFF, smooth
 from twin.optics.aberrations import coefficients
 from twin.optics.electrons import wavelength
@@ -34,6 +35,8 @@ from twin.simulation.plan.tables import BeamPlan, Simulation
 from twin.simulation.specimen import make_specimen
 
 SCHEMA = "emtwin.plan/1"
+MOST_BYTES = 3e9
+"""That scattering matrices may take."""
 
 
 class Weighed(NamedTuple):
@@ -69,9 +72,13 @@ class Planned(NamedTuple):
 
 
 def plan_question(question: Question, progress: Progress | None = None) -> Planned:
-    """Weigh the options of ``question``. Needs float64. BadInput, naming the key, for what cannot be computed."""
+    """Weigh the options of ``question``. Float64 is switched on for the time it takes. BadInput, naming the key, for what cannot be computed."""
+    with double_precision():
+        return _planned(question, progress or SilentProgress())
+
+
+def _planned(question: Question, progress: Progress) -> Planned:
     begun = time.monotonic()
-    progress = progress or SilentProgress()
     progress.stage("making the specimens")
     made = make_specimen(_simulation(question))
     cells = question.compute.cells
@@ -135,9 +142,22 @@ def _grid(question: Question, hypotheses: Hypotheses, slices: int) -> Grid:
     if max(nx, ny) > 2048:
         problem = f"angles of {1e3 * reach:.0f} mrad over {question.compute.cells} cells need {nx} x {ny} points"
         raise BadInput("compute.cells", problem, "Give fewer cells, or options of smaller angles.")
+    needed = _bytes(question, hypotheses, reach)
+    if needed > MOST_BYTES:
+        problem = f"scattering matrices would take {needed / 1e9:.3g} GB, {MOST_BYTES / 1e9:.3g} are allowed"
+        raise BadInput("compute.cells", problem, "Give fewer cells, phonons or depths, or options of smaller angles.")
     seeds = tuple(question.seed + number for number in range(question.compute.phonons))
     tilt = tuple(1e-3 * lean for lean in question.specimen.tilt_mrad)
     return Grid((ny, nx), slices, energy, 1e-3 * question.instrument.semiangle_mrad, reach, seeds, (tilt[0], tilt[1]))
+
+
+def _bytes(question: Question, hypotheses: Hypotheses, reach: float) -> float:
+    """Of the scattering matrices of all hypotheses, and of one that is thinner."""
+    area, length = math.prod(hypotheses.perfect.extent), wavelength(1e3 * question.instrument.energy_keV)
+    incident, scattered = (
+        math.pi * (angle / length) ** 2 * area for angle in (1e-3 * question.instrument.semiangle_mrad, reach)
+    )
+    return 8.0 * incident * scattered * question.compute.phonons * (2 + len(hypotheses.changed))
 
 
 def _matrices(hypotheses: Hypotheses, grid: Grid, per_cell: int, progress: Progress) -> list[Matrices]:

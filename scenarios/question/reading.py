@@ -7,7 +7,7 @@ import scenarios
 from reconstruct.api.shipped import shipped_names
 from scenarios.acquire.scenario import read_toml
 from scenarios.io.errors import BadInput
-from scenarios.question.tables import Question
+from scenarios.question.tables import AnnularOption, Question, SegmentedOption
 from twin.simulation.plan.strict_reading import convert
 
 PRESETS = Path(scenarios.__file__).parent / "presets" / "questions"
@@ -41,6 +41,14 @@ def question_of(values: dict[str, Any], origin: str) -> Question:
         raise BadInput(origin, "key specimen.phonons: a question has compute.phonons", "Leave phonons and thermal out.")
     if question.specimen.thickness is None and question.specimen.cells is None:
         raise BadInput(origin, "key specimen.thickness is missing", "Give the thickness in angstrom.")
+    for number, option in enumerate(question.options()):
+        if isinstance(option, AnnularOption | SegmentedOption):
+            outer = question.instrument.semiangle_mrad if option.outer_mrad is None else option.outer_mrad
+            if not option.inner_mrad < outer:
+                problem = (
+                    f"key option[{number}].inner_mrad: {option.inner_mrad:g} is not below the outer angle, {outer:g}"
+                )
+                raise BadInput(origin, problem, "Give a ring from the smaller to the larger angle, in mrad.")
     return question
 
 

@@ -1,14 +1,17 @@
 """`emtwin plan`: a small question answered by both doors, its page, and questions that cannot be."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
 
 from scenarios.cli.main import BAD_INPUT, DISAGREES, DONE, run
 from scenarios.io.errors import BadInput
+from scenarios.plan.costs import costs_of
 from scenarios.plan.damage import damage_of
 from scenarios.question.reading import question_names, read_question
+from scenarios.question.tables import PatternOption
 from twin.damage import knock_on
 from twin.sample.specimen import srtio3
 
@@ -69,6 +72,23 @@ def test_a_question_is_answered(question: Path, capsys: pytest.CaptureFixture[st
     assert "times the limit" in told
 
 
+def test_costs_follow_the_dose_and_the_slowest_part() -> None:
+    question, extent = read_question("la-in-srtio3"), (10.0, 20.0)
+    annular, *_, camera, image = question.options()
+    slow = costs_of(question, annular, 1e4, extent, 400.0, 1)
+    assert slow.electrons == 2e6
+    # 30 pA bring 187 electrons a microsecond
+    assert slow.dwell == pytest.approx(2e6 / 400 / 1.8725e8, rel=1e-3)
+    assert slow.seconds == pytest.approx(60.0 + 400 * slow.dwell + 20 * 5e-4)
+    framed = costs_of(question, camera, 1e4, extent, 400.0, 1000)
+    assert framed.dwell == 1 / 2000
+    assert framed.megabytes == pytest.approx(400 * 1000 * 2e-6)
+    assert costs_of(question, image, 2e4, extent, 400.0, 1).seconds == pytest.approx(60.0 + 20.0)
+    resting = costs_of(question, PatternOption(), 1e6, extent, 8.0, 100)
+    assert resting.seconds == pytest.approx(60.0 + 8 * max(2e8 / 8 / 1.8725e8, 0.01), rel=1e-3)
+    assert math.isnan(costs_of(question, annular, math.inf, extent, 400.0, 1).seconds)
+
+
 @pytest.mark.parametrize(
     ("limits", "energy", "words"),
     [
@@ -103,6 +123,8 @@ def test_damage_bounds_the_dose(question: Path, limits: str, energy: float, word
         ("inner_mrad = 20", "inner = 20", "option[0].inner"),
         ("thickness = 16", "", "specimen.thickness"),
         ('kind = "detect"', 'kind = "guess"', "kind"),
+        ("inner_mrad = 20", "inner_mrad = 50", "option[0].inner_mrad"),
+        ("cells = 2", "cells = 20", "compute.cells"),
     ],
 )
 def test_questions_that_cannot_be(
