@@ -1,0 +1,21 @@
+"""Benchmarks in parts: a module for each, with ``cases(short, progress)``, of which ``--kinds`` runs some."""
+
+import importlib
+from collections.abc import Callable, Sequence
+
+from tests.benchmarks._case import Case
+from tests.benchmarks._form import Form
+
+
+def cases_of(
+    package: str, parts: Sequence[str], kinds: Sequence[str], short: Form, progress: Callable[..., None]
+) -> list[Case]:
+    """The numbers of those ``parts`` of a ``package`` that ``kinds`` names; ValueError for others."""
+    unknown = set(kinds) - set(parts)
+    if unknown:
+        raise ValueError(f"no part is called {', '.join(sorted(unknown))}; there are {', '.join(parts)}")
+    rows: list[Case] = []
+    for part in kinds:
+        progress(part)
+        rows += importlib.import_module(f"{package}.{part}").cases(short, progress)
+    return rows
