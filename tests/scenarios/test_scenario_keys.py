@@ -13,6 +13,8 @@ import pytest
 from scenarios.acquire import scenario
 from scenarios.cli.main import BAD_INPUT, DONE, run
 from scenarios.io.errors import BadInput
+from scenarios.question.reading import question_of
+from scenarios.question.tables import tables as question_tables
 from scenarios.simulate import job
 from tests.scenarios.simulate.test_simulate import values
 from twin.simulation.plan import tables as plan
@@ -96,7 +98,11 @@ def assert_said(error: dict[str, str], key: Key, value: Any, captured: str) -> N
     assert (
         key.path in text
         or key.name in text
-        or any(other.path in text for table in (*plan.tables(), *spectrum_tables()) for other in table.keys)
+        or any(
+            other.path in text
+            for table in (*plan.tables(), *spectrum_tables(), *question_tables())
+            for other in table.keys
+        )
     ), (value, error)
     assert error["problem"], (value, error)
     assert error["cure"], (value, error)
@@ -166,6 +172,43 @@ def test_wrong_value_of_an_acquisition(key: Key, tmp_path):
             assert math.isfinite(value)
 
 
+@pytest.mark.parametrize("key", keys_of(question_tables()))
+def test_wrong_value_of_a_question(key: Key):
+    number = key.kind.startswith(("a number", "a whole number"))
+    for value in WRONG:
+        content, path = asked(key), key.path
+        if key.path.startswith("option."):
+            content["option"][0][key.name] = value
+            path = f"option[0].{key.name}"
+        else:
+            content = with_value(content, key.path, value)
+        told = question_refusal(content)
+        if told is not None:
+            assert_said(told, key, value, "")
+        if number and (isinstance(value, str | list | dict | bool) or not math.isfinite(value)):
+            assert told is not None, value
+            assert f"key {path}" in told["problem"], (value, told)
+
+
+def asked(key: Key) -> dict[str, Any]:
+    """A question in which ``key`` has a meaning."""
+    technique = key.where.partition('"')[2].rstrip('"') or "annular"
+    rings = {"inner_mrad": 10.0, "outer_mrad": 20.0} if technique == "annular" else {}
+    return {
+        "name": "small", "kind": "detect", "specimen": {"structure": "SrTiO3", "thickness": 20.0}, "defect": {"kind": "vacancy", "element": "O"},
+        "option": [{"technique": technique, **rings}],
+    }  # fmt: skip
+
+
+def question_refusal(content: dict[str, Any]) -> dict[str, str] | None:
+    """What a question is refused with; None where it is accepted."""
+    try:
+        question_of(content, "mine.toml")
+    except BadInput as error:
+        return {"input": error.input, "problem": error.problem, "cure": error.cure}
+    return None
+
+
 def refusal(content: dict[str, Any]) -> dict[str, str] | None:
     """What an acquisition is refused with; None where it is accepted."""
     try:
@@ -175,7 +218,7 @@ def refusal(content: dict[str, Any]) -> dict[str, str] | None:
     return None
 
 
-@pytest.mark.parametrize("command", ["simulate", "acquire"])
+@pytest.mark.parametrize("command", ["simulate", "acquire", "plan"])
 def test_keys_are_listed_with_unit_default_and_meaning(command: str, capsys):
     assert run([command, "--keys", "--json"]) == DONE
     result = json.loads(capsys.readouterr().out)
@@ -199,7 +242,7 @@ def test_keys_are_listed_with_unit_default_and_meaning(command: str, capsys):
 
 def test_every_field_is_a_key():
     """The list is of all that is read: no field of any struct is missing from it."""
-    for tables in (plan.tables(), spectrum_tables(), scenario.tables()):
+    for tables in (plan.tables(), spectrum_tables(), scenario.tables(), question_tables()):
         inner = {table.path.rpartition(".")[2] for table in tables} | {"detectors", "edges", "backgrounds", "folder"}
         for table in tables:
             assert set(table.struct.__struct_fields__) - {key.name for key in table.keys} <= inner
