@@ -45,9 +45,7 @@ def question_of(values: dict[str, Any], origin: str) -> Question:
         if isinstance(option, AnnularOption | SegmentedOption):
             outer = question.instrument.semiangle_mrad if option.outer_mrad is None else option.outer_mrad
             if not option.inner_mrad < outer:
-                problem = (
-                    f"key option[{number}].inner_mrad: {option.inner_mrad:g} is not below outer_mrad, {outer:g}"
-                )
+                problem = f"key option[{number}].inner_mrad: {option.inner_mrad:g} is not below outer_mrad, {outer:g}"
                 raise BadInput(origin, problem, "Give a ring from the smaller to the larger angle, in mrad.")
     return question
 
