@@ -25,15 +25,15 @@ class Asked(NamedTuple):
 
 
 class Assessment(NamedTuple):
-    """``powers`` at `DOSES` (electrons per square angstrom), the ``dose`` at which the power asked for is reached (inf: never), the ``efficiency`` (the dose
-    that the best of all detectors would need within the angles that are computed, all else being known, as a share of it), how many times more dose each
+    """Power (``curve``) at `DOSES` electrons per square angstrom, the ``dose`` at which the power asked for is reached (inf: never), the ``efficiency`` (the
+    dose that the best of all detectors would need within the angles that are computed, all else being known, as a share of it), how many times more dose each
     unknown costs (``costs`` by name), and images ``perfect`` and ``changed`` [channels, ny, nx], rates for each electron on a place, of the way nearest to the
     middle, with their difference in standard deviations ``sigmas`` at ``dose``."""
 
-    powers: Float[np.ndarray, " d"]
+    curve: Float[np.ndarray, " d"]
     dose: float
     efficiency: float
-    costs: Mapping[str, float]
+    costs: dict[str, float]
     perfect: Float[np.ndarray, "c ny nx"]
     changed: Float[np.ndarray, "c ny nx"]
     sigmas: Float[np.ndarray, "c ny nx"]
@@ -56,7 +56,7 @@ def assess(
     # the shift that a test of one known way needs, by the electrons that have it at the quantum limit
     shift = norm.isf(-math.expm1(math.log1p(-asked.false_alarms) / asked.tests)) + norm.isf(1.0 - asked.power)
     efficiency = float(shift**2 / np.mean(scan.quantum) / area / dose)
-    costs = {}
+    costs: dict[str, float] = {}
     if math.isfinite(dose):
         # the halves' chance would hide small factors, and is the same for both
         least = _dose(signature._replace(halves=None), asked)

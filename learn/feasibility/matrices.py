@@ -54,19 +54,19 @@ class Matrices(NamedTuple):
     thinner: np.ndarray | None = None
     step: float = 0.0
 
+    @property
+    def stacked(self) -> Complex[np.ndarray, "stops configurations n pixels"]:
+        """All amplitudes that were computed, the thinner first."""
+        return self.amplitudes[None] if self.thinner is None else np.stack([self.thinner, self.amplitudes])
+
 
 def matrices_of(
     specimen: Specimen, grid: Grid, workers: int | None = None, memory: int | None = None, report: Report | None = None
 ) -> Matrices:
     """The scattering matrix of ``specimen`` by multislice. Needs float64 for phases (ValueError otherwise)."""
     checks.require_float64()
-    extent, bundle = specimen.extent, beams(specimen.extent, grid.energy, grid.semiangle, grid.soft)
-    kx, ky = frequencies(grid.gpts, extent)
-    within = np.hypot(kx[None, :], ky[:, None]) <= grid.reach / wavelength(grid.energy)
-    pixels = np.flatnonzero(within)
-    k = np.stack([np.broadcast_to(kx[None, :], grid.gpts)[within], np.broadcast_to(ky[:, None], grid.gpts)[within]], 1)
-    spacing = specimen.thickness / grid.slices
-    kernel = propagator(grid.gpts, extent, grid.energy, spacing, grid.tilt)
+    extent, (bundle, pixels, _) = specimen.extent, _geometry(specimen, grid)
+    kernel = propagator(grid.gpts, extent, grid.energy, specimen.thickness / grid.slices, grid.tilt)
     limit = band_limit(grid.gpts, extent)
     points = grid.gpts[0] * grid.gpts[1]
     size = min(fitting(4 * 8 * points, memory, grid.slices * points * 16, workers), 32)
@@ -82,8 +82,25 @@ def matrices_of(
             amplitudes[:, number, piece] = np.asarray(result)
             if report is not None:
                 report((number + piece.stop / len(bundle.k)) / len(grid.seeds))
+    return with_geometry(specimen, grid, amplitudes)
+
+
+def with_geometry(
+    specimen: Specimen, grid: Grid, amplitudes: Complex[np.ndarray, "stops configurations n pixels"]
+) -> Matrices:
+    """The scattering matrix of ``amplitudes`` that were computed for ``specimen`` on ``grid`` (`Matrices.stacked`)."""
+    bundle, pixels, k = _geometry(specimen, grid)
+    step = grid.before * specimen.thickness / grid.slices
     thinner = amplitudes[0] if grid.before else None
-    return Matrices(bundle, amplitudes[-1], pixels, k, grid.gpts, extent, grid.energy, thinner, grid.before * spacing)
+    return Matrices(bundle, amplitudes[-1], pixels, k, grid.gpts, specimen.extent, grid.energy, thinner, step)
+
+
+def _geometry(specimen: Specimen, grid: Grid) -> tuple[Beams, np.ndarray, np.ndarray]:
+    """The incident plane waves, and flat indices and k [pixels, 2] of the beams that are kept."""
+    kx, ky = frequencies(grid.gpts, specimen.extent)
+    within = np.hypot(kx[None, :], ky[:, None]) <= grid.reach / wavelength(grid.energy)
+    k = np.stack([np.broadcast_to(kx[None, :], grid.gpts)[within], np.broadcast_to(ky[:, None], grid.gpts)[within]], 1)
+    return beams(specimen.extent, grid.energy, grid.semiangle, grid.soft), np.flatnonzero(within), k
 
 
 def _behind(

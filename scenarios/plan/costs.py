@@ -4,9 +4,9 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from learn.feasibility.assessment import Assessment
 from scenarios.plan.damage import Damage
-from scenarios.question.tables import CameraOption, ImageOption, OptionPlan, PatternOption, Question
+from scenarios.question.options import CameraOption, ImageOption, OptionPlan, PatternOption
+from scenarios.question.tables import Question
 from twin.optics.electrons import ELEMENTARY_CHARGE
 
 
@@ -48,19 +48,19 @@ def costs_of(
 
 
 def over_limits(
-    question: Question, assessment: Assessment, costs: Costs, damages: Sequence[Damage] = ()
+    question: Question, dose: float, wanted: str, costs: Costs, damages: Sequence[Damage] = ()
 ) -> tuple[str, ...]:
-    """What keeps an option from answering the question, in words."""
-    limits, asked = question.limits, question.asked
-    if not math.isfinite(assessment.dose):
-        return (f"no dose gives power {asked.power:g}: what is not known outweighs the change",)
+    """What keeps an option that needs ``dose`` (electrons per square angstrom) for what is ``wanted`` from answering the question, in words."""
+    limits = question.limits
+    if not math.isfinite(dose):
+        return (f"no dose gives {wanted}: what is not known outweighs the change",)
     exceeded = []
-    if limits.dose is not None and assessment.dose > limits.dose:
-        times = assessment.dose / limits.dose
-        exceeded.append(f"needs {assessment.dose:.2g} e/Å², {times:.3g} times the limit")
+    if limits.dose is not None and dose > limits.dose:
+        times = dose / limits.dose
+        exceeded.append(f"needs {dose:.2g} e/Å², {times:.3g} times the limit")
     for damage in damages:
-        if assessment.dose > damage.dose:
-            exceeded.append(f"needs {assessment.dose:.2g} e/Å², which {damage.words} from {damage.dose:.2g} e/Å² on")
+        if dose > damage.dose:
+            exceeded.append(f"needs {dose:.2g} e/Å², which {damage.words} from {damage.dose:.2g} e/Å² on")
     if limits.time is not None and costs.seconds > limits.time:
         exceeded.append(f"takes {costs.seconds:.3g} s, the limit is {limits.time:g} s")
     if limits.megabytes is not None and costs.megabytes > limits.megabytes:

@@ -7,7 +7,8 @@ import scenarios
 from reconstruct.api.shipped import shipped_names
 from scenarios.acquire.scenario import read_toml
 from scenarios.io.errors import BadInput
-from scenarios.question.tables import AnnularOption, Question, SegmentedOption
+from scenarios.question.options import AnnularOption, SegmentedOption
+from scenarios.question.tables import Question
 from twin.simulation.plan.strict_reading import convert
 
 PRESETS = Path(scenarios.__file__).parent / "presets" / "questions"

@@ -52,13 +52,13 @@ def plan(
             result = result_of(planned)
             if out is not None:
                 from scenarios.io.atomic_output import write_whole
-                from scenarios.plan.page import page_of
+                from scenarios.plan.report.page import page_of
 
                 progress.stage("writing the page")
                 write_whole(page_of(planned).encode(), out)
                 result["page"] = str(out)
         if not as_json:
-            from scenarios.plan.show import print_planned
+            from scenarios.plan.report.show import print_planned
 
             print_planned(planned, out)
         return DONE if planned.best is not None else DISAGREES, result

@@ -10,8 +10,8 @@ from scenarios.cli.main import BAD_INPUT, DISAGREES, DONE, run
 from scenarios.io.errors import BadInput
 from scenarios.plan.costs import costs_of
 from scenarios.plan.damage import damage_of
+from scenarios.question.options import PatternOption
 from scenarios.question.reading import question_names, read_question
-from scenarios.question.tables import PatternOption
 from twin.damage import knock_on
 from twin.sample.specimen import srtio3
 

@@ -2,7 +2,7 @@
 
 import math
 
-from scenarios.plan.job import Planned, Weighed
+from scenarios.plan.planned import Planned, Weighed
 
 UNKNOWNS = {
     "x": "the place of the scan", "y": "the place of the scan", "C10": "defocus", "C12a": "astigmatism", "C12b": "astigmatism",
@@ -14,14 +14,14 @@ NOTICED = 1.05
 
 def verdict_of(planned: Planned) -> str:
     """One or two sentences: what is feasible at which dose and time, and why the others are not."""
-    asked, best = planned.question.asked, planned.best
+    best = planned.best
     parts = []
     if best is not None:
         head = f"Feasible with {best.name} at {dose_text(best.assessment.dose)} in {time_text(best.costs.seconds)}"
         others = [each for each in planned.options if each is not best and each.feasible]
         parts.append(head + (f"; also with {_list([each.name for each in others])}" if others else ""))
     else:
-        parts.append(f"Not feasible: no option reaches power {asked.power:g} within the limits")
+        parts.append(f"Not feasible: no option reaches {planned.merit.text} within the limits")
     for each in (each for each in planned.options if not each.feasible):
         parts.append(f"{each.name} {each.obstacles[0]}")
     return "; ".join(parts) + "."

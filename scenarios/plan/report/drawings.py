@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from learn.feasibility.assessment import DOSES
-from scenarios.plan.job import Planned, Weighed
+from scenarios.plan.planned import Planned, Weighed
 from scenarios.style.figure import FAINT, INK, draw
 from twin.units import symbol
 
@@ -15,33 +15,47 @@ SHOWN = 4
 """Options whose images are drawn."""
 
 
-def power_curves(planned: Planned) -> str:
-    """Power against dose of every option, with what is asked and the limit of dose."""
+def merit_curves(planned: Planned) -> str:
+    """The merit against dose of every option, with what is asked and the limit of dose."""
     return draw(8.6, 3.8, lambda figure: _curves(figure, planned))
 
 
 def _curves(figure: Figure, planned: Planned) -> None:
     axes = figure.add_subplot()
-    asked, limit = planned.question.asked, planned.question.limits.dose
+    merit, limit = planned.merit, planned.question.limits.dose
     for option, colour in zip(planned.options, COLOURS * 8, strict=False):
-        axes.plot(DOSES, option.assessment.powers, color=colour, lw=1.8, label=option.name)
+        axes.plot(DOSES, option.assessment.curve, color=colour, lw=1.8, label=option.name)
         if DOSES[0] <= option.assessment.dose <= DOSES[-1]:
-            axes.plot([option.assessment.dose], [asked.power], "o", color=colour, ms=6)
-    axes.axhline(asked.power, color=INK, lw=0.8, ls=":")
-    axes.text(DOSES[0] * 1.1, asked.power - 0.015, "asked for", va="top", color=INK, fontsize=8)
+            axes.plot([option.assessment.dose], [merit.asked], "o", color=colour, ms=6)
+    axes.axhline(merit.asked, color=INK, lw=0.8, ls=":")
+    axes.text(DOSES[0] * 1.1, merit.asked, "asked for", va="top" if merit.rising else "bottom", color=INK, fontsize=8)
     if limit is not None:
         axes.axvspan(limit, DOSES[-1], color="#c0322b", alpha=0.08, lw=0)
         axes.axvline(limit, color="#c0322b", lw=1.0)
-        axes.text(limit * 1.08, 0.02, "beyond the limit", color="#8f231d", fontsize=8)
+        axes.text(
+            limit * 1.08, 0.02, "beyond the limit", color="#8f231d", fontsize=8, transform=axes.get_xaxis_transform()
+        )
     for damage in planned.damages:
         if DOSES[0] < damage.dose < DOSES[-1]:
             axes.axvline(damage.dose, color="#8a5200", lw=1.0, ls="--")
-            axes.text(damage.dose * 1.08, 0.3, damage.words, color="#7a4b00", fontsize=8, rotation=90, va="bottom")
+            axes.text(
+                damage.dose * 1.08,
+                0.3,
+                damage.words,
+                color="#7a4b00",
+                fontsize=8,
+                rotation=90,
+                va="bottom",
+                transform=axes.get_xaxis_transform(),
+            )
     axes.set_xscale("log")
     axes.set_xlim(DOSES[0], DOSES[-1])
-    axes.set_ylim(0.0, 1.02)
+    if merit.rising:
+        axes.set_ylim(0.0, 1.02)
+    else:
+        axes.set_yscale("log")
     axes.set_xlabel(f"dose (e/{symbol('angstrom')}²)")
-    axes.set_ylabel("power")
+    axes.set_ylabel(merit.name + (f" ({symbol(merit.unit)})" if merit.unit else ""))
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
 
 

@@ -4,9 +4,9 @@ import math
 from pathlib import Path
 from typing import Any
 
-from scenarios.plan.drawings import SHOWN, option_images, power_curves
-from scenarios.plan.job import Planned
-from scenarios.plan.words import dominant, dose_text, needed_for, time_text, verdict_of
+from scenarios.plan.planned import Planned
+from scenarios.plan.report.drawings import SHOWN, merit_curves, option_images
+from scenarios.plan.report.words import dominant, dose_text, needed_for, time_text, verdict_of
 from scenarios.style.page import render
 
 TEMPLATE = Path(__file__).parent / "page.html.j2"
@@ -34,7 +34,6 @@ def page_of(planned: Planned) -> str:
         {"name": each.name, "image": option_images(planned, each)}
         for each in [each for each in planned.options if each.assessment.perfect.shape[-1] > 1][:SHOWN]
     ]
-    depths = ", ".join(f"{depth:.0f}" for depth in hypotheses.depths)
     return render(
         TEMPLATE,
         {
@@ -43,15 +42,12 @@ def page_of(planned: Planned) -> str:
             "verdict": verdict_of(planned),
             "needed": needed_for(planned),
             "feasible": planned.best is not None,
-            "asked": question.asked,
-            "depths": depths,
+            "merit": planned.merit,
             "damages": "; ".join(f"{each.words} at {dose_text(each.dose)}" for each in planned.damages),
-            "columns": hypotheses.columns,
-            "curves": power_curves(planned),
+            "curves": merit_curves(planned),
             "rows": rows,
             "images": images,
             "seconds": f"{planned.seconds:.0f}",
             "place": f"({hypotheses.location[0]:.2f}, {hypotheses.location[1]:.2f})",
-            "thickness": f"{hypotheses.perfect.thickness:.0f}",
         },
     )

@@ -5,8 +5,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from scenarios.plan.job import Planned
-from scenarios.plan.words import dominant, dose_text, needed_for, time_text, verdict_of
+from scenarios.plan.planned import Planned
+from scenarios.plan.report.words import dominant, dose_text, needed_for, time_text, verdict_of
 
 
 def print_planned(planned: Planned, page: Path | None = None, console: Console | None = None) -> None:
@@ -16,7 +16,7 @@ def print_planned(planned: Planned, page: Path | None = None, console: Console |
     if needed := needed_for(planned):
         console.print(needed, markup=False)
     table = Table(box=None, pad_edge=False)
-    for name in ("option", f"dose for power {planned.question.asked.power:g}", "time", "data", "of the limit", "why"):
+    for name in ("option", f"dose for {planned.merit.text}", "time", "data", "of the limit", "why"):
         table.add_column(name, no_wrap=name != "why", justify="left" if name in ("option", "why") else "right")
     for each in planned.options:
         data = f"{each.costs.megabytes:.3g} MB" if each.costs.megabytes == each.costs.megabytes else "–"

@@ -1,0 +1,61 @@
+"""Questions of kind "detect": is this change there?"""
+
+import math
+
+from learn.feasibility.assessment import Asked, Assessment, assess
+from learn.feasibility.hypotheses import Change, Hypotheses, hypotheses_of
+from scenarios.io.errors import BadInput
+from scenarios.plan.planned import Merit
+from scenarios.plan.readings import Reading
+from scenarios.plan.scene import Scene
+from scenarios.question.tables import Question
+from twin.simulation.specimen import Made
+
+
+def hypotheses(question: Question, made: Made) -> Hypotheses:
+    """Without the change, and with it at every depth."""
+    assert made.cell_specimen is not None
+    cells = question.compute.cells
+    repeats = (cells, cells, made.repeats[2])
+    return hypotheses_of(made.cell_specimen, repeats, change_of(question), question.compute.depths)
+
+
+def change_of(question: Question) -> Change:
+    """The defect of the question; BadInput where it has none."""
+    defect = question.defect
+    if defect is None:
+        raise BadInput(question.name, "key defect is missing", 'A question of kind "detect" has a table [defect].')
+    depth = None if defect.depth == "unknown" else float(defect.depth)
+    return Change(defect.kind, defect.element, defect.by, defect.position, defect.column, depth, defect.shift)
+
+
+def merit(question: Question, scene: Scene) -> Merit:
+    """Power, against dose."""
+    asked, compared = question.asked, scene.hypotheses
+    over = f" over {compared.columns} columns" if asked.where == "anywhere" else ""
+    against = ", against the like columns of the field recorded alike" if asked.references else ""
+    depths = ", ".join(f"{depth:.0f}" for depth in compared.depths)
+    caption = (
+        f"Probability of detection at a rate of {asked.false_alarms:g} false alarms{over}{against}, averaged over depths of {depths} Å in "
+        f"{compared.perfect.thickness:.0f} Å."
+    )
+    return Merit("power", asked.power, f"power {asked.power:g}", "", True, caption)
+
+
+def judge(question: Question, scene: Scene, reading: Reading) -> Assessment:
+    """The power of an option."""
+    columns, asked = scene.hypotheses.columns, question.asked
+    tests = columns if asked.where == "anywhere" else 1
+    references = columns - 1 if asked.references else 0
+    wanted = Asked(asked.power, asked.false_alarms, tests, references)
+    return assess(reading.seen, reading.detector, priors_of(question), question.unknown.model, wanted)
+
+
+def priors_of(question: Question) -> dict[str, float]:
+    """Standard deviations of what is not known, by the names of derivatives."""
+    unknown, free = question.unknown, math.inf
+    location = free if unknown.position is None else unknown.position
+    return {
+        "x": location, "y": location, "C10": unknown.defocus, "C12a": unknown.astigmatism, "C12b": unknown.astigmatism, "source": unknown.source,
+        "thickness": unknown.thickness, "gain": free if unknown.gain is None else unknown.gain,
+    }  # fmt: skip

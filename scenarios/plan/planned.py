@@ -1,0 +1,97 @@
+"""What a plan is: options with their assessment and costs, and how their merit is told."""
+
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from jaxtyping import Float
+
+from learn.feasibility.hypotheses import Hypotheses
+from learn.feasibility.scans import Window
+from scenarios.plan.costs import Costs
+from scenarios.plan.damage import Damage
+from scenarios.question.options import OptionPlan
+from scenarios.question.tables import Question
+
+
+class Merit(NamedTuple):
+    """How well an option does: ``name`` ("power"), the value ``asked`` for, its ``text``, its ``unit``, whether a larger one is better (``rising``), and what
+    the figure's ``caption`` says of it."""
+
+    name: str
+    asked: float
+    text: str
+    unit: str
+    rising: bool
+    caption: str
+
+
+class Judged(Protocol):
+    """What every kind of question finds of an option."""
+
+    @property
+    def curve(self) -> Float[np.ndarray, " d"]:
+        """The merit at `DOSES`."""
+        ...
+
+    @property
+    def dose(self) -> float:
+        """Electrons per square angstrom at which the merit asked for is reached; inf: never."""
+        ...
+
+    @property
+    def efficiency(self) -> float:
+        """Dose of the best of all detectors as a share of it."""
+        ...
+
+    @property
+    def costs(self) -> dict[str, float]:
+        """Factor of dose that each unknown costs."""
+        ...
+
+    @property
+    def perfect(self) -> Float[np.ndarray, "c ny nx"]:
+        """Rates without the change."""
+        ...
+
+    @property
+    def changed(self) -> Float[np.ndarray, "c ny nx"]:
+        """Rates with it."""
+        ...
+
+    @property
+    def sigmas(self) -> Float[np.ndarray, "c ny nx"]:
+        """Their difference in standard deviations at the dose."""
+        ...
+
+
+class Weighed(NamedTuple):
+    """An option with its name, assessment, costs at the dose that it needs, and the limits that it exceeds (empty: feasible)."""
+
+    option: OptionPlan
+    name: str
+    assessment: Judged
+    costs: Costs
+    obstacles: tuple[str, ...]
+
+    @property
+    def feasible(self) -> bool:
+        """Whether it answers the question within all limits."""
+        return not self.obstacles
+
+
+class Planned(NamedTuple):
+    """The answer to a question: options, best first, by a ``merit``, on the ``hypotheses`` over the ``window``; ``damages`` by the beam that bound the dose,
+    and the ``seconds`` that it took."""
+
+    question: Question
+    merit: Merit
+    options: tuple[Weighed, ...]
+    hypotheses: Hypotheses
+    window: Window
+    damages: tuple[Damage, ...]
+    seconds: float
+
+    @property
+    def best(self) -> Weighed | None:
+        """The feasible option of the least dose; None where none is."""
+        return next((each for each in self.options if each.feasible), None)

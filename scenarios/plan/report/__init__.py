@@ -1,0 +1,1 @@
+"""What a plan says: words, figures, the page and the terminal's table."""

@@ -1,0 +1,143 @@
+"""What all options of a question share: its specimens, the waves behind them, and the patterns of a scan over one cell."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from instrument.core.result_cache import load_or_compute
+from learn.feasibility.hypotheses import Hypotheses
+from learn.feasibility.matrices import Grid, Matrices, matrices_of, with_geometry
+from learn.feasibility.scanned import Scanned, scanned
+from learn.feasibility.scans import Probe, Window, finest_step, window_of
+from scenarios.io.errors import BadInput
+from scenarios.io.progress import Progress
+from scenarios.question.options import CameraOption, ImageOption, PatternOption
+from scenarios.question.tables import Question
+from twin.cache_folder import limit_size, usable_cache
+from twin.grid import CUTOFF, smooth
+from twin.optics.aberrations import coefficients
+from twin.optics.electrons import wavelength
+from twin.sample.specimen import Specimen
+from twin.simulation.plan.tables import BeamPlan, Simulation
+from twin.simulation.specimen import Made, make_specimen
+
+MOST_BYTES = 3e9
+"""That scattering matrices may take."""
+MOST_KEPT = 4e9
+"""Bytes of scattering matrices that are kept for later plans."""
+VERSION = 1
+"""Raised by whoever changes the numbers of `matrices_of`."""
+
+
+class Scene(NamedTuple):
+    """``hypotheses`` of a question on a ``grid``, the scattering ``matrices`` of the perfect specimen and of each change, the ``probe`` over the ``window``,
+    and the ``scan`` of all of them."""
+
+    question: Question
+    made: Made
+    hypotheses: Hypotheses
+    grid: Grid
+    matrices: tuple[Matrices, ...]
+    probe: Probe
+    window: Window
+    scan: Scanned
+
+
+def scene_of(question: Question, hypothesise: Callable[[Made], Hypotheses], progress: Progress) -> Scene:
+    """The scene of the ``hypotheses`` that a kind of question makes of the specimen of one cell across."""
+    progress.stage("making the specimens")
+    made = make_specimen(simulation_of(question))
+    if made.cell_specimen is None:
+        raise BadInput("specimen.vacancies", "makes every cell unlike", "Leave vacancies out.")
+    hypotheses = hypothesise(made)
+    specimens = (hypotheses.perfect, *hypotheses.changed)
+    grid = grid_of(question, hypotheses.perfect.extent, made.slices, len(specimens))
+    per_cell = made.slices // made.repeats[2]
+    first = grid._replace(before=per_cell if grid.slices > per_cell else 0)
+    matrices = kept_matrices(
+        [(each, first if number == 0 else grid) for number, each in enumerate(specimens)], progress
+    )
+    progress.stage("patterns of all probe positions")
+    window = window_of(hypotheses.location, made.unit[:2], finest_step(grid.semiangle, grid.energy))
+    probe = Probe(coefficients({"C10": -question.instrument.defocus}), question.instrument.source)
+    scan = scanned(matrices[0], matrices[1:], window, probe)
+    return Scene(question, made, hypotheses, grid, matrices, probe, window, scan)
+
+
+def simulation_of(question: Question) -> Simulation:
+    """The question's specimen, one cell across, as a simulation has it."""
+    specimen = msgspec.structs.replace(question.specimen, repeats=(1, 1))
+    beam = BeamPlan(energy_keV=question.instrument.energy_keV, semiangle_mrad=question.instrument.semiangle_mrad)
+    return Simulation(
+        name=question.name, kind="simulate", signal="stem", specimen=specimen, beam=beam, seed=question.seed, folder=question.folder
+    )  # fmt: skip
+
+
+def reach_of(question: Question) -> float:
+    """Largest angle (radian) that an option counts."""
+    alpha, angles = question.instrument.semiangle_mrad, [question.instrument.semiangle_mrad]
+    for option in question.options():
+        if isinstance(option, CameraOption | PatternOption):
+            angles.append(option.reach_mrad or 3.0 * alpha)
+        elif isinstance(option, ImageOption):
+            angles.append(option.aperture_mrad)
+        else:
+            angles.append(option.outer_mrad or alpha)
+    return 1e-3 * max(angles)
+
+
+def grid_of(question: Question, extent: tuple[float, float], slices: int, specimens: int) -> Grid:
+    """The grid on which a number of ``specimens`` of ``extent`` (x, y) in angstrom are computed; BadInput where it is too large."""
+    energy, reach = 1e3 * question.instrument.energy_keV, reach_of(question)
+    highest = 1.1 * reach / wavelength(energy) / CUTOFF
+    nx, ny = (smooth(math.ceil(2.0 * highest * side)) for side in extent)
+    if max(nx, ny) > 2048:
+        problem = f"angles of {1e3 * reach:.0f} mrad over {question.compute.cells} cells need {nx} x {ny} points"
+        raise BadInput("compute.cells", problem, "Give fewer cells, or options of smaller angles.")
+    needed = _bytes(question, extent, reach) * (specimens + 1)
+    if needed > MOST_BYTES:
+        problem = f"scattering matrices would take {needed / 1e9:.3g} GB, {MOST_BYTES / 1e9:.3g} are allowed"
+        raise BadInput("compute.cells", problem, "Give fewer cells, phonons or depths, or options of smaller angles.")
+    seeds = tuple(question.seed + number for number in range(question.compute.phonons))
+    tilt = tuple(1e-3 * lean for lean in question.specimen.tilt_mrad)
+    return Grid((ny, nx), slices, energy, 1e-3 * question.instrument.semiangle_mrad, reach, seeds, (tilt[0], tilt[1]))
+
+
+def _bytes(question: Question, extent: tuple[float, float], reach: float) -> float:
+    """Of the scattering matrices of one specimen."""
+    area, length = math.prod(extent), wavelength(1e3 * question.instrument.energy_keV)
+    incident, scattered = (
+        math.pi * (angle / length) ** 2 * area for angle in (1e-3 * question.instrument.semiangle_mrad, reach)
+    )
+    return 8.0 * incident * scattered * question.compute.phonons
+
+
+def kept_matrices(cases: Sequence[tuple[Specimen, Grid]], progress: Progress) -> tuple[Matrices, ...]:
+    """Scattering matrices of each specimen on its grid, from the cache folder where an earlier plan left them there."""
+    folder = usable_cache()
+    if folder is not None:
+        folder /= "plan"
+    matrices = []
+    for number, (specimen, grid) in enumerate(cases):
+
+        def report(share: float, number: int = number) -> None:
+            progress.stage("scattering by the specimens", (number + share) / len(cases))
+
+        def compute(specimen: Specimen = specimen, grid: Grid = grid) -> dict[str, np.ndarray]:
+            return {"amplitudes": matrices_of(specimen, grid, report=report).stacked}
+
+        arrays = load_or_compute(folder, "scattering", VERSION, _inputs(specimen, grid), compute, progress.stage)
+        matrices.append(with_geometry(specimen, grid, arrays["amplitudes"]))
+    if folder is not None:
+        limit_size(folder, int(MOST_KEPT), ".cache")
+    return tuple(matrices)
+
+
+def _inputs(specimen: Specimen, grid: Grid) -> dict[str, object]:
+    made = {
+        "positions": specimen.positions, "u2": specimen.u2, "symbols": list(specimen.symbols), "cell": list(specimen.cell), "occupancy": specimen.occupancy,
+    }  # fmt: skip
+    return {"specimen": made, "grid": list(grid)}

@@ -1,0 +1,97 @@
+"""Tables of a question on what is asked, with which instrument, what is not known and what must not be exceeded."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from twin.simulation.plan.keys import RADIUS, key
+from twin.simulation.plan.tables import EV, NotNegative, Plan, Positive, Spread
+
+Probability = Annotated[float, Meta(gt=0, lt=1)]
+Depth = Annotated[float, Meta(ge=0, le=1e5)] | Literal["unknown"]
+
+
+class DefectPlan(Plan, frozen=True):
+    """The change that is looked for."""
+
+    kind: Annotated[
+        Literal["substitution", "vacancy", "interstitial", "adatom", "antisite", "displacement", "column"],
+        key("", "what is changed: one atom, or a whole displaced column"),
+    ]
+    element: Annotated[str | None, key("", "element of the atom that is changed", default="none: an atom comes")] = None
+    by: Annotated[str | None, key("", "element that comes instead, or in between", default="none")] = None
+    column: Annotated[int, key("", "which column of that element in the cell, from 0 on", ge=0, le=10_000)] = 0
+    depth: Annotated[Depth, key("angstrom", 'depth below the entrance face, or "unknown"')] = "unknown"
+    position: Annotated[
+        tuple[float, float] | None,
+        key("", "place (x, y) of an atom that comes, in shares of the orthogonal cell", default="none"),
+    ] = None
+    shift: Annotated[
+        tuple[float, float, float], key("angstrom", "displacement (x, y, z) of a displaced atom or column")
+    ] = (0.0, 0.0, 0.0)
+
+
+class AskedPlan(Plan, frozen=True):
+    """What would answer the question."""
+
+    power: Annotated[Probability, key("", "probability that the change is detected where it is there")] = 0.95
+    false_alarms: Annotated[Probability, key("", "probability of a false alarm over all places that are tested")] = 0.01
+    where: Annotated[Literal["known", "anywhere"], key("", "at a known column, or at any like column of the field")] = (
+        "known"
+    )
+    references: Annotated[
+        bool, key("", "whether the other columns of the field, recorded alike, are compared with")
+    ] = True
+
+
+class InstrumentPlan(Plan, frozen=True):
+    """What the microscope has."""
+
+    energy_keV: Annotated[float, key("keV", "electron energy", ge=20, le=1500, mistaken=EV)] = 200.0
+    semiangle_mrad: Annotated[
+        float, key("mrad", "convergence semi-angle of the probe", ge=1, le=60, mistaken=RADIUS)
+    ] = 21.4
+    defocus: Annotated[float, key("angstrom", "defocus = -C10: positive is underfocus", ge=-1e4, le=1e4)] = 0.0
+    source: Annotated[Spread, key("angstrom", "size of the source's image at the specimen, rms along one axis")] = 0.35
+    current_pA: Annotated[Positive, key("pA", "probe current")] = 30.0
+    dwell_least: Annotated[Positive, key("second", "shortest dwell time of the scan")] = 1e-6
+    flyback: Annotated[NotNegative, key("second", "time from the end of a line to the next")] = 5e-4
+    overhead: Annotated[NotNegative, key("second", "time to set up and focus an option")] = 60.0
+
+
+class UnknownPlan(Plan, frozen=True):
+    """Standard deviations of what is not known of a recording and is fitted along; 0: known exactly."""
+
+    defocus: Annotated[NotNegative, key("angstrom", "of the defocus")] = 20.0
+    astigmatism: Annotated[NotNegative, key("angstrom", "of each part of the twofold astigmatism")] = 10.0
+    source: Annotated[NotNegative, key("angstrom", "of the source's size")] = 0.1
+    thickness: Annotated[NotNegative, key("angstrom", "of the thickness")] = 20.0
+    position: Annotated[NotNegative | None, key("angstrom", "of the place of the scan", default="free")] = None
+    gain: Annotated[NotNegative | None, key("", "of the gain, as a share", default="free")] = None
+    model: Annotated[
+        NotNegative, key("", "rms error of the predicted contrast, as a share of it, where there are no references")
+    ] = 0.05
+
+
+class LimitsPlan(Plan, frozen=True):
+    """What must not be exceeded."""
+
+    dose: Annotated[Positive | None, key("electrons/angstrom^2", "most electrons per area", default="no limit")] = None
+    time: Annotated[Positive | None, key("second", "longest time, setting up included", default="no limit")] = None
+    megabytes: Annotated[Positive | None, key("", "most data, in 1e6 bytes", default="no limit")] = None
+    displaced: Annotated[
+        Probability | None,
+        key("", "largest share of the atoms of an element that the beam displaces", default="no limit"),
+    ] = 0.01
+    radiolysis: Annotated[
+        str | None,
+        key("", "material or class of the table of critical doses that the specimen is like", default="no limit"),
+    ] = None
+
+
+class ComputePlan(Plan, frozen=True):
+    """How it is computed."""
+
+    cells: Annotated[int, key("", "orthogonal cells (x and y) of the field that is computed", ge=1, le=20)] = 3
+    phonons: Annotated[int, key("", "frozen phonon configurations", ge=2, le=100)] = 4
+    depths: Annotated[int, key("", "depths over which an unknown depth is averaged", ge=1, le=20)] = 3
