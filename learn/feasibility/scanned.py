@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
+from scipy.sparse import csr_array
 
 from learn.feasibility.matrices import Matrices
 from learn.feasibility.scans import Probe, Window, derivatives_of, patterns_of, waves_of
@@ -16,11 +17,22 @@ CAMERA_PIXEL = 2e-3
 """Side of a pixel (radian) of the camera of a 4D-STEM option, by default."""
 
 
+MANY = 64
+"""Channels from which on weights are taken as sparse."""
+
+
 class Detector(NamedTuple):
     """Channels of what a probe leaves: ``weights`` [channels, pixels] of the beams; ``readout``: variance (electrons^2) of each count."""
 
     weights: Float[np.ndarray, "channels pixels"]
     readout: float = 0.0
+
+    def counted(self, patterns: Float[np.ndarray, "*n pixels"]) -> Float[np.ndarray, "*n channels"]:
+        """What the channels count of ``patterns``."""
+        flat = patterns.reshape(-1, patterns.shape[-1])
+        # a camera's pixels share no beams: of its weights nearly all are zero
+        counts = flat @ (csr_array(self.weights).T if len(self.weights) > MANY else self.weights.T)
+        return np.asarray(counts).reshape(*patterns.shape[:-1], -1)
 
 
 class Scanned(NamedTuple):
@@ -109,31 +121,36 @@ def camera(matrices: Matrices, reach: float, pixel: float = CAMERA_PIXEL, readou
     return Detector(weights, readout)
 
 
-def signature_of(
-    scan: Scanned, detector: Detector, priors: Mapping[str, float], model_error: float, background: float | None = None
-) -> Signature:
-    """The change in the counts of ``detector``, for each electron that is spread over the window.
+class Unknown(NamedTuple):
+    """What is not known of a recording. ``priors``: standard deviations by the names of derivatives, in the same units, and of "gain" and "background" (shares
+    of the mean); names without a prior are free. ``differences``: the same from column to column, 0 where it is not named. ``model``: rms share by which
+    the predicted contrast of each channel may be wrong."""
 
-    ``priors``: standard deviations of what is not known, by the names of the scan's derivatives, in the same units, and of "gain" (a share); names without
-    a prior are free. ``background``: standard deviation of an even level, a share of the mean (None: free). ``model_error``: rms share by which
-    the predicted contrast of each channel over the window may be wrong.
+    priors: Mapping[str, float]
+    differences: Mapping[str, float]
+    model: float
+
+
+def signature_of(scan: Scanned, detector: Detector, unknown: Unknown) -> tuple[Signature, tuple[str, ...]]:
+    """The change in the counts of ``detector``, for each electron that is spread over the window, and the names of its nuisances.
+
+    An even background is a nuisance where there is one channel.
     """
-    weights, places = detector.weights.T, len(scan.rates)
-    rates = scan.rates @ weights / places
-    changed = scan.changed @ weights / places
-    columns, widths = [], []
-    for name, derivative in scan.derivatives.items():
-        columns.append((derivative @ weights / places).ravel())
-        widths.append(priors.get(name, np.inf))
-    columns.append(rates.ravel())
-    widths.append(priors.get("gain", np.inf))
-    mean = float(rates.mean())
+    places = len(scan.rates)
+    rates, changed = detector.counted(scan.rates) / places, detector.counted(scan.changed) / places
+    columns = {name: detector.counted(slope).ravel() / places for name, slope in scan.derivatives.items()}
+    columns["gain"] = rates.ravel()
     if detector.weights.shape[0] == 1:
-        columns.append(np.full(rates.size, mean))
-        widths.append(np.inf if background is None else background)
-    used = [index for index, width in enumerate(widths) if width > 0.0]
-    wrong = (model_error * (rates - rates.mean(0, keepdims=True))).ravel()[:, None]
-    return Signature(
-        rates.ravel(), changed.reshape(len(changed), -1), np.stack(columns, 1)[:, used], np.array(widths)[used],
-        detector.readout, wrong, None if scan.halves is None else (scan.halves @ weights / places).reshape(2, len(changed), -1),
+        columns["background"] = np.full(rates.size, float(rates.mean()))
+    columns = {name: column for name, column in columns.items() if unknown.priors.get(name, np.inf) > 0.0}
+    priors, differences = (
+        np.array([known.get(name, otherwise) for name in columns], float)
+        for known, otherwise in ((unknown.priors, np.inf), (unknown.differences, 0.0))
+    )
+    nuisances = np.stack(list(columns.values()), 1) if columns else np.zeros((rates.size, 0))
+    wrong = (unknown.model * (rates - rates.mean(0, keepdims=True))).ravel()[:, None]
+    halves = None if scan.halves is None else detector.counted(scan.halves).reshape(2, len(changed), -1) / places
+    signature = Signature(
+        rates.ravel(), changed.reshape(len(changed), -1), nuisances, priors, detector.readout, wrong, halves, differences
     )  # fmt: skip
+    return signature, tuple(columns)

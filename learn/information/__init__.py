@@ -1,6 +1,6 @@
 """What counts tell: Fisher information, bounds on errors, power of detection, and the most that the electrons sent could tell."""
 
-from learn.information.detection import Detection, Signature, detection_of, dose_for
+from learn.information.detection import Detection, Signature, Tests, detection_of, dose_for
 from learn.information.fisher import Bound, bound, fisher_information
 from learn.information.quantum import classical_distance, distinguishability, quantum_fisher_information
 
@@ -8,6 +8,7 @@ __all__ = [
     "Bound",
     "Detection",
     "Signature",
+    "Tests",
     "bound",
     "classical_distance",
     "detection_of",

@@ -60,12 +60,14 @@ class InstrumentPlan(Plan, frozen=True):
 
 
 class UnknownPlan(Plan, frozen=True):
-    """Standard deviations of what is not known of a recording and is fitted along; 0: known exactly."""
+    """Standard deviations of what is not known of a recording and is fitted along; 0: known exactly. Compared with columns of the same recording, only
+    place and roughness count: the rest is the same in all."""
 
     defocus: Annotated[NotNegative, key("angstrom", "of the defocus")] = 20.0
     astigmatism: Annotated[NotNegative, key("angstrom", "of each part of the twofold astigmatism")] = 10.0
     source: Annotated[NotNegative, key("angstrom", "of the source's size")] = 0.1
     thickness: Annotated[NotNegative, key("angstrom", "of the thickness")] = 20.0
+    roughness: Annotated[NotNegative, key("angstrom", "of the thickness, from one column to another")] = 2.0
     position: Annotated[NotNegative | None, key("angstrom", "of the place of the scan", default="free")] = None
     gain: Annotated[NotNegative | None, key("", "of the gain, as a share", default="free")] = None
     model: Annotated[

@@ -4,6 +4,7 @@ import math
 
 from learn.feasibility.assessment import Asked, Assessment, assess
 from learn.feasibility.hypotheses import Change, Hypotheses, hypotheses_of
+from learn.feasibility.scanned import Unknown
 from scenarios.io.errors import BadInput
 from scenarios.plan.planned import Merit
 from scenarios.plan.readings import Reading
@@ -48,14 +49,15 @@ def judge(question: Question, scene: Scene, reading: Reading) -> Assessment:
     tests = columns if asked.where == "anywhere" else 1
     references = columns - 1 if asked.references else 0
     wanted = Asked(asked.power, asked.false_alarms, tests, references)
-    return assess(reading.seen, reading.detector, priors_of(question), question.unknown.model, wanted)
+    return assess(reading.seen, reading.detector, unknown_of(question), wanted)
 
 
-def priors_of(question: Question) -> dict[str, float]:
-    """Standard deviations of what is not known, by the names of derivatives."""
-    unknown, free = question.unknown, math.inf
-    location = free if unknown.position is None else unknown.position
-    return {
-        "x": location, "y": location, "C10": unknown.defocus, "C12a": unknown.astigmatism, "C12b": unknown.astigmatism, "source": unknown.source,
-        "thickness": unknown.thickness, "gain": free if unknown.gain is None else unknown.gain,
+def unknown_of(question: Question) -> Unknown:
+    """What is not known of a recording."""
+    given, free = question.unknown, math.inf
+    location = free if given.position is None else given.position
+    priors = {
+        "x": location, "y": location, "C10": given.defocus, "C12a": given.astigmatism, "C12b": given.astigmatism, "source": given.source,
+        "thickness": given.thickness, "gain": free if given.gain is None else given.gain,
     }  # fmt: skip
+    return Unknown(priors, {"x": location, "y": location, "thickness": given.roughness}, given.model)

@@ -19,11 +19,12 @@ def signature(ways: int = 2, priors: tuple[float, float] = (np.inf, np.inf), rea
 def drawn(test: Detection, means: np.ndarray, count: int, readout: float = 0.0, references: int = 0) -> np.ndarray:
     """The statistic of ``count`` recordings with these mean counts."""
     rng = np.random.default_rng(3)
-    expected = means[0]
+    expected, weights = means[0], test.weights
+    assert weights is not None
 
     def sums(mean: np.ndarray) -> np.ndarray:
         counts = rng.poisson(mean, (count, len(mean))) + np.sqrt(readout) * rng.normal(size=(count, len(mean)))
-        return (counts - expected) @ test.weights.T
+        return (counts - expected) @ weights.T
 
     value = sums(means[1])
     if references:
@@ -57,12 +58,35 @@ def test_what_nuisances_imitate_is_not_counted() -> None:
     assert naive.shifts[0] > test.shifts[0]
 
 
+@pytest.mark.parametrize(("common", "own"), [(0.2, 0.0), (0.2, 0.03)])
+def test_of_columns_recorded_alike_only_differences_are_unknown(common: float, own: float) -> None:
+    """A gain that is the same in all columns of a recording costs nothing, one that differs from column to column is fitted along."""
+    dose, references, count = 6000.0, 6, 3000
+    chosen = signature(1, (np.inf, 0.0))._replace(
+        nuisances=np.stack([RATES, SLOPE], 1), differences=np.array([own, 0.0])
+    )
+    test = detection_of(chosen, dose, references)
+    rng = np.random.default_rng(5)
+    gains = 1.0 + common * rng.normal(size=(count, 1)) + own * rng.normal(size=(count, references + 1))
+    sums = []
+    for column in range(references + 1):
+        mean = chosen.changed[0] if column == 0 else RATES
+        assert test.weights is not None
+        sums.append((rng.poisson(dose * gains[:, column : column + 1] * mean) - dose * RATES) @ test.weights.T)
+    detected = test.statistic(sums[0] - np.mean(sums[1:], axis=0)) > test.threshold(0.05)
+    assert np.mean(detected) == pytest.approx(test.power(0.05), abs=0.04)
+    alarms = test.statistic(sums[1] - np.mean(sums[2:], axis=0)) > test.threshold(0.05)
+    assert np.mean(alarms) == pytest.approx(0.05, abs=0.02)
+    free = detection_of(chosen._replace(differences=np.array([np.inf, 0.0])), dose, references)
+    assert test.power(0.05) > free.power(0.05)
+
+
 def test_many_places_ask_for_more() -> None:
     test = detection_of(signature(), 5000.0)
     assert test.power(0.01, tests=100) < test.power(0.01) < test.power(0.1)
     # a rate far out is detected by weighted draws: with one way it is that of the normal distribution
     single = detection_of(signature(1), 8000.0)
-    many = Detection(single.weights.repeat(2, 0), np.full((2, 2), single.without[0, 0]), np.full((2, 2), single.means[0, 0]),
+    many = Detection(None, np.full((2, 2), single.without[0, 0]), np.full((2, 2), single.means[0, 0]),
                      np.full((2, 2, 2), single.with_change[0, 0, 0]))  # fmt: skip
     assert many.power(1e-4) == pytest.approx(single.power(1e-4), abs=0.02)
 
