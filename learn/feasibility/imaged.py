@@ -32,11 +32,11 @@ def imaged(perfect: Matrices, changed: Sequence[Matrices], window: Window, lens:
         for each in changed
     ]
     halves = None
-    if len(perfect.amplitudes) > 1:
+    if changed and len(perfect.amplitudes) > 1:
         parts = [[_mean_image(wave[first::2], perfect, lens) for wave in waves] for first in range(2)]
         halves = np.stack([np.stack([_cut(each - part[0], pixels) for each in part[1:]]) for part in parts])
     return Scanned(
-        _cut(pictures[0], pixels), np.stack([_cut(each, pixels) for each in pictures[1:]]),
+        _cut(pictures[0], pixels), np.stack([_cut(each, pixels) for each in pictures[1:]]) if changed else np.zeros((0, len(pixels), 1)),
         _derivatives(perfect, waves[0], pictures[0], lens, pixels), cut, np.array(quantum), halves,
     )  # fmt: skip
 

@@ -49,7 +49,7 @@ class Scanned(NamedTuple):
 
 
 def scanned(perfect: Matrices, changed: Sequence[Matrices], window: Window, probe: Probe) -> Scanned:
-    """Patterns of all hypotheses over the ``window``."""
+    """Patterns of all hypotheses over the ``window``; of none but ``perfect`` where nothing is changed."""
     quantum = []
     before = waves_of(perfect, window, probe)
     for each in changed:
@@ -57,16 +57,20 @@ def scanned(perfect: Matrices, changed: Sequence[Matrices], window: Window, prob
         flat = [waves.reshape(-1, waves.shape[-1]) for waves in (before, after)]
         quantum.append(distinguishability(*flat))
     halves = None
-    if len(perfect.amplitudes) > 1:
+    if changed and len(perfect.amplitudes) > 1:
         halves = np.stack([_differences(perfect, changed, window, probe, slice(first, None, 2)) for first in range(2)])
     return Scanned(
         patterns_of(perfect, window, probe),
-        np.stack([patterns_of(each, window, probe) for each in changed]),
+        _stack([patterns_of(each, window, probe) for each in changed], (len(window.positions), len(perfect.pixels))),
         derivatives_of(perfect, window, probe),
         window,
         np.array(quantum),
         halves,
     )
+
+
+def _stack(parts: Sequence[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
+    return np.stack(parts) if parts else np.zeros((0, *shape))
 
 
 def still(scan: Scanned, perfect: Matrices, changed: Sequence[Matrices], probe: Probe) -> Scanned:
@@ -132,25 +136,33 @@ class Unknown(NamedTuple):
 
 
 def signature_of(scan: Scanned, detector: Detector, unknown: Unknown) -> tuple[Signature, tuple[str, ...]]:
-    """The change in the counts of ``detector``, for each electron that is spread over the window, and the names of its nuisances.
-
-    An even background is a nuisance where there is one channel.
-    """
+    """The change in the counts of ``detector``, for each electron that is spread over the window, and the names of its nuisances (`nuisances_of`)."""
     places = len(scan.rates)
     rates, changed = detector.counted(scan.rates) / places, detector.counted(scan.changed) / places
-    columns = {name: detector.counted(slope).ravel() / places for name, slope in scan.derivatives.items()}
-    columns["gain"] = rates.ravel()
-    if detector.weights.shape[0] == 1:
-        columns["background"] = np.full(rates.size, float(rates.mean()))
-    columns = {name: column for name, column in columns.items() if unknown.priors.get(name, np.inf) > 0.0}
+    columns = nuisances_of(scan, detector, unknown)
     priors, differences = (
         np.array([known.get(name, otherwise) for name in columns], float)
         for known, otherwise in ((unknown.priors, np.inf), (unknown.differences, 0.0))
     )
-    nuisances = np.stack(list(columns.values()), 1) if columns else np.zeros((rates.size, 0))
     wrong = (unknown.model * (rates - rates.mean(0, keepdims=True))).ravel()[:, None]
     halves = None if scan.halves is None else detector.counted(scan.halves).reshape(2, len(changed), -1) / places
     signature = Signature(
-        rates.ravel(), changed.reshape(len(changed), -1), nuisances, priors, detector.readout, wrong, halves, differences
+        rates.ravel(), changed.reshape(len(changed), -1), stacked(columns, rates.size), priors, detector.readout, wrong, halves, differences
     )  # fmt: skip
     return signature, tuple(columns)
+
+
+def nuisances_of(scan: Scanned, detector: Detector, unknown: Unknown) -> dict[str, Float[np.ndarray, " m"]]:
+    """Derivatives of the counts, for each electron over the window, in all that is not known. An even background is a nuisance where there is one channel."""
+    places = len(scan.rates)
+    rates = detector.counted(scan.rates) / places
+    columns = {name: detector.counted(slope).ravel() / places for name, slope in scan.derivatives.items()}
+    columns["gain"] = rates.ravel()
+    if detector.weights.shape[0] == 1:
+        columns["background"] = np.full(rates.size, float(rates.mean()))
+    return {name: column for name, column in columns.items() if unknown.priors.get(name, np.inf) > 0.0}
+
+
+def stacked(columns: Mapping[str, np.ndarray], size: int) -> Float[np.ndarray, "m p"]:
+    """Columns of ``size`` side by side."""
+    return np.stack(list(columns.values()), 1) if columns else np.zeros((size, 0))
