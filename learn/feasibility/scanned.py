@@ -49,7 +49,7 @@ class Scanned(NamedTuple):
 
 
 def scanned(perfect: Matrices, changed: Sequence[Matrices], window: Window, probe: Probe) -> Scanned:
-    """Patterns of all hypotheses over the ``window``."""
+    """Patterns of all hypotheses over the ``window``; ``changed`` may be empty."""
     quantum = []
     before = waves_of(perfect, window, probe)
     for each in changed:
@@ -57,11 +57,13 @@ def scanned(perfect: Matrices, changed: Sequence[Matrices], window: Window, prob
         flat = [waves.reshape(-1, waves.shape[-1]) for waves in (before, after)]
         quantum.append(distinguishability(*flat))
     halves = None
-    if len(perfect.amplitudes) > 1:
+    if changed and len(perfect.amplitudes) > 1:
         halves = np.stack([_differences(perfect, changed, window, probe, slice(first, None, 2)) for first in range(2)])
     return Scanned(
         patterns_of(perfect, window, probe),
-        np.stack([patterns_of(each, window, probe) for each in changed]),
+        np.stack([patterns_of(each, window, probe) for each in changed])
+        if changed
+        else np.zeros((0, *before.shape[1:])),
         derivatives_of(perfect, window, probe),
         window,
         np.array(quantum),
