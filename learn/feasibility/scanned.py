@@ -61,16 +61,14 @@ def scanned(perfect: Matrices, changed: Sequence[Matrices], window: Window, prob
         halves = np.stack([_differences(perfect, changed, window, probe, slice(first, None, 2)) for first in range(2)])
     return Scanned(
         patterns_of(perfect, window, probe),
-        _stack([patterns_of(each, window, probe) for each in changed], (len(window.positions), len(perfect.pixels))),
+        np.stack([patterns_of(each, window, probe) for each in changed])
+        if changed
+        else np.zeros((0, *before.shape[1:])),
         derivatives_of(perfect, window, probe),
         window,
         np.array(quantum),
         halves,
     )
-
-
-def _stack(parts: Sequence[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
-    return np.stack(parts) if parts else np.zeros((0, *shape))
 
 
 def still(scan: Scanned, perfect: Matrices, changed: Sequence[Matrices], probe: Probe) -> Scanned:
