@@ -10,7 +10,7 @@ from scipy.stats import norm
 from learn.feasibility.scanned import Detector, Scanned, Unknown, signature_of
 from learn.information import Signature, Tests
 
-DOSES = np.geomspace(1e2, 1e8, 61)
+DOSES = np.geomspace(1.0, 1e8, 81)
 """Electrons per square angstrom at which power is told."""
 
 

@@ -15,6 +15,10 @@ TRIED = 4
 """Places of the scan at which an alternative is compared in full: those where it looks most alike."""
 
 
+TYPICAL = 1e5
+"""Electrons over the window at which alternatives are compared."""
+
+
 class Candidate(NamedTuple):
     """What is recorded of one structure: the ``scan`` without changes, patterns by even and by odd phonon configurations ``halves`` [2, p, pixels], and the
     ``waves`` [configurations, p, beams] behind it with their ``k`` [beams, 2] in 1/angstrom, p places or 1."""
@@ -29,7 +33,7 @@ class Told(NamedTuple):
     """Probability of a wrong decision (``curve``) at `DOSES` electrons per square angstrom, the ``dose`` for the error asked (inf: never), the ``efficiency``
     (the dose at which no measurement could do better, thermal displacements being known, as a share of it), factors of dose that each unknown ``costs``, and
     images ``perfect`` and ``changed`` [channels, ny, nx] of the two candidates that are most alike, where they imitate one another best, with their difference
-    in standard deviations ``sigmas`` at ``dose``; ``pair``: their numbers."""
+    in standard deviations ``sigmas`` at ``dose``; ``pair``: their numbers, ``titles`` their names."""
 
     curve: Float[np.ndarray, " d"]
     dose: float
@@ -39,6 +43,8 @@ class Told(NamedTuple):
     changed: Float[np.ndarray, "c ny nx"]
     sigmas: Float[np.ndarray, "c ny nx"]
     pair: tuple[int, int]
+    titles: tuple[str, str] | None = None
+    inseparable: tuple[str, ...] = ()
 
 
 def tell_apart(
@@ -64,6 +70,7 @@ def tell_apart(
                 aligned[number, other] = place
                 alternatives.append(alternative)
         rates = _counted(true.scan.rates, detector, resting)
+        rates = rates / len(rates)
         wrong = (unknown.model * (rates - rates.mean(0, keepdims=True))).ravel()[:, None]
         cases.append(Case(rates.ravel(), tuple(alternatives), detector.readout, wrong))
     decisions, area = Decisions(cases), candidates[0].scan.window.area
@@ -86,7 +93,7 @@ def tell_apart(
     spread = np.sqrt(np.maximum(sent * images[0] + detector.readout, 1e-300))
     sigmas = sent * (images[1] - images[0]) / spread
     return Told(
-        curve, dose, max(limits.values()) / electrons, costs if math.isfinite(dose) else {}, *images, sigmas, pair
+        curve, dose, max(limits.values()) / electrons if math.isfinite(dose) else 0.0, costs if math.isfinite(dose) else {}, *images, sigmas, pair
     )  # fmt: skip
 
 
@@ -110,7 +117,7 @@ def _nearest(
         alternative = Alternative(difference, stacked(columns, difference.size), priors, halves)
         alternatives.append((place, alternative, tuple(columns)))
     flat = rates.ravel() / len(rates)
-    return min(alternatives, key=lambda each: Decisions([Case(flat, (each[1]._replace(halves=None),))]).dose(0.01))
+    return min(alternatives, key=lambda each: Decisions([Case(flat, (each[1],), detector.readout)]).separation(TYPICAL))
 
 
 def _alike(rates: np.ndarray, others: np.ndarray, shape: tuple[int, int], resting: int | None) -> list[int]:

@@ -91,7 +91,8 @@ class Decisions:
             known = np.isfinite(each.priors) & ~self._known(len(each.priors))
             held[own] = np.where(known, each.priors, 0.0)
             combined.append(full)
-            means.append(0.5 * mean)
+            # a difference that both halves do not have is none
+            means.append(0.5 * max(float(mean), 0.0))
             # what a prior holds back is not fitted away: it widens the sum
             left.append(float(np.sum(np.square((full @ second) * held))))
             start += width
@@ -101,6 +102,19 @@ class Decisions:
             wrong = vectors.T @ second[:, -errors:]
             covariance = covariance + wrong @ wrong.T
         return 1.0 - _all_positive(np.array(means), covariance)
+
+    def separation(self, dose: float) -> float:
+        """Least square of the difference of an alternative over the variance at ``dose`` electrons, less what its nuisances imitate."""
+        least = math.inf
+        for number, case in enumerate(self.cases):
+            unit, start = self._unit[number], 0
+            second = dose * unit if unit is not None else dose**2 * _second(case, dose)
+            for each in case.alternatives:
+                parts = 3 if each.halves is not None else 1
+                own = slice(start + parts, start + parts + len(each.priors))
+                least = min(least, float(second[start] @ self._combination(second, start, own, each.priors)))
+                start = own.stop
+        return least
 
     def _known(self, count: int) -> np.ndarray:
         return np.isin(np.arange(count), list(self._exact))

@@ -7,7 +7,7 @@ from learn.feasibility.assessment import DOSES
 from scenarios.io.progress import Progress, SilentProgress
 from scenarios.plan.costs import costs_of, over_limits
 from scenarios.plan.damage import Damage, damage_of
-from scenarios.plan.kinds import detect, measure
+from scenarios.plan.kinds import detect, distinguish, measure
 from scenarios.plan.planned import Merit, Planned, Weighed
 from scenarios.plan.readings import Reading, reading_of
 from scenarios.plan.report.words import obstacle
@@ -16,7 +16,7 @@ from scenarios.question.tables import Question
 from twin.compiled_programs import double_precision
 
 SCHEMA = "emtwin.plan/1"
-KINDS = {"detect": detect, "measure": measure}
+KINDS = {"detect": detect, "measure": measure, "distinguish": distinguish}
 """Modules that answer each kind of question: `scene`, `merit` and `judge`."""
 
 

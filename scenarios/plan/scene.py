@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 
 from instrument.core.result_cache import load_or_compute
+from learn.feasibility.candidates import Candidate
 from learn.feasibility.hypotheses import Hypotheses
 from learn.feasibility.matrices import Grid, Matrices, matrices_of, with_geometry
 from learn.feasibility.measuring.ends import Ends
@@ -35,7 +36,8 @@ VERSION = 1
 
 class Scene(NamedTuple):
     """``hypotheses`` of a question on a ``grid``, the scattering ``matrices`` of the perfect specimen and of each change, the ``probe`` over the ``window``,
-    and the ``scan`` of all of them; ``ends``: matrices on both sides of what is measured ("quantity") and of unknowns by name."""
+    and the ``scan`` of all of them; ``ends``: matrices on both sides of what is measured ("quantity") and of unknowns by name;
+    ``candidates``: what is scanned of each structure that is to be told apart."""
 
     question: Question
     made: Made
@@ -46,6 +48,7 @@ class Scene(NamedTuple):
     window: Window
     scan: Scanned
     ends: Mapping[str, Ends] = {}
+    candidates: tuple[Candidate, ...] = ()
 
 
 def scene_of(question: Question, hypothesise: Callable[[Made], Hypotheses], progress: Progress) -> Scene:
@@ -64,9 +67,14 @@ def scene_of(question: Question, hypothesise: Callable[[Made], Hypotheses], prog
     )
     progress.stage("patterns of all probe positions")
     window = window_of(hypotheses.location, made.unit[:2], finest_step(grid.semiangle, grid.energy))
-    probe = Probe(coefficients({"C10": -question.instrument.defocus}), question.instrument.source)
+    probe = probe_of(question)
     scan = scanned(matrices[0], matrices[1:], window, probe)
     return Scene(question, made, hypotheses, grid, matrices, probe, window, scan)
+
+
+def probe_of(question: Question) -> Probe:
+    """The probe of the instrument."""
+    return Probe(coefficients({"C10": -question.instrument.defocus}), question.instrument.source)
 
 
 def simulation_of(question: Question) -> Simulation:

@@ -55,6 +55,7 @@ class AskedPlan(Plan, frozen=True):
 
     power: Annotated[Probability, key("", "probability that the change is detected where it is there")] = 0.95
     false_alarms: Annotated[Probability, key("", "probability of a false alarm over all places that are tested")] = 0.01
+    error: Annotated[Probability, key("", "probability of a wrong decision between structures")] = 0.01
     where: Annotated[Literal["known", "anywhere"], key("", "at a known column, or at any like column of the field")] = (
         "known"
     )

@@ -22,7 +22,7 @@ def question_names() -> tuple[str, ...]:
 def read_question(name: str) -> Question:
     """The question in a TOML file, or a preset by its name; BadInput naming the file, the key, the problem and the cure."""
     if name in question_names():
-        return question_of(read_toml(PRESETS / f"{name}.toml"), name)
+        return question_of({**read_toml(PRESETS / f"{name}.toml"), "folder": str(PRESETS)}, name)
     path = Path(name)
     if path.suffix != ".toml":
         raise BadInput(name, "is no TOML file and no preset", f"Presets are {', '.join(question_names())}.")
@@ -40,8 +40,6 @@ def question_of(values: dict[str, Any], origin: str) -> Question:
         )
     if question.specimen.phonons is not None or question.specimen.thermal != "none":
         raise BadInput(origin, "key specimen.phonons: a question has compute.phonons", "Leave phonons and thermal out.")
-    if question.specimen.thickness is None and question.specimen.cells is None:
-        raise BadInput(origin, "key specimen.thickness is missing", "Give the thickness in angstrom.")
     for number, option in enumerate(question.options()):
         if isinstance(option, AnnularOption | SegmentedOption):
             outer = question.instrument.semiangle_mrad if option.outer_mrad is None else option.outer_mrad

@@ -2,6 +2,7 @@
 
 from typing import Annotated, Literal
 
+from scenarios.question.candidates import CandidatePlan
 from scenarios.question.options import AnnularOption, CameraOption, ImageOption, OptionPlan, SegmentedOption
 from scenarios.question.parts import (
     AskedPlan,
@@ -21,12 +22,18 @@ class Question(Plan, frozen=True):
 
     name: Annotated[str, key("", "name of the question", min_length=1, max_length=80)]
     kind: Annotated[
-        Literal["detect", "measure"],
-        key("", "detect: is this change there? measure: how well is this quantity measured?"),
+        Literal["detect", "measure", "distinguish"],
+        key(
+            "",
+            "detect: is this change there? measure: how well is this quantity measured? distinguish: which structure is it?",
+        ),
     ]
     specimen: SpecimenPlan
     defect: Annotated[DefectPlan | None, key("", "the change that is looked for", default="none")] = None
     quantity: Annotated[QuantityPlan | None, key("", "what is measured", default="none")] = None
+    candidate: Annotated[
+        list[CandidatePlan], key("", "the structures that are to be told apart", default="none", max_length=10)
+    ] = []
     description: Annotated[str, key("", "one sentence on what this is")] = ""
     asked: AskedPlan = AskedPlan()
     instrument: InstrumentPlan = InstrumentPlan()

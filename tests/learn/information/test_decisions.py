@@ -85,7 +85,8 @@ def test_chance_differences_between_halves_distinguish_nothing() -> None:
         same = Alternative(halves.mean(0), nuisances(0), np.full(2, np.inf), halves)
         checked.append(Decisions([Case(rates_of(0), (same,))]).error(2e4))
         believed.append(Decisions([Case(rates_of(0), (same._replace(halves=None),))]).error(2e4))
-    assert np.mean(checked) == pytest.approx(0.5, abs=0.1)
+    assert np.mean(checked) > 0.3
+    assert np.mean(np.array(checked) == 0.5) > 0.3
     assert np.mean(believed) < 0.1
 
 
