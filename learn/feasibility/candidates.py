@@ -57,7 +57,7 @@ def tell_apart(
 ) -> Told:
     """The decision between ``candidates`` by the counts of ``detector``, over a number of ``cells`` recorded alike.
 
-    ``resting``: the place at which the probe rests (CBED); None where it scans. ``error``: probability of a wrong decision that is asked for.
+    ``resting``: the location at which the probe rests (CBED); None where it scans. ``error``: probability of a wrong decision that is asked for.
     """
     cases: list[Case] = []
     aligned: dict[tuple[int, int], int] = {}
@@ -66,8 +66,8 @@ def tell_apart(
         alternatives = []
         for other, candidate in enumerate(candidates):
             if other != number:
-                place, alternative, names = _nearest(true, candidate, detector, unknown, resting)
-                aligned[number, other] = place
+                location, alternative, names = _nearest(true, candidate, detector, unknown, resting)
+                aligned[number, other] = location
                 alternatives.append(alternative)
         rates = _counted(true.scan.rates, detector, resting)
         rates = rates / len(rates)
@@ -79,8 +79,8 @@ def tell_apart(
     dose = electrons / area / cells
     costs = {name: electrons / decisions.known(index).dose(error) for index, name in enumerate(names)}
     limits = {
-        pair: _electrons(candidates[pair[0]], candidates[pair[1]], place, error * len(candidates) / 2, resting)
-        for pair, place in aligned.items()
+        pair: _electrons(candidates[pair[0]], candidates[pair[1]], location, error * len(candidates) / 2, resting)
+        for pair, location in aligned.items()
     }
     pair = min(aligned, key=lambda pair: _distance(cases[pair[0]], pair))
     images = _images(candidates, pair, aligned[pair], detector, resting)
@@ -100,22 +100,22 @@ def tell_apart(
 def _nearest(
     true: Candidate, other: Candidate, detector: Detector, unknown: Unknown, resting: int | None
 ) -> tuple[int, Alternative, tuple[str, ...]]:
-    """The place of the scan at which ``other`` imitates ``true`` best, nuisances fitted along, the alternative there, and the names of the nuisances."""
+    """The location of the scan at which ``other`` imitates ``true`` best, nuisances fitted along, the alternative there, and the names of the nuisances."""
     rates = _counted(true.scan.rates, detector, resting)
     alternatives = []
-    for place in _alike(rates, detector.counted(other.scan.rates), other.scan.window.shape, resting):
-        moved = _moved(other, place, resting)
+    for location in _alike(rates, detector.counted(other.scan.rates), other.scan.window.shape, resting):
+        moved = _moved(other, location, resting)
         columns = nuisances_of(moved, detector, unknown)
         priors = np.array([unknown.priors.get(name, np.inf) for name in columns], float)
         difference = ((detector.counted(moved.rates) - rates) / len(rates)).ravel()
         halves = None
         if true.halves is not None and other.halves is not None:
             halves = np.stack([
-                (detector.counted(_rolled(after, other.scan.window.shape, place, resting)) - _counted(before, detector, resting)).ravel() / len(rates)
+                (detector.counted(_rolled(after, other.scan.window.shape, location, resting)) - _counted(before, detector, resting)).ravel() / len(rates)
                 for before, after in zip(true.halves, other.halves, strict=True)
             ])  # fmt: skip
         alternative = Alternative(difference, stacked(columns, difference.size), priors, halves)
-        alternatives.append((place, alternative, tuple(columns)))
+        alternatives.append((location, alternative, tuple(columns)))
     flat = rates.ravel() / len(rates)
     return min(alternatives, key=lambda each: Decisions([Case(flat, (each[1],), detector.readout)]).separation(TYPICAL))
 
@@ -134,7 +134,7 @@ def _alike(rates: np.ndarray, others: np.ndarray, shape: tuple[int, int], restin
 
 
 def _correlated(moving: np.ndarray, fixed: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Sums over places and channels of ``moving`` shifted back by each place times ``fixed``."""
+    """Sums over places and channels of ``moving`` shifted back by each location times ``fixed``."""
     total = np.zeros((shape[0], shape[1] // 2 + 1), complex)
     for first in range(0, moving.shape[1], 256):
         stacks = [part[:, first : first + 256].reshape(*shape, -1) for part in (moving, fixed)]
@@ -143,37 +143,37 @@ def _correlated(moving: np.ndarray, fixed: np.ndarray, shape: tuple[int, int]) -
     return np.fft.irfft2(total, s=shape)
 
 
-def _moved(candidate: Candidate, place: int, resting: int | None) -> Scanned:
+def _moved(candidate: Candidate, location: int, resting: int | None) -> Scanned:
     scan = candidate.scan
     shape = scan.window.shape
-    slopes = {name: _rolled(slope, shape, place, resting) for name, slope in scan.derivatives.items()}
-    return scan._replace(rates=_rolled(scan.rates, shape, place, resting), derivatives=slopes)
+    slopes = {name: _rolled(slope, shape, location, resting) for name, slope in scan.derivatives.items()}
+    return scan._replace(rates=_rolled(scan.rates, shape, location, resting), derivatives=slopes)
 
 
-def _rolled(patterns: np.ndarray, shape: tuple[int, int], place: int, resting: int | None) -> np.ndarray:
-    """Patterns [p, ...] of a scan that begins at another ``place``; of a resting probe the one at that place."""
+def _rolled(patterns: np.ndarray, shape: tuple[int, int], location: int, resting: int | None) -> np.ndarray:
+    """Patterns [p, ...] of a scan that begins at another ``location``; of a resting probe the one at that location."""
     if resting is not None:
-        return patterns[place : place + 1]
+        return patterns[location : location + 1]
     stack = patterns.reshape(*shape, *patterns.shape[1:])
-    return np.roll(stack, (-(place // shape[1]), -(place % shape[1])), (0, 1)).reshape(patterns.shape)
+    return np.roll(stack, (-(location // shape[1]), -(location % shape[1])), (0, 1)).reshape(patterns.shape)
 
 
 def _counted(patterns: np.ndarray, detector: Detector, resting: int | None) -> np.ndarray:
     return detector.counted(patterns if resting is None else patterns[resting : resting + 1])
 
 
-def _electrons(true: Candidate, other: Candidate, place: int, error: float, resting: int | None) -> float:
+def _electrons(true: Candidate, other: Candidate, location: int, error: float, resting: int | None) -> float:
     """Electrons over one window with which the best of all measurements decides between two with a probability of ``error`` (Helstrom's bound)."""
     ny, nx = true.scan.window.shape
     before, after, positions = true.waves, other.waves, true.scan.window.positions
     if resting is not None:
-        before, after = before[:, resting : resting + 1], after[:, place : place + 1]
-        move = positions[place] - positions[resting]
+        before, after = before[:, resting : resting + 1], after[:, location : location + 1]
+        move = positions[location] - positions[resting]
     else:
-        move = np.array([place % nx, place // nx]) * np.array(true.scan.window.sides) / np.array([nx, ny])
+        move = np.array([location % nx, location // nx]) * np.array(true.scan.window.sides) / np.array([nx, ny])
         if after.shape[1] > 1:
             stack = after.reshape(len(after), ny, nx, -1)
-            after = np.roll(stack, (-(place // nx), -(place % nx)), (1, 2)).reshape(after.shape)
+            after = np.roll(stack, (-(location // nx), -(location % nx)), (1, 2)).reshape(after.shape)
     turned = after * np.exp(2j * np.pi * other.k @ move)
     # pure states, each averaged over the configurations that both have
     fidelity = np.abs(np.einsum("cpb,cpb->cp", before.conj(), turned)) / np.sqrt(
@@ -193,10 +193,10 @@ def _distance(case: Case, pair: tuple[int, int]) -> float:
 
 
 def _images(
-    candidates: Sequence[Candidate], pair: tuple[int, int], place: int, detector: Detector, resting: int | None
+    candidates: Sequence[Candidate], pair: tuple[int, int], location: int, detector: Detector, resting: int | None
 ) -> tuple[np.ndarray, np.ndarray]:
     true, other = candidates[pair[0]], candidates[pair[1]]
     shape = (1, 1) if resting is not None else true.scan.window.shape
     first = _counted(true.scan.rates, detector, resting)
-    second = detector.counted(_rolled(other.scan.rates, other.scan.window.shape, place, resting))
+    second = detector.counted(_rolled(other.scan.rates, other.scan.window.shape, location, resting))
     return first.T.reshape(-1, *shape), second.T.reshape(-1, *shape)

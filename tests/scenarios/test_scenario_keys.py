@@ -177,9 +177,10 @@ def test_wrong_value_of_a_question(key: Key):
     number = key.kind.startswith(("a number", "a whole number"))
     for value in WRONG:
         content, path = asked(key), key.path
-        if key.path.startswith("option."):
-            content["option"][0][key.name] = value
-            path = f"option[0].{key.name}"
+        table = key.path.partition(".")[0]
+        if table in ("option", "candidate"):
+            content[table][0][key.name] = value
+            path = f"{table}[0].{key.name}"
         else:
             content = with_value(content, key.path, value)
         told = question_refusal(content)
@@ -196,8 +197,16 @@ def asked(key: Key) -> dict[str, Any]:
     rings = {"inner_mrad": 10.0, "outer_mrad": 20.0} if technique == "annular" else {}
     return {
         "name": "small", "kind": "detect", "specimen": {"structure": "SrTiO3", "thickness": 20.0}, "defect": {"kind": "vacancy", "element": "O"},
-        "option": [{"technique": technique, **rings}],
+        "option": [{"technique": technique, **rings}], "candidate": [{"name": "another"}],
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("table", ["option", "candidate"])
+def test_one_table_in_place_of_several_is_told(table: str):
+    told = question_refusal({"name": "small", "kind": "detect", "specimen": {}, table: {"name": "another"}})
+    assert told is not None
+    assert "list of tables" in told["problem"]
+    assert f"[[{table}]]" in told["cure"]
 
 
 def question_refusal(content: dict[str, Any]) -> dict[str, str] | None:

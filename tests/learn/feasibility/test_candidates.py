@@ -1,4 +1,4 @@
-"""Structures told apart: errors of drawn recordings, a copy that cannot be told apart, and a place that is looked for."""
+"""Structures told apart: errors of drawn recordings, a copy that cannot be told apart, and a location that is looked for."""
 
 import numpy as np
 import pytest
@@ -16,8 +16,8 @@ RINGS = Detector(np.eye(2))
 def rates_of(way: int, moved: float = 0.0) -> np.ndarray:
     """A dumbbell with its weaker atom on the left or right, in two channels that sum to less than 1."""
     image = np.zeros(SHAPE)
-    for place, height in ((3.0, 0.3), (3.0 + (-1.5, 1.5)[way], 0.12)):
-        off = (X - place - moved + 3.0) % 6.0 - 3.0
+    for location, height in ((3.0, 0.3), (3.0 + (-1.5, 1.5)[way], 0.12)):
+        off = (X - location - moved + 3.0) % 6.0 - 3.0
         image += height * np.exp(-0.5 * (off**2 + (Y - 1.5) ** 2) / 0.6**2)
     return np.stack([0.1 + image, 0.5 - image], -1).reshape(-1, 2)
 
@@ -49,7 +49,7 @@ def test_the_error_is_that_of_drawn_recordings() -> None:
 
 
 def test_a_copy_elsewhere_cannot_be_told_apart() -> None:
-    """The place is looked for: the same structure, moved by whole steps, is the same; so it is for a probe that rests."""
+    """The location is looked for: the same structure, moved by whole steps, is the same; so it is for a probe that rests."""
     copies = [candidate(0), candidate(0, 2.5)]
     told = tell_apart(copies, RINGS, FREE, 0.05, 1)
     assert told.dose == np.inf

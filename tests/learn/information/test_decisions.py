@@ -10,18 +10,18 @@ from learn.information import Alternative, Case, Decisions
 X = np.linspace(0.0, 1.0, 50)
 
 
-def rates_of(hypothesis: int, gain: float = 1.0, place: float = 0.0) -> np.ndarray:
+def rates_of(hypothesis: int, gain: float = 1.0, location: float = 0.0) -> np.ndarray:
     """A cell with a peak whose shoulder is on the left, on the right, or on both sides."""
     heights = [(0.12, 0.0), (0.0, 0.12), (0.06, 0.06)][hypothesis]
-    shape = 1.0 + np.exp(-0.5 * ((X - place - 0.5) / 0.1) ** 2)
+    shape = 1.0 + np.exp(-0.5 * ((X - location - 0.5) / 0.1) ** 2)
     for side, height in zip((-1, 1), heights, strict=True):
-        shape = shape + height * np.exp(-0.5 * ((X - place - 0.5 - 0.22 * side) / 0.06) ** 2)
+        shape = shape + height * np.exp(-0.5 * ((X - location - 0.5 - 0.22 * side) / 0.06) ** 2)
     return gain * shape / len(X)
 
 
 def nuisances(hypothesis: int) -> np.ndarray:
     step = 1e-4
-    moved = (rates_of(hypothesis, place=step) - rates_of(hypothesis, place=-step)) / (2 * step)
+    moved = (rates_of(hypothesis, location=step) - rates_of(hypothesis, location=-step)) / (2 * step)
     return np.stack([rates_of(hypothesis), moved], axis=1)
 
 
@@ -36,7 +36,7 @@ def decisions(count: int, readout: float = 0.0, priors: tuple[float, float] = (n
 
 
 def chosen(counts: np.ndarray, dose: float, count: int) -> int:
-    """The hypothesis that fits best, gain and place fitted along."""
+    """The hypothesis that fits best, gain and location fitted along."""
 
     def misfit(hypothesis: int) -> float:
         def residuals(values: np.ndarray) -> np.ndarray:

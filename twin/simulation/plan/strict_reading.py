@@ -64,6 +64,9 @@ def _refusal(problem: str, location: _Place, tables: tuple[Table, ...], origin: 
         return BadInput(
             origin, problem, f"Add {'it' if len(lacking) == 1 else 'them'}: {_examples(location, lacking)}."
         )
+    if problem.startswith("Expected `array") and isinstance(location.value, dict) and location.key is None:
+        cure = f"Write [[{location.path}]], with two brackets, once for each."
+        return BadInput(origin, f"key {location.path}: is one table, and must be a list of tables", cure)
     return BadInput(
         origin, f"key {location.path}: is {_brief(location.value)}, and must be {_takes(location)}", _cure(location)
     )
