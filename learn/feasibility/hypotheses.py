@@ -44,14 +44,14 @@ def hypotheses_of(cell: Specimen, repeats: tuple[int, int, int], change: Change,
 
     BadInput naming the key for a defect that the structure does not have.
     """
-    specimen = _repeated(cell, repeats)
+    specimen = repeated(cell, repeats)
     if change.kind in ("interstitial", "adatom"):
         return _added(cell, specimen, repeats, change, nodes)
-    columns, members = _columns(specimen, change.site)
+    columns, members = columns_of(specimen, change.site)
     if not len(columns):
         known = ", ".join(cell.elements)
         raise BadInput("defect.element", f"the structure has no {change.site}", f"Give one of {known}.")
-    inside = np.flatnonzero(_in_cell(columns, cell, repeats))
+    inside = np.flatnonzero(columns_in_cell(columns, cell, repeats))
     if not 0 <= change.column < len(inside):
         problem = f"there are {len(inside)} columns of {change.site} in a cell, and no number {change.column}"
         raise BadInput("defect.column", problem, f"Give a number from 0 to {len(inside) - 1}.")
@@ -72,7 +72,7 @@ def hypotheses_of(cell: Specimen, repeats: tuple[int, int, int], change: Change,
     return Hypotheses(specimen, tuple(changed), location, tuple(depths), alike)
 
 
-def _repeated(cell: Specimen, repeats: tuple[int, int, int]) -> Specimen:
+def repeated(cell: Specimen, repeats: tuple[int, int, int]) -> Specimen:
     offsets = np.stack(np.meshgrid(*(np.arange(count) for count in repeats), indexing="ij"), -1).reshape(-1, 3)
     positions = (cell.positions[None] + offsets[:, None] * np.array(cell.cell)).reshape(-1, 3)
     count = len(offsets)
@@ -82,7 +82,7 @@ def _repeated(cell: Specimen, repeats: tuple[int, int, int]) -> Specimen:
     )  # fmt: skip
 
 
-def _columns(specimen: Specimen, element: str | None, tolerance: float = 0.1) -> tuple[np.ndarray, list[np.ndarray]]:
+def columns_of(specimen: Specimen, element: str | None, tolerance: float = 0.1) -> tuple[np.ndarray, list[np.ndarray]]:
     """Places [n, 2] of the columns of ``element``, and the atoms of each."""
     atoms = np.flatnonzero(np.array(specimen.symbols) == element)
     places: list[np.ndarray] = []
@@ -101,7 +101,7 @@ def _columns(specimen: Specimen, element: str | None, tolerance: float = 0.1) ->
     return np.array(places).reshape(-1, 2), [np.array(each) for each in members]
 
 
-def _in_cell(columns: np.ndarray, cell: Specimen, repeats: tuple[int, int, int]) -> np.ndarray:
+def columns_in_cell(columns: np.ndarray, cell: Specimen, repeats: tuple[int, int, int]) -> np.ndarray:
     """Which columns lie in the cell in the middle of the field."""
     first = np.array([repeats[0] // 2 * cell.cell[0], repeats[1] // 2 * cell.cell[1]]) - 1e-6
     return np.all((columns >= first) & (columns < first + np.array(cell.extent)), axis=1)

@@ -21,44 +21,44 @@ def imaged(perfect: Matrices, changed: Sequence[Matrices], window: Window, lens:
 
     The matrices must reach as far as the objective aperture. ``quantum`` is of the exit wave, for an electron on the window's area.
     """
-    pixels, cut = _pixels(perfect, window)
-    waves = [_plane(each.amplitudes, each) for each in (perfect, *changed)]
-    pictures = [_mean_image(wave, perfect, lens) for wave in waves]
+    pixels, covered = pixels_of(perfect, window)
+    waves = [exit_waves(each.amplitudes, each) for each in (perfect, *changed)]
+    pictures = [mean_image(wave, perfect, lens) for wave in waves]
     field = perfect.extent[0] * perfect.extent[1]
     quantum = [
-        distinguishability(_spectra(perfect.amplitudes, perfect), _spectra(each.amplitudes, perfect))
+        distinguishability(spectra_of(perfect.amplitudes, perfect), spectra_of(each.amplitudes, perfect))
         * field
         / window.area
         for each in changed
     ]
     halves = None
     if changed and len(perfect.amplitudes) > 1:
-        parts = [[_mean_image(wave[first::2], perfect, lens) for wave in waves] for first in range(2)]
-        halves = np.stack([np.stack([_cut(each - part[0], pixels) for each in part[1:]]) for part in parts])
+        parts = [[mean_image(wave[first::2], perfect, lens) for wave in waves] for first in range(2)]
+        halves = np.stack([np.stack([cut(each - part[0], pixels) for each in part[1:]]) for part in parts])
     return Scanned(
-        _cut(pictures[0], pixels), np.stack([_cut(each, pixels) for each in pictures[1:]]) if changed else np.zeros((0, len(pixels), 1)),
-        _derivatives(perfect, waves[0], pictures[0], lens, pixels), cut, np.array(quantum), halves,
+        cut(pictures[0], pixels), np.stack([cut(each, pixels) for each in pictures[1:]]) if changed else np.zeros((0, len(pixels), 1)),
+        unknowns_of(perfect, waves[0], pictures[0], lens, pixels), covered, np.array(quantum), halves,
     )  # fmt: skip
 
 
-def _derivatives(
+def unknowns_of(
     perfect: Matrices, waves: np.ndarray, picture: np.ndarray, lens: Imaging, pixels: np.ndarray
 ) -> dict[str, np.ndarray]:
     ny, nx = perfect.gpts
     fx, fy = np.fft.fftfreq(nx, perfect.extent[0] / nx)[None, :], np.fft.fftfreq(ny, perfect.extent[1] / ny)[:, None]
     spectrum = np.fft.fft2(picture)
     results = {
-        name: _cut(np.fft.ifft2(spectrum * -2j * np.pi * along).real, pixels) for name, along in (("x", fx), ("y", fy))
+        name: cut(np.fft.ifft2(spectrum * -2j * np.pi * along).real, pixels) for name, along in (("x", fx), ("y", fy))
     }
     for name in ABERRATIONS:
-        results[name] = _cut(_slope(waves, perfect, lens, index(name)), pixels)
+        results[name] = cut(slope_of(waves, perfect, lens, index(name)), pixels)
     if perfect.thinner is not None:
-        thin = _mean_image(_plane(perfect.thinner, perfect), perfect, lens)
-        results["thickness"] = _cut((picture - thin) / perfect.step, pixels)
+        thin = mean_image(exit_waves(perfect.thinner, perfect), perfect, lens)
+        results["thickness"] = cut((picture - thin) / perfect.step, pixels)
     return results
 
 
-def _slope(waves: np.ndarray, matrices: Matrices, lens: Imaging, which: int) -> np.ndarray:
+def slope_of(waves: np.ndarray, matrices: Matrices, lens: Imaging, which: int) -> np.ndarray:
     """Derivative of the mean image per angstrom of one coefficient."""
 
     def image(change: Array) -> Array:
@@ -68,26 +68,26 @@ def _slope(waves: np.ndarray, matrices: Matrices, lens: Imaging, which: int) -> 
     return np.asarray(jax.jvp(image, (jnp.zeros(()),), (jnp.ones(()),))[1], np.float64)
 
 
-def _spectra(amplitudes: np.ndarray, matrices: Matrices) -> np.ndarray:
+def spectra_of(amplitudes: np.ndarray, matrices: Matrices) -> np.ndarray:
     """Beams [configurations, pixels] behind the incident plane wave along the axis."""
     axis = int(np.flatnonzero(~matrices.bundle.indices.any(axis=1))[0])
     return amplitudes[:, axis]
 
 
-def _plane(amplitudes: np.ndarray, matrices: Matrices) -> np.ndarray:
+def exit_waves(amplitudes: np.ndarray, matrices: Matrices) -> np.ndarray:
     """Exit waves [configurations, ny, nx] of the plane wave along the axis, 1 in vacuum."""
-    beams = _spectra(amplitudes, matrices)
+    beams = spectra_of(amplitudes, matrices)
     flat = np.zeros((len(beams), matrices.gpts[0] * matrices.gpts[1]), np.complex128)
     flat[:, matrices.pixels] = beams
     return np.fft.ifft2(flat.reshape(-1, *matrices.gpts)) * flat.shape[1]
 
 
-def _mean_image(waves: np.ndarray, matrices: Matrices, lens: Imaging) -> np.ndarray:
+def mean_image(waves: np.ndarray, matrices: Matrices, lens: Imaging) -> np.ndarray:
     images = focal_series(jnp.asarray(waves), matrices.extent, lens, jnp.zeros(1))
     return np.maximum(np.asarray(images[0], np.float64).mean(axis=0), 0.0)
 
 
-def _pixels(matrices: Matrices, window: Window) -> tuple[np.ndarray, Window]:
+def pixels_of(matrices: Matrices, window: Window) -> tuple[np.ndarray, Window]:
     """Flat indices of the grid's pixels within the ``window``, and the window that they cover."""
     ny, nx = matrices.gpts
     middle = window.positions.reshape(*window.shape, 2)[window.shape[0] // 2, window.shape[1] // 2]
@@ -103,5 +103,5 @@ def _pixels(matrices: Matrices, window: Window) -> tuple[np.ndarray, Window]:
     return flat, Window(positions, (len(along[1]), len(along[0])), sides)
 
 
-def _cut(picture: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+def cut(picture: np.ndarray, pixels: np.ndarray) -> np.ndarray:
     return picture.ravel()[pixels][:, None]

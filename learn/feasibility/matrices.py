@@ -61,9 +61,15 @@ class Matrices(NamedTuple):
 
 
 def matrices_of(
-    specimen: Specimen, grid: Grid, workers: int | None = None, memory: int | None = None, report: Report | None = None
+    specimen: Specimen,
+    grid: Grid,
+    workers: int | None = None,
+    memory: int | None = None,
+    report: Report | None = None,
+    sites: np.ndarray | None = None,
 ) -> Matrices:
-    """The scattering matrix of ``specimen`` by multislice. Needs float64 for phases (ValueError otherwise)."""
+    """The scattering matrix of ``specimen`` by multislice. ``sites`` [n]: the atom whose thermal displacement each atom has (None: its own), for atoms that
+    share a site. Needs float64 for phases (ValueError otherwise)."""
     checks.require_float64()
     extent, (bundle, pixels, _) = specimen.extent, _geometry(specimen, grid)
     kernel = propagator(grid.gpts, extent, grid.energy, specimen.thickness / grid.slices, grid.tilt)
@@ -73,7 +79,8 @@ def matrices_of(
     stops = (grid.slices - grid.before, grid.slices) if grid.before else (grid.slices,)
     amplitudes = np.empty((len(stops), len(grid.seeds), len(bundle.k), len(pixels)), np.complex64)
     for number, seed in enumerate(grid.seeds):
-        stack = specimen.slices(grid.gpts, grid.slices, specimen.displacements(seed))
+        moved = specimen.displacements(seed)
+        stack = specimen.slices(grid.gpts, grid.slices, moved if sites is None else moved[sites])
         functions = transmission(jnp.asarray(stack.array), grid.energy, limit, OVERSAMPLING)
         pieces = cut(len(bundle.k), size)
         parts = [functions[first:last] for first, last in itertools.pairwise((0, *stops))]

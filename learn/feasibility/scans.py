@@ -52,7 +52,7 @@ def patterns_of(
     source = matrices.thinner if thinner else matrices.amplitudes
     assert source is not None
     source = source[configurations]
-    incident = _incident(matrices, window, probe.coefficients)
+    incident = incident_of(matrices, window, probe.coefficients)
     total = sum(np.asarray(_intensities(incident, jnp.asarray(each))) for each in source)
     return blurred(np.asarray(total, np.float64) / len(source), window, probe.source)
 
@@ -63,12 +63,12 @@ def derivatives_of(matrices: Matrices, window: Window, probe: Probe) -> dict[str
     sharp = probe._replace(source=0.0)
     clear = patterns_of(matrices, window, sharp)
     results = {}
-    fx, fy = _frequencies(window)
+    fx, fy = frequencies_of(window)
     damping = np.exp(-2.0 * np.pi**2 * probe.source**2 * (fx**2 + fy**2))
-    results["x"] = _filtered(clear, window, damping * -2j * np.pi * fx)
-    results["y"] = _filtered(clear, window, damping * -2j * np.pi * fy)
+    results["x"] = filtered(clear, window, damping * -2j * np.pi * fx)
+    results["y"] = filtered(clear, window, damping * -2j * np.pi * fy)
     if probe.source > 0.0:
-        results["source"] = _filtered(clear, window, damping * -4.0 * np.pi**2 * probe.source * (fx**2 + fy**2))
+        results["source"] = filtered(clear, window, damping * -4.0 * np.pi**2 * probe.source * (fx**2 + fy**2))
     for name in ABERRATIONS:
         change = np.zeros_like(probe.coefficients)
         change[index(name)] = STEP
@@ -87,17 +87,17 @@ def blurred(patterns: np.ndarray, window: Window, source: float) -> np.ndarray:
     """Patterns [p, ...] averaged over a source of rms ``source`` in angstrom."""
     if source == 0.0:
         return patterns
-    fx, fy = _frequencies(window)
-    return np.maximum(_filtered(patterns, window, np.exp(-2.0 * np.pi**2 * source**2 * (fx**2 + fy**2))), 0.0)
+    fx, fy = frequencies_of(window)
+    return np.maximum(filtered(patterns, window, np.exp(-2.0 * np.pi**2 * source**2 * (fx**2 + fy**2))), 0.0)
 
 
 def waves_of(matrices: Matrices, window: Window, probe: Probe) -> Complex[np.ndarray, "configurations p pixels"]:
     """Waves behind the specimen in reciprocal space, of a point source."""
-    incident = _incident(matrices, window, probe.coefficients)
+    incident = incident_of(matrices, window, probe.coefficients)
     return np.stack([np.asarray(_waves(incident, jnp.asarray(each))) for each in matrices.amplitudes])
 
 
-def _incident(matrices: Matrices, window: Window, coefficients: np.ndarray) -> Array:
+def incident_of(matrices: Matrices, window: Window, coefficients: np.ndarray) -> Complex[Array, "p n"]:
     """Amplitudes [p, n] of the probes' plane waves."""
     k = matrices.bundle.k
     chi = np.asarray(phase(coefficients, k[:, 0], k[:, 1], wavelength(matrices.energy)))
@@ -116,12 +116,12 @@ def _intensities(incident: Complex[Array, "p n"], matrix: Complex[Array, "n pixe
     return waves.real**2 + waves.imag**2
 
 
-def _frequencies(window: Window) -> tuple[np.ndarray, np.ndarray]:
+def frequencies_of(window: Window) -> tuple[np.ndarray, np.ndarray]:
     ny, nx = window.shape
     return np.fft.fftfreq(nx, window.sides[0] / nx)[None, :], np.fft.fftfreq(ny, window.sides[1] / ny)[:, None]
 
 
-def _filtered(patterns: np.ndarray, window: Window, factors: np.ndarray) -> np.ndarray:
+def filtered(patterns: np.ndarray, window: Window, factors: np.ndarray) -> np.ndarray:
     """Patterns [p, ...] with the frequencies of their places multiplied by ``factors`` [ny, nx]."""
     ny, nx = window.shape
     stack = patterns.reshape(ny, nx, -1)
