@@ -14,7 +14,7 @@ from learn.information import bound, fisher_information
 AGREEMENT = 0.5
 """Least share of the information that different frozen phonons must agree on: below it the derivative is taken for their chance."""
 _GRID = np.geomspace(1.0, 1e10, 51)
-"""Electrons per square angstrom at which information is computed; in between it is interpolated (error below 0.5 %)."""
+"""Electrons per square angstrom at which information is computed; in between standard deviations follow a power of the dose."""
 
 
 class Measurement(NamedTuple):
@@ -37,20 +37,13 @@ class Measurement(NamedTuple):
 
 
 class Informed(NamedTuple):
-    """Information of the counts on c derivatives of the quantity (one of each frozen configuration) and p unknowns: ``grids`` [_GRID, c + p, c + p] for each
-    electron per square angstrom; ``names`` and ``priors`` of the unknowns."""
+    """Information of the counts at doses of `_GRID` on c derivatives of the quantity (one of each frozen configuration) and p unknowns, ``matrices``
+    [_GRID, c + p, c + p]; ``names`` and ``priors`` of the unknowns."""
 
-    grids: np.ndarray
+    matrices: np.ndarray
     configurations: int
     names: tuple[str, ...]
     priors: np.ndarray
-
-    def at(self, dose: float) -> np.ndarray:
-        """Information [c + p, c + p] at ``dose`` electrons per square angstrom."""
-        place = np.interp(math.log(dose), np.log(_GRID), np.arange(len(_GRID)))
-        first = min(int(place), len(_GRID) - 2)
-        share = place - first
-        return dose * ((1.0 - share) * self.grids[first] + share * self.grids[first + 1])
 
 
 def informed(
@@ -73,7 +66,7 @@ def informed(
     jacobian = np.stack([*(seen.slopes.reshape(configurations, -1) / places), *(named[name] for name in names)], axis=1)
     contrast = seen.rates if places == 1 else np.sqrt(np.mean((seen.rates - seen.rates.mean(0)) ** 2, 0))[None]
     wrong = model * np.broadcast_to(contrast, seen.rates.shape).ravel() / places
-    grids = []
+    matrices = []
     for dose in _GRID:
         electrons = dose * area
         counted = fisher_information(jacobian, rates, electrons, copies * seen.readout + (electrons * wrong) ** 2)
@@ -82,9 +75,9 @@ def informed(
             moved = seen.far.ravel()[:, None] / places
             shifted = fisher_information(moved, rates, electrons, copies * seen.readout)[0, 0]
             counted[:configurations, :configurations] += seen.spread**2 * shifted
-        grids.append(counted / dose)
+        matrices.append(counted)
     widths = np.array([priors.get(name, math.inf) for name in names])
-    return Informed(np.array(grids), configurations, names, widths)
+    return Informed(np.array(matrices), configurations, names, widths)
 
 
 class Reached(NamedTuple):
@@ -94,8 +87,8 @@ class Reached(NamedTuple):
     agree: bool
 
 
-def reached(made: Informed, dose: float, known: Collection[str] = ()) -> Reached:
-    """The least standard deviation of the quantity at ``dose`` electrons per square angstrom, unknowns estimated along but for those ``known``.
+def reached(made: Informed, number: int, known: Collection[str] = ()) -> Reached:
+    """The least standard deviation of the quantity at a ``number`` of `_GRID`, unknowns estimated along but for those ``known``.
 
     The Cramer-Rao bound of the mean derivative, over the share of it that different configurations agree on: weights of one are held against the derivative
     of the others, as in `learn.information.detection`. Few configurations therefore make it too large, never too small.
@@ -103,21 +96,25 @@ def reached(made: Informed, dose: float, known: Collection[str] = ()) -> Reached
     count = made.configurations
     kept = [index for index, name in enumerate(made.names) if name not in known]
     chosen = np.r_[np.arange(count), count + np.array(kept, int)]
-    full, priors = made.at(dose)[np.ix_(chosen, chosen)], made.priors[kept]
+    full, priors = made.matrices[number][np.ix_(chosen, chosen)], made.priors[kept]
     mean = np.zeros((1 + len(kept), count + len(kept)))
     mean[0, :count], mean[1:, count:] = 1.0 / count, np.eye(len(kept))
+    if not np.any(full[:count, :count]):
+        return Reached(math.inf, True)
     try:
         limit = bound(mean @ full @ mean.T, 1, np.r_[math.inf, priors]).std[0]
     except ValueError:
         return Reached(math.inf, True)
-    if not limit > 0.0 or not math.isfinite(limit):
-        return Reached(math.inf, True)
     if count == 1:
         return Reached(float(limit), True)
     left = _left(full, count, priors)
-    shared = (left.sum() - np.trace(left)) / (count * (count - 1))
-    agreement = shared / left.mean()
+    agreement = (left.sum() - np.trace(left)) / (count - 1) / count / left.mean()
     return Reached(float(limit / agreement), True) if agreement > AGREEMENT else Reached(math.inf, False)
+
+
+def curve_of(made: Informed, known: Collection[str] = ()) -> Float[np.ndarray, " grid"]:
+    """`reached` at all doses of `_GRID`, never rising: more electrons need not be used."""
+    return np.minimum.accumulate([reached(made, number, known).std for number in range(len(_GRID))])
 
 
 def _left(full: np.ndarray, count: int, priors: np.ndarray) -> np.ndarray:
@@ -128,18 +125,16 @@ def _left(full: np.ndarray, count: int, priors: np.ndarray) -> np.ndarray:
     return full[:count, :count] - cross.T @ np.linalg.lstsq(inner / size[:, None] / size, cross, rcond=1e-12)[0]
 
 
-def dose_of(made: Informed, std: float, known: Collection[str] = ()) -> float:
-    """Electrons per square angstrom at which ``std`` is reached; inf where none of those that are computed suffice."""
-    first, last = math.log(_GRID[0]), math.log(_GRID[-1])
-    if not reached(made, float(_GRID[-1]), known).std <= std:
+def dose_of(curve: Float[np.ndarray, " grid"], std: float) -> float:
+    """Electrons per square angstrom at which a `curve_of` standard deviations reaches ``std``; inf where it does not."""
+    enough = np.flatnonzero(curve <= std)
+    if not len(enough):
         return math.inf
-    while last - first > 1e-3:
-        middle = 0.5 * (first + last)
-        if reached(made, math.exp(middle), known).std <= std:
-            last = middle
-        else:
-            first = middle
-    return math.exp(last)
+    last = int(enough[0])
+    if last == 0 or not math.isfinite(curve[last - 1]):
+        return float(_GRID[last])
+    share = math.log(curve[last - 1] / std) / math.log(curve[last - 1] / curve[last])
+    return float(_GRID[last - 1] * (_GRID[last] / _GRID[last - 1]) ** share)
 
 
 def measurement(
@@ -150,24 +145,42 @@ def measurement(
         raise ValueError(f"a standard deviation of {std} cannot be reached; give a positive one")
     made = informed(seen, priors, model, area, copies, own)
     exact = made if model == 0.0 else informed(seen, priors, 0.0, area, copies, own)
-    stds = np.array([reached(made, dose).std for dose in DOSES])
-    dose = dose_of(made, std)
-    doses = {name: dose_of(made, std, [name]) for name in made.names}
-    doses["model"] = dose_of(exact, std)
-    inseparable: tuple[str, ...] = ()
-    if math.isinf(dose):
-        inseparable = tuple(name for name, other in doses.items() if math.isfinite(other))
-        if not inseparable:
-            inseparable = ("phonons",) if not reached(exact, float(_GRID[-1]), made.names).agree else made.names
+    curve = curve_of(made)
+    dose = dose_of(curve, std)
+    doses = {name: dose_of(curve_of(made, [name]), std) for name in made.names}
+    doses["model"] = dose_of(curve_of(exact), std)
     costs = {name: dose / other for name, other in doses.items()} if math.isfinite(dose) else {}
+    inseparable = () if math.isfinite(dose) else _inseparable(made, exact, doses)
     limits = 1.0 / np.sqrt(np.maximum(seen.quantum * area * DOSES, 1e-300))
     places = len(seen.rates)
     slopes, rates = seen.slopes.mean(0), seen.rates
     alone = fisher_information(slopes.reshape(-1, 1) / places, rates.ravel() / places, 1.0)[0, 0]
+    if seen.far is not None:
+        alone += (
+            seen.spread**2 * fisher_information(seen.far.reshape(-1, 1) / places, rates.ravel() / places, 1.0)[0, 0]
+        )
     electrons = (dose if math.isfinite(dose) else DOSES[-1]) * area / copies / places
     spread = np.sqrt(np.maximum(electrons * rates + seen.readout, 1e-300))
     shape = (-1, *seen.window.shape)
     return Measurement(
-        stds, limits, dose, 1.0 / (max(seen.quantum, 1e-300) * std**2 * area * dose), costs, inseparable, float(alone), seen.quantum,
+        _between(curve), limits, dose, 1.0 / (max(seen.quantum, 1e-300) * std**2 * area * dose), costs, inseparable, float(alone), seen.quantum,
         rates.T.reshape(shape), (electrons * std * slopes / spread).T.reshape(shape),
     )  # fmt: skip
+
+
+def _between(curve: np.ndarray) -> np.ndarray:
+    """A `curve_of` standard deviations at `DOSES`."""
+    finite = np.isfinite(curve)
+    if not finite.any():
+        return np.full(len(DOSES), math.inf)
+    values = np.exp(np.interp(np.log(DOSES), np.log(_GRID[finite]), np.log(curve[finite]), left=math.inf))
+    return np.asarray(values, np.float64)
+
+
+def _inseparable(made: Informed, exact: Informed, doses: Mapping[str, float]) -> tuple[str, ...]:
+    """What would have to be known for the asked standard deviation: each unknown by itself, else all of them, else nothing would help but phonons."""
+    alone = tuple(name for name, dose in doses.items() if math.isfinite(dose))
+    if alone:
+        return alone
+    found = [reached(exact, number, made.names) for number in range(len(_GRID))]
+    return made.names if any(math.isfinite(each.std) for each in found) else ("phonons",)
