@@ -37,6 +37,8 @@ class Assessment(NamedTuple):
     changed: Float[np.ndarray, "c ny nx"]
     sigmas: Float[np.ndarray, "c ny nx"]
     signature: Signature
+    inseparable: tuple[str, ...] = ()
+    """Unknowns that stand in the way where no dose is enough: of a change they are not told apart."""
 
 
 def assess(scan: Scanned, detector: Detector, unknown: Unknown, asked: Asked) -> Assessment:

@@ -30,13 +30,15 @@ class Change(NamedTuple):
 
 class Hypotheses(NamedTuple):
     """``perfect`` and ``changed`` specimens with the same atoms in the same order, so that thermal motion is common; ``place`` (x, y) of the change and its
-    ``depths`` [k] in angstrom; ``columns``: how many columns of the field are like the changed one."""
+    ``depths`` [k] in angstrom; ``columns``: how many columns of the field are like the changed one;
+    ``sites`` [n]: the atom whose thermal displacement each atom has (None: its own)."""
 
     perfect: Specimen
     changed: tuple[Specimen, ...]
     location: tuple[float, float]
     depths: tuple[float, ...]
     columns: int
+    sites: np.ndarray | None = None
 
 
 def hypotheses_of(cell: Specimen, repeats: tuple[int, int, int], change: Change, nodes: int = NODES) -> Hypotheses:

@@ -48,12 +48,13 @@ def costs_of(
 
 
 def over_limits(
-    question: Question, dose: float, wanted: str, costs: Costs, damages: Sequence[Damage] = ()
+    question: Question, dose: float, wanted: str, costs: Costs, damages: Sequence[Damage] = (), reason: str = ""
 ) -> tuple[str, ...]:
-    """What keeps an option that needs ``dose`` (electrons per square angstrom) for what is ``wanted`` from answering the question, in words."""
+    """What keeps an option that needs ``dose`` (electrons per square angstrom) for what is ``wanted`` from answering the question, in words; ``reason``: why
+    no dose is enough."""
     limits = question.limits
     if not math.isfinite(dose):
-        return (f"no dose gives {wanted}: what is not known outweighs the change",)
+        return (f"no dose gives {wanted}: {reason}",)
     exceeded = []
     if limits.dose is not None and dose > limits.dose:
         times = dose / limits.dose

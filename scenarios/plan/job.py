@@ -7,16 +7,17 @@ from learn.feasibility.assessment import DOSES
 from scenarios.io.progress import Progress, SilentProgress
 from scenarios.plan.costs import costs_of, over_limits
 from scenarios.plan.damage import Damage, damage_of
-from scenarios.plan.kinds import detect
+from scenarios.plan.kinds import detect, measure
 from scenarios.plan.planned import Merit, Planned, Weighed
 from scenarios.plan.readings import Reading, reading_of
-from scenarios.plan.scene import Scene, scene_of
+from scenarios.plan.report.words import obstacle
+from scenarios.plan.scene import Scene
 from scenarios.question.tables import Question
 from twin.compiled_programs import double_precision
 
 SCHEMA = "emtwin.plan/1"
-KINDS = {"detect": detect}
-"""Modules that answer each kind of question: `hypotheses`, `merit` and `judge`."""
+KINDS = {"detect": detect, "measure": measure}
+"""Modules that answer each kind of question: `scene`, `merit` and `judge`."""
 
 
 def plan_question(question: Question, progress: Progress | None = None) -> Planned:
@@ -27,7 +28,7 @@ def plan_question(question: Question, progress: Progress | None = None) -> Plann
 
 def _planned(question: Question, progress: Progress) -> Planned:
     begun, kind = time.monotonic(), KINDS[question.kind]
-    scene = scene_of(question, lambda made: kind.hypotheses(question, made), progress)
+    scene = kind.scene(question, progress)
     damages = damage_of(question, scene.hypotheses.perfect)
     merit = kind.merit(question, scene)
     weighed: list[Weighed] = []
@@ -47,7 +48,7 @@ def _weighed(scene: Scene, reading: Reading, judged: Any, merit: Merit, damages:
     costs = costs_of(
         scene.question, reading.option, judged.dose, extent, places, reading.detector.weights.shape[0]
     )  # fmt: skip
-    obstacles = over_limits(scene.question, judged.dose, merit.text, costs, damages)
+    obstacles = over_limits(scene.question, judged.dose, merit.text, costs, damages, obstacle(judged.inseparable))
     return Weighed(reading.option, reading.name, judged, costs, obstacles)
 
 

@@ -15,7 +15,7 @@ from scenarios.question.tables import Question
 
 class Merit(NamedTuple):
     """How well an option does: ``name`` ("power"), the value ``asked`` for, its ``text``, its ``unit``, whether a larger one is better (``rising``), and what
-    the figure's ``caption`` says of it."""
+    the figure's ``caption`` says of it; ``titles`` of the two images of an option."""
 
     name: str
     asked: float
@@ -23,6 +23,7 @@ class Merit(NamedTuple):
     unit: str
     rising: bool
     caption: str
+    titles: tuple[str, str] = ("without the change", "with it")
 
 
 class Judged(Protocol):
@@ -46,6 +47,11 @@ class Judged(Protocol):
     @property
     def costs(self) -> dict[str, float]:
         """Factor of dose that each unknown costs."""
+        ...
+
+    @property
+    def inseparable(self) -> tuple[str, ...]:
+        """Unknowns that stand in the way where no dose is enough."""
         ...
 
     @property

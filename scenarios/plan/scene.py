@@ -1,7 +1,7 @@
 """What all options of a question share: its specimens, the waves behind them, and the patterns of a scan over one cell."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -10,6 +10,7 @@ import numpy as np
 from instrument.core.result_cache import load_or_compute
 from learn.feasibility.hypotheses import Hypotheses
 from learn.feasibility.matrices import Grid, Matrices, matrices_of, with_geometry
+from learn.feasibility.measuring.ends import Ends
 from learn.feasibility.scanned import Scanned, scanned
 from learn.feasibility.scans import Probe, Window, finest_step, window_of
 from scenarios.io.errors import BadInput
@@ -34,7 +35,7 @@ VERSION = 1
 
 class Scene(NamedTuple):
     """``hypotheses`` of a question on a ``grid``, the scattering ``matrices`` of the perfect specimen and of each change, the ``probe`` over the ``window``,
-    and the ``scan`` of all of them."""
+    and the ``scan`` of all of them; ``ends``: matrices on both sides of what is measured ("quantity") and of unknowns by name."""
 
     question: Question
     made: Made
@@ -44,6 +45,7 @@ class Scene(NamedTuple):
     probe: Probe
     window: Window
     scan: Scanned
+    ends: Mapping[str, Ends] = {}
 
 
 def scene_of(question: Question, hypothesise: Callable[[Made], Hypotheses], progress: Progress) -> Scene:
@@ -58,7 +60,7 @@ def scene_of(question: Question, hypothesise: Callable[[Made], Hypotheses], prog
     per_cell = made.slices // made.repeats[2]
     first = grid._replace(before=per_cell if grid.slices > per_cell else 0)
     matrices = kept_matrices(
-        [(each, first if number == 0 else grid) for number, each in enumerate(specimens)], progress
+        [(each, first if number == 0 else grid) for number, each in enumerate(specimens)], progress, hypotheses.sites
     )
     progress.stage("patterns of all probe positions")
     window = window_of(hypotheses.location, made.unit[:2], finest_step(grid.semiangle, grid.energy))
@@ -115,11 +117,14 @@ def _bytes(question: Question, extent: tuple[float, float], reach: float) -> flo
     return 8.0 * incident * scattered * question.compute.phonons
 
 
-def kept_matrices(cases: Sequence[tuple[Specimen, Grid]], progress: Progress) -> tuple[Matrices, ...]:
-    """Scattering matrices of each specimen on its grid, from the cache folder where an earlier plan left them there."""
+def kept_matrices(
+    cases: Sequence[tuple[Specimen, Grid]], progress: Progress, sites: np.ndarray | None = None
+) -> tuple[Matrices, ...]:
+    """Scattering matrices of each specimen on its grid, from the cache folder where an earlier plan left them there; ``sites`` as in `matrices_of`."""
     folder = usable_cache()
     if folder is not None:
         folder /= "plan"
+    shared = {} if sites is None else {"sites": sites}
     matrices = []
     for number, (specimen, grid) in enumerate(cases):
 
@@ -127,9 +132,11 @@ def kept_matrices(cases: Sequence[tuple[Specimen, Grid]], progress: Progress) ->
             progress.stage("scattering by the specimens", (number + share) / len(cases))
 
         def compute(specimen: Specimen = specimen, grid: Grid = grid) -> dict[str, np.ndarray]:
-            return {"amplitudes": matrices_of(specimen, grid, report=report).stacked}
+            return {"amplitudes": matrices_of(specimen, grid, report=report, sites=sites).stacked}
 
-        arrays = load_or_compute(folder, "scattering", VERSION, _inputs(specimen, grid), compute, progress.stage)
+        arrays = load_or_compute(
+            folder, "scattering", VERSION, {**_inputs(specimen, grid), **shared}, compute, progress.stage
+        )
         matrices.append(with_geometry(specimen, grid, arrays["amplitudes"]))
     if folder is not None:
         limit_size(folder, int(MOST_KEPT), ".cache")

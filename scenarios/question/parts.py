@@ -31,6 +31,27 @@ class DefectPlan(Plan, frozen=True):
     ] = (0.0, 0.0, 0.0)
 
 
+class QuantityPlan(Plan, frozen=True):
+    """The quantity that is measured."""
+
+    kind: Annotated[
+        Literal["thickness", "tilt", "position", "occupancy", "composition", "strain", "defocus", "aberration"],
+        key("", "what is measured: of the specimen, of one column, or of the lens"),
+    ]
+    element: Annotated[
+        str | None, key("", "element of the column, or of the sites that are shared", default="none")
+    ] = None
+    by: Annotated[str | None, key("", "element whose share of the sites is measured", default="none")] = None
+    column: Annotated[
+        int | None,
+        key(
+            "", "which column of that element in the cell, from 0 on", default="all, for a composition", ge=0, le=10_000
+        ),
+    ] = None
+    axis: Annotated[Literal["x", "y"], key("", "direction of a tilt, position or strain")] = "x"
+    name: Annotated[str | None, key("", 'name of an aberration, as in "C21a"', default="none")] = None
+
+
 class AskedPlan(Plan, frozen=True):
     """What would answer the question."""
 
@@ -39,6 +60,14 @@ class AskedPlan(Plan, frozen=True):
     where: Annotated[Literal["known", "anywhere"], key("", "at a known column, or at any like column of the field")] = (
         "known"
     )
+    std: Annotated[
+        Positive | None,
+        key(
+            "",
+            'standard deviation ("measure"): angstrom for lengths and aberrations, mrad for a tilt, else a share',
+            default="none",
+        ),
+    ] = None
     references: Annotated[
         bool, key("", "whether the other columns of the field, recorded alike, are compared with")
     ] = True
@@ -68,6 +97,7 @@ class UnknownPlan(Plan, frozen=True):
     source: Annotated[NotNegative, key("angstrom", "of the source's size")] = 0.1
     thickness: Annotated[NotNegative, key("angstrom", "of the thickness")] = 20.0
     roughness: Annotated[NotNegative, key("angstrom", "of the thickness, from one column to another")] = 2.0
+    tilt: Annotated[NotNegative, key("mrad", 'of each part of the tilt ("measure" only)')] = 0.0
     position: Annotated[NotNegative | None, key("angstrom", "of the place of the scan", default="free")] = None
     gain: Annotated[NotNegative | None, key("", "of the gain, as a share", default="free")] = None
     model: Annotated[

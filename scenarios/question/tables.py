@@ -3,7 +3,15 @@
 from typing import Annotated, Literal
 
 from scenarios.question.options import AnnularOption, CameraOption, ImageOption, OptionPlan, SegmentedOption
-from scenarios.question.parts import AskedPlan, ComputePlan, DefectPlan, InstrumentPlan, LimitsPlan, UnknownPlan
+from scenarios.question.parts import (
+    AskedPlan,
+    ComputePlan,
+    DefectPlan,
+    InstrumentPlan,
+    LimitsPlan,
+    QuantityPlan,
+    UnknownPlan,
+)
 from twin.simulation.plan.keys import Table, key, tables_of
 from twin.simulation.plan.tables import Plan, SpecimenPlan
 
@@ -12,9 +20,13 @@ class Question(Plan, frozen=True):
     """One question, complete."""
 
     name: Annotated[str, key("", "name of the question", min_length=1, max_length=80)]
-    kind: Annotated[Literal["detect"], key("", "detect: is this change there?")]
+    kind: Annotated[
+        Literal["detect", "measure"],
+        key("", "detect: is this change there? measure: how well is this quantity measured?"),
+    ]
     specimen: SpecimenPlan
     defect: Annotated[DefectPlan | None, key("", "the change that is looked for", default="none")] = None
+    quantity: Annotated[QuantityPlan | None, key("", "what is measured", default="none")] = None
     description: Annotated[str, key("", "one sentence on what this is")] = ""
     asked: AskedPlan = AskedPlan()
     instrument: InstrumentPlan = InstrumentPlan()

@@ -18,21 +18,22 @@ _GRID = np.geomspace(1.0, 1e10, 51)
 
 
 class Measurement(NamedTuple):
-    """``stds`` at `DOSES` (electrons per square angstrom) and ``limits``, those of the best of all detectors, all else being known, within the angles that are
-    computed; the ``dose`` of the asked standard deviation (inf: none suffices, because of the unknowns ``inseparable``, of "phonons", or of the "model"'s
-    error); ``efficiency``: dose of the limit as a share of it; ``costs``: how many times more dose each unknown costs, by name; ``information`` and
-    ``quantum`` of one electron, all else being known; ``image`` [channels, ny, nx], rates for each electron on a place, and ``sigmas`` alike: by how many
-    standard deviations the asked one changes each count at ``dose``."""
+    """Standard deviations (``curve``) at `DOSES` electrons per square angstrom and ``limits``, those of the best of all detectors, all else being known, within
+    the angles that are computed; the ``dose`` of the asked one (inf: none suffices, because of the unknowns ``inseparable``, of "phonons", or of the
+    "model"'s error); ``efficiency``: dose of the limit as a share of it; ``costs``: how many times more dose each unknown costs, by name; ``information``
+    and ``quantum`` of one electron, all else being known; images ``perfect`` and ``changed`` by the asked one [channels, ny, nx], rates for each electron
+    on a place, and ``sigmas``: their difference in standard deviations at ``dose``."""
 
-    stds: Float[np.ndarray, " d"]
+    curve: Float[np.ndarray, " d"]
     limits: Float[np.ndarray, " d"]
     dose: float
     efficiency: float
-    costs: Mapping[str, float]
+    costs: dict[str, float]
     inseparable: tuple[str, ...]
     information: float
     quantum: float
-    image: Float[np.ndarray, "c ny nx"]
+    perfect: Float[np.ndarray, "c ny nx"]
+    changed: Float[np.ndarray, "c ny nx"]
     sigmas: Float[np.ndarray, "c ny nx"]
 
 
@@ -164,7 +165,7 @@ def measurement(
     shape = (-1, *seen.window.shape)
     return Measurement(
         _between(curve), limits, dose, 1.0 / (max(seen.quantum, 1e-300) * std**2 * area * dose), costs, inseparable, float(alone), seen.quantum,
-        rates.T.reshape(shape), (electrons * std * slopes / spread).T.reshape(shape),
+        rates.T.reshape(shape), (rates + std * slopes).T.reshape(shape), (electrons * std * slopes / spread).T.reshape(shape),
     )  # fmt: skip
 
 

@@ -1,12 +1,14 @@
 """Scattering matrices on both sides of a quantity's value, on the beams of the matrix at the value."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from learn.feasibility.matrices import Matrices, Report, matrices_of
+from learn.feasibility.matrices import Grid, Matrices
 from learn.feasibility.measuring.quantity import OPTICAL, Quantity, Varied
 from learn.feasibility.scans import Window
+from twin.sample.specimen import Specimen
 
 
 class Ends(NamedTuple):
@@ -17,24 +19,28 @@ class Ends(NamedTuple):
     step: float
 
 
-def ends_of(quantity: Quantity, varied: Varied, base: Matrices, report: Report | None = None) -> Ends | None:
-    """Matrices of both specimens of ``varied``; None for defocus and aberrations, which need none."""
+def cases_of(quantity: Quantity, varied: Varied) -> tuple[tuple[Specimen, Grid], ...]:
+    """Specimens and grids whose matrices `ends_of` needs; none for defocus and aberrations. Of a thickness one is enough, with the thinner behind it."""
     if quantity.kind in OPTICAL:
-        return None
+        return ()
     if quantity.kind == "thickness":
-        more = matrices_of(varied.more, varied.grids[1], report=report)
-        assert more.thinner is not None
-        thin = more._replace(amplitudes=more.thinner, thinner=None)
-        return Ends(_placed(thin, base), _placed(more._replace(thinner=None), base), varied.step)
-    made = []
-    for number, (specimen, grid) in enumerate(zip((varied.less, varied.more), varied.grids, strict=True)):
+        return ((varied.more, varied.grids[1]),)
+    return tuple(
+        (specimen, grid._replace(before=0))
+        for specimen, grid in zip((varied.less, varied.more), varied.grids, strict=True)
+    )
 
-        def half(share: float, number: int = number) -> None:
-            if report is not None:
-                report(0.5 * (number + share))
 
-        made.append(_placed(matrices_of(specimen, grid._replace(before=0), report=half, sites=varied.sites), base))
-    return Ends(made[0], made[1], varied.step)
+def ends_of(varied: Varied, base: Matrices, matrices: Sequence[Matrices]) -> Ends | None:
+    """Both ends from the ``matrices`` of `cases_of`; None where there are none."""
+    if not matrices:
+        return None
+    if len(matrices) == 2:
+        return Ends(_placed(matrices[0], base), _placed(matrices[1], base), varied.step)
+    thin = matrices[0].thinner
+    assert thin is not None
+    more = matrices[0]._replace(thinner=None)
+    return Ends(_placed(more._replace(amplitudes=thin), base), _placed(more, base), varied.step)
 
 
 def _placed(matrices: Matrices, base: Matrices) -> Matrices:

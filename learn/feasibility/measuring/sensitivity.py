@@ -103,14 +103,13 @@ def patterns(
 def counted(made: Patterns, build: Build) -> Sensitivity:
     """What the detector of an option counts of the patterns."""
     detector, moving = _detector(made, build)
-    weights = detector.weights.T
-    slopes = made.slopes @ weights
+    slopes = detector.counted(made.slopes)
     if moving is not None:
-        slopes = slopes + made.rates @ moving
-    derivatives = {name: each @ weights for name, each in made.derivatives.items()}
+        slopes = slopes + Detector(moving).counted(made.rates)
+    derivatives = {name: detector.counted(each) for name, each in made.derivatives.items()}
     far = derivatives[made.quantity.axis] if made.spread else None
     return Sensitivity(
-        made.rates.mean(0) @ weights, slopes, derivatives, made.window, made.quantum, detector.readout, far, made.spread
+        detector.counted(made.rates.mean(0)), slopes, derivatives, made.window, made.quantum, detector.readout, far, made.spread
     )  # fmt: skip
 
 
@@ -185,7 +184,7 @@ def _image_slopes(ends: Ends, lens: Imaging, pixels: np.ndarray) -> np.ndarray:
 
 
 def _detector(made: Patterns, build: Build) -> tuple[Detector, np.ndarray | None]:
-    """The detector, and for a strain the change [pixels, channels] of its weights as the beams move: of a beam that stands for the angles within half a step
+    """The detector, and for a strain the change [channels, pixels] of its weights as the beams move: of a beam that stands for the angles within half a step
     of the grid about it, what passes an edge of a channel."""
     base = made.base
     if made.quantity.kind != "strain":
@@ -198,4 +197,4 @@ def _detector(made: Patterns, build: Build) -> tuple[Detector, np.ndarray | None
     here, before, after = (detector.weights[:, part * count : (part + 1) * count] for part in range(3))
     used = here.any(axis=1)
     moving = (after - before)[used] * (-base.k[:, axis] * base.extent[axis])[None, :]
-    return Detector(here[used], detector.readout), moving.T
+    return Detector(here[used], detector.readout), moving

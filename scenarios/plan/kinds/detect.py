@@ -6,11 +6,17 @@ from learn.feasibility.assessment import Asked, Assessment, assess
 from learn.feasibility.hypotheses import Change, Hypotheses, hypotheses_of
 from learn.feasibility.scanned import Unknown
 from scenarios.io.errors import BadInput
+from scenarios.io.progress import Progress
 from scenarios.plan.planned import Merit
 from scenarios.plan.readings import Reading
-from scenarios.plan.scene import Scene
+from scenarios.plan.scene import Scene, scene_of
 from scenarios.question.tables import Question
 from twin.simulation.specimen import Made
+
+
+def scene(question: Question, progress: Progress) -> Scene:
+    """The specimens and their waves."""
+    return scene_of(question, lambda made: hypotheses(question, made), progress)
 
 
 def hypotheses(question: Question, made: Made) -> Hypotheses:

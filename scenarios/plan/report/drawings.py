@@ -71,7 +71,7 @@ def _images(figure: Figure, planned: Planned, option: Weighed) -> None:
     extent = (-sides[0] / 2, sides[0] / 2, sides[1] / 2, -sides[1] / 2)
     low, high = min(perfect.min(), changed.min()), max(perfect.max(), changed.max())
     panels = figure.subplots(1, 3)
-    for axes, image, title in zip(panels[:2], (perfect, changed), ("without the change", "with it"), strict=True):
+    for axes, image, title in zip(panels[:2], (perfect, changed), planned.merit.titles, strict=True):
         drawn = axes.imshow(image, cmap="gray", extent=extent, vmin=low, vmax=high, interpolation="bicubic")
         axes.set_title(title)
     figure.colorbar(drawn, ax=panels[:2], label="share of the beam", shrink=0.85)

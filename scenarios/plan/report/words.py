@@ -7,6 +7,7 @@ from scenarios.plan.planned import Planned, Weighed
 UNKNOWNS = {
     "x": "the place of the scan", "y": "the place of the scan", "C10": "defocus", "C12a": "astigmatism", "C12b": "astigmatism",
     "source": "the source's size", "thickness": "thickness", "gain": "the gain",
+    "background": "an even background", "tilt.x": "tilt", "tilt.y": "tilt", "model": "an error of the model",
 }  # fmt: skip
 NOTICED = 1.05
 """Factor on the dose from which an unknown is worth a word."""
@@ -47,6 +48,16 @@ def dominant(option: Weighed) -> str:
         return ""
     name, factor = max(costs.items(), key=lambda pair: pair[1])
     return f"knowing {name} exactly would save a factor of {factor:.2f} of dose" if factor > NOTICED else ""
+
+
+def obstacle(names: tuple[str, ...]) -> str:
+    """Why no dose is enough, by the ``names`` of unknowns that stand in the way."""
+    if not names:
+        return "what is not known outweighs the change"
+    if names == ("phonons",):
+        return "frozen phonons do not agree on any effect (compute.phonons)"
+    words = list(dict.fromkeys(UNKNOWNS[name] for name in names))
+    return "it cannot be told from " + (words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}")
 
 
 def dose_text(dose: float) -> str:
