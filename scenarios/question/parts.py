@@ -43,10 +43,8 @@ class QuantityPlan(Plan, frozen=True):
     ] = None
     by: Annotated[str | None, key("", "element whose share of the sites is measured", default="none")] = None
     column: Annotated[
-        int | None,
-        key(
-            "", "which column of that element in the cell, from 0 on", default="all, for a composition", ge=0, le=10_000
-        ),
+        Annotated[int, Meta(ge=0, le=10_000)] | None,
+        key("", "which column of that element in the cell, from 0 on", default="all, for a composition"),
     ] = None
     axis: Annotated[Literal["x", "y"], key("", "direction of a tilt, position or strain")] = "x"
     name: Annotated[str | None, key("", 'name of an aberration, as in "C21a"', default="none")] = None
