@@ -37,11 +37,11 @@ def imaged(perfect: Matrices, changed: Sequence[Matrices], window: Window, lens:
         halves = np.stack([np.stack([cut(each - part[0], pixels) for each in part[1:]]) for part in parts])
     return Scanned(
         cut(pictures[0], pixels), np.stack([cut(each, pixels) for each in pictures[1:]]) if changed else np.zeros((0, len(pixels), 1)),
-        nuisances_of(perfect, waves[0], pictures[0], lens, pixels), covered, np.array(quantum), halves,
+        unknowns_of(perfect, waves[0], pictures[0], lens, pixels), covered, np.array(quantum), halves,
     )  # fmt: skip
 
 
-def nuisances_of(
+def unknowns_of(
     perfect: Matrices, waves: np.ndarray, picture: np.ndarray, lens: Imaging, pixels: np.ndarray
 ) -> dict[str, np.ndarray]:
     ny, nx = perfect.gpts

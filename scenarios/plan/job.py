@@ -43,7 +43,7 @@ def _planned(question: Question, progress: Progress) -> Planned:
 
 
 def _weighed(scene: Scene, reading: Reading, judged: Any, merit: Merit, damages: tuple[Damage, ...]) -> Weighed:
-    extent, window = scene.hypotheses.perfect.extent, scene.window
+    extent, window = scene.hypotheses.perfect.extent, reading.seen.window
     places = len(window.positions) * extent[0] * extent[1] / window.area
     costs = costs_of(
         scene.question, reading.option, judged.dose, extent, places, reading.detector.weights.shape[0]

@@ -12,6 +12,7 @@ from learn.feasibility.candidates import Candidate
 from learn.feasibility.hypotheses import Hypotheses
 from learn.feasibility.matrices import Grid, Matrices, matrices_of, with_geometry
 from learn.feasibility.measuring.ends import Ends
+from learn.feasibility.measuring.sensitivity import Patterns
 from learn.feasibility.scanned import Scanned, scanned
 from learn.feasibility.scans import Probe, Window, finest_step, window_of
 from scenarios.io.errors import BadInput
@@ -36,8 +37,8 @@ VERSION = 1
 
 class Scene(NamedTuple):
     """``hypotheses`` of a question on a ``grid``, the scattering ``matrices`` of the perfect specimen and of each change, the ``probe`` over the ``window``,
-    and the ``scan`` of all of them; ``ends``: matrices on both sides of what is measured ("quantity") and of unknowns by name;
-    ``candidates``: what is scanned of each structure that is to be told apart."""
+    and the ``scan`` of all of them; ``ends``: matrices on both sides of what is measured ("quantity") and of unknowns by name, and the
+    ``patterns`` of it with their derivatives; ``candidates``: what is scanned of each structure that is to be told apart."""
 
     question: Question
     made: Made
@@ -49,6 +50,7 @@ class Scene(NamedTuple):
     scan: Scanned
     ends: Mapping[str, Ends] = {}
     candidates: tuple[Candidate, ...] = ()
+    patterns: Patterns | None = None
 
 
 def scene_of(question: Question, hypothesise: Callable[[Made], Hypotheses], progress: Progress) -> Scene:

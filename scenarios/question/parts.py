@@ -96,6 +96,9 @@ class UnknownPlan(Plan, frozen=True):
     source: Annotated[NotNegative, key("angstrom", "of the source's size")] = 0.1
     thickness: Annotated[NotNegative, key("angstrom", "of the thickness")] = 20.0
     roughness: Annotated[NotNegative, key("angstrom", "of the thickness, from one column to another")] = 2.0
+    level: Annotated[
+        NotNegative | None, key("", 'of an even background, as a share of the mean ("measure" only)', default="free")
+    ] = None
     tilt: Annotated[NotNegative, key("mrad", 'of each part of the tilt ("measure" only)')] = 0.0
     position: Annotated[NotNegative | None, key("angstrom", "of the place of the scan", default="free")] = None
     gain: Annotated[NotNegative | None, key("", "of the gain, as a share", default="free")] = None

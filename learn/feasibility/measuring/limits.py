@@ -1,5 +1,7 @@
 """What one electron can tell of a quantity at most, whatever detector follows: quantum Fisher information of its wave."""
 
+from typing import NamedTuple
+
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Complex
@@ -66,23 +68,35 @@ def _row(k: np.ndarray, energy: float, name: str) -> np.ndarray:
     return np.asarray(basis(k[:, 0], k[:, 1], wavelength(energy)))[index(name)]
 
 
-def dilation_limit(base: Matrices, ends: Ends, window: Window, probe: Probe, axis: int, spread: float) -> float:
-    """Of a strain along ``axis`` about the window's middle, for probes over the ``window`` in cells whose middles are ``spread`` (rms) away from the field's.
+class Dilated(NamedTuple):
+    """``waves`` [n, pixels] of probes, their derivatives in a strain about each probe's place (``own``), and in a shift of the crystal below the probe."""
 
-    In the frame that is stretched along, the waves change by the matrices' difference. Back in the microscope's frame the wave is stretched about its
-    probe, and shifted with the crystal below the probe by the strain times the distance from the middle.
+    waves: np.ndarray
+    own: np.ndarray
+    shifts: np.ndarray
+
+
+def dilated(base: Matrices, ends: Ends, window: Window, probe: Probe, axis: int) -> Dilated:
+    """Of probes over the ``window``, for a strain along ``axis``.
+
+    In the frame that is stretched along, the waves change by the matrices' difference. Back in the microscope's frame the wave is stretched about its probe.
     """
     waves, slopes = _probes(base, ends, window, probe)
+    places = np.tile(window.positions[:, axis], len(base.amplitudes))
+    changes = np.array([_stretched(wave, base, axis, place) for wave, place in zip(waves, places, strict=True)])
+    # stretched, a wave keeps its electrons: a half of it is taken away, or less where its tails pass the border of the cell
+    kept = np.einsum("nm,nm->n", waves.conj(), changes).real / np.einsum("nm,nm->n", waves.conj(), waves).real
     incident, k = np.asarray(incident_of(base, window, probe.coefficients)), base.k[:, axis]
     turned = jnp.asarray(incident * (2j * np.pi * base.bundle.k[:, axis]), jnp.complex64)
-    shifts = (
-        np.concatenate([np.asarray(turned @ jnp.asarray(each)) for each in base.amplitudes]) - 2j * np.pi * k * waves
-    )
+    moved = np.concatenate([np.asarray(turned @ jnp.asarray(each)) for each in base.amplitudes])
+    return Dilated(waves, slopes + changes - kept[:, None] * waves, moved - 2j * np.pi * k * waves)
+
+
+def dilation_limit(base: Matrices, ends: Ends, window: Window, probe: Probe, axis: int, spread: float) -> float:
+    """Of a strain along ``axis`` about the window's middle, for probes over the ``window`` in cells whose middles are ``spread`` (rms) away from the field's:
+    below a probe the crystal is shifted by the strain times the distance from the middle."""
+    waves, own, shifts = dilated(base, ends, window, probe, axis)
     away = np.tile(window.positions[:, axis] - middle_of(window)[axis], len(base.amplitudes))
-    own = np.empty_like(slopes)
-    places = np.tile(window.positions[:, axis], len(base.amplitudes))
-    for number, wave in enumerate(waves):
-        own[number] = slopes[number] + _stretched(wave, base, axis, places[number]) - 0.5 * wave
     return mean_information(waves, own + away[:, None] * shifts) + spread**2 * mean_information(waves, shifts)
 
 

@@ -53,11 +53,12 @@ class Quantity(NamedTuple):
 
 
 class Varied(NamedTuple):
-    """Specimens with the same atoms in the same order as ``base``, ``less`` and ``more`` of the quantity, ``step`` apart; ``sites`` [n]: the atom whose thermal
-    displacement each atom has; ``grids`` of both; ``location`` (x, y) in angstrom of the measured column, or of the cell in the middle of the field."""
+    """Specimens with the same atoms in the same order as ``base``, ``less`` and ``more`` of the quantity, ``step`` apart, and the ``grids`` of both; ``sites``
+    [n]: the atom whose thermal displacement each atom has (None: its own); ``location`` (x, y) in angstrom of the measured column, or of the cell in the
+    middle of the field."""
 
     base: Specimen
-    sites: np.ndarray
+    sites: np.ndarray | None
     less: Specimen
     more: Specimen
     grids: tuple[Grid, Grid]
@@ -90,9 +91,9 @@ def varied(
     check_quantity(quantity)
     specimen = repeated(cell, repeats)
     middle = tuple((count // 2 + 0.5) * side for count, side in zip(repeats, cell.cell, strict=False))
-    sites, location = np.arange(len(specimen.symbols)), (middle[0], middle[1])
+    location = (middle[0], middle[1])
     half = step or STEPS.get(quantity.kind, 0.0)
-    same = Varied(specimen, sites, specimen, specimen, (grid, grid), 2.0 * half, location)
+    same = Varied(specimen, None, specimen, specimen, (grid, grid), 2.0 * half, location)
     if quantity.kind == "thickness":
         return _thicker(cell, repeats, grid, same)
     if quantity.kind == "tilt":
@@ -174,7 +175,7 @@ def _of_atoms(same: Varied, atoms: np.ndarray, quantity: Quantity, half: float) 
         (*specimen.symbols, *[str(quantity.by)] * len(atoms)), specimen.cell, np.append(specimen.occupancy, np.zeros(len(atoms))),
     )  # fmt: skip
     less, more = (_filled(mixed, {-sign * half: atoms, sign * half: added}) for sign in (-1.0, 1.0))
-    return same._replace(base=mixed, sites=np.append(same.sites, atoms), less=less, more=more)
+    return same._replace(base=mixed, sites=np.append(np.arange(len(specimen.symbols)), atoms), less=less, more=more)
 
 
 def _filled(specimen: Specimen, changes: dict[float, np.ndarray]) -> Specimen:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from learn.feasibility.imaged import cut, exit_waves, mean_image, nuisances_of, pixels_of, slope_of
+from learn.feasibility.imaged import cut, exit_waves, mean_image, pixels_of, slope_of, unknowns_of
 from learn.feasibility.matrices import Matrices
 from learn.feasibility.measuring import limits
 from learn.feasibility.measuring.ends import Ends, windows_of
@@ -47,7 +47,7 @@ class Sensitivity(NamedTuple):
 
 class Patterns(NamedTuple):
     """Of probes in the ``window``, before a detector: ``rates`` [configurations, p, pixels], ``slopes`` alike, ``derivatives`` [p, pixels] by name, and the
-    ``quantum`` information of an electron; the matrix ``base`` that they are of."""
+    ``quantum`` information of an electron; the matrices ``base`` and ``ends`` that they are of; ``spread`` as in `Sensitivity`."""
 
     rates: np.ndarray
     slopes: np.ndarray
@@ -56,56 +56,60 @@ class Patterns(NamedTuple):
     quantum: float
     base: Matrices
     quantity: Quantity
+    ends: Ends | None
     spread: float
 
 
 def patterns(
-    base: Matrices, quantity: Quantity, ends: Ends | None, window: Window, probe: Probe, cells: tuple[int, int],
-    others: Mapping[str, Ends] | None = None, still: bool = False,
+    base: Matrices, quantity: Quantity, ends: Ends | None, window: Window, probe: Probe, cells: tuple[int, int], others: Mapping[str, Ends] | None = None
 ) -> Patterns:  # fmt: skip
-    """Patterns over the ``window`` in a field of ``cells`` (x, y) alike, or with the probe resting in its middle (``still``: CBED), with derivatives in the
-    quantity, the place of the scan, the lens, and ``others`` that have matrices, by name."""
+    """Patterns over the ``window`` in a field of ``cells`` (x, y) alike, with derivatives in the quantity, the place of the scan, the lens, and ``others`` that
+    have matrices, by name."""
     derivatives: dict[str, np.ndarray] = dict(derivatives_of(base, window, probe))
     for name, each in (others or {}).items():
         derivatives[name] = _slopes(base, each, window, probe).mean(0)
-    rates = np.stack(
-        [
-            patterns_of(base, window, probe, configurations=slice(number, number + 1))
-            for number in range(len(base.amplitudes))
-        ]
-    )
-    slopes = (
-        _aberrated(base, quantity.coefficient, window, probe) if ends is None else _slopes(base, ends, window, probe)
-    )
-    chosen, places = window, slice(None)
-    if still:
-        middle = window.shape[0] // 2 * window.shape[1] + window.shape[1] // 2
-        places = slice(middle, middle + 1)
-        chosen = Window(window.positions[places], (1, 1), window.sides)
-    axis = "xy".index(quantity.axis)
+    parts = [slice(number, number + 1) for number in range(len(base.amplitudes))]
+    rates = np.stack([patterns_of(base, window, probe, configurations=part) for part in parts])
     spread = 0.0
-    if quantity.kind == "strain":
-        # the lattice under the probe moves by the strain times the distance from the middle
-        away = window.positions[:, axis] - limits.middle_of(window)[axis]
-        slopes = slopes + (away[:, None] * derivatives[quantity.axis])[None]
-        spread = 0.0 if still else window.sides[axis] * np.sqrt((cells[axis] ** 2 - 1) / 12.0)
     if ends is None:
-        quantum = limits.probe_aberration_limit(base, quantity.coefficient, chosen, probe)
+        slopes = _aberrated(base, quantity.coefficient, window, probe)
     elif quantity.kind == "strain":
-        quantum = limits.dilation_limit(base, ends, chosen, probe, axis, spread)
+        # the crystal under the probe is stretched, and moved by the strain times the distance from the middle
+        axis = "xy".index(quantity.axis)
+        slopes = _dilated(base, ends, window, probe, axis)
+        spread = window.sides[axis] * float(np.sqrt((cells[axis] ** 2 - 1) / 12.0))
     else:
-        quantum = limits.probe_limit(base, ends, chosen, probe)
-    return Patterns(
-        rates[:, places], slopes[:, places], {name: each[places] for name, each in derivatives.items()}, chosen, quantum, base, quantity, spread
+        slopes = _slopes(base, ends, window, probe)
+    quantum = _quantum(base, quantity, ends, window, probe, spread)
+    return Patterns(rates, slopes, derivatives, window, quantum, base, quantity, ends, spread)
+
+
+def at_rest(made: Patterns, probe: Probe) -> Patterns:
+    """The same with the probe resting in the middle of the window (CBED), its place in other cells of the field not known beforehand."""
+    middle = made.window.shape[0] // 2 * made.window.shape[1] + made.window.shape[1] // 2
+    places = slice(middle, middle + 1)
+    window = Window(made.window.positions[places], (1, 1), made.window.sides)
+    derivatives = {name: each[places] for name, each in made.derivatives.items()}
+    quantum = _quantum(made.base, made.quantity, made.ends, window, probe, 0.0)
+    return made._replace(
+        rates=made.rates[:, places], slopes=made.slopes[:, places], derivatives=derivatives, window=window, quantum=quantum, spread=0.0
     )  # fmt: skip
+
+
+def _quantum(
+    base: Matrices, quantity: Quantity, ends: Ends | None, window: Window, probe: Probe, spread: float
+) -> float:
+    if ends is None:
+        return limits.probe_aberration_limit(base, quantity.coefficient, window, probe)
+    if quantity.kind == "strain":
+        return limits.dilation_limit(base, ends, window, probe, "xy".index(quantity.axis), spread)
+    return limits.probe_limit(base, ends, window, probe)
 
 
 def counted(made: Patterns, build: Build) -> Sensitivity:
     """What the detector of an option counts of the patterns."""
-    detector, moving = _detector(made, build)
+    detector = build(made.base)
     slopes = detector.counted(made.slopes)
-    if moving is not None:
-        slopes = slopes + Detector(moving).counted(made.rates)
     derivatives = {name: detector.counted(each) for name, each in made.derivatives.items()}
     far = derivatives[made.quantity.axis] if made.spread else None
     return Sensitivity(
@@ -121,7 +125,7 @@ def images(
     pixels, covered = pixels_of(base, window)
     waves = exit_waves(base.amplitudes, base)
     picture = mean_image(waves, base, lens)
-    derivatives = dict(nuisances_of(base, waves, picture, lens, pixels))
+    derivatives = dict(unknowns_of(base, waves, picture, lens, pixels))
     for name, each in (others or {}).items():
         derivatives[name] = _image_slopes(each, lens, pixels).mean(0)
     field = base.extent[0] * base.extent[1]
@@ -158,19 +162,32 @@ def _slopes(base: Matrices, ends: Ends, window: Window, probe: Probe) -> np.ndar
     return np.stack(made)
 
 
+def _dilated(base: Matrices, ends: Ends, window: Window, probe: Probe, axis: int) -> np.ndarray:
+    """Derivatives [configurations, p, pixels] in a strain about the window's middle, of beams at angles that stay."""
+    waves, own, shifts = limits.dilated(base, ends, window, probe, axis)
+    away = window.positions[:, axis] - limits.middle_of(window)[axis]
+    shape = (len(base.amplitudes), -1, waves.shape[-1])
+    changes = [_damped(2.0 * np.real(waves.conj() * each).reshape(shape), window, probe) for each in (own, shifts)]
+    return changes[0] + away[None, :, None] * changes[1]
+
+
 def _aberrated(base: Matrices, name: str, window: Window, probe: Probe) -> np.ndarray:
     """Derivatives [configurations, p, pixels] per angstrom of an aberration of the probe, exact."""
     incident = np.asarray(incident_of(base, window, probe.coefficients))
     row = np.asarray(basis(base.bundle.k[:, 0], base.bundle.k[:, 1], wavelength(base.energy)))[index(name)]
     changed = jnp.asarray(incident * (-1j * row), jnp.complex64)
-    fx, fy = frequencies_of(window)
-    damping = np.exp(-2.0 * np.pi**2 * probe.source**2 * (fx**2 + fy**2))
     made = []
     for each in base.amplitudes:
         wave, slope = np.asarray(jnp.asarray(incident) @ jnp.asarray(each)), np.asarray(changed @ jnp.asarray(each))
-        change = 2.0 * np.real(wave.conj() * slope).astype(np.float64)
-        made.append(filtered(change, window, damping))
-    return np.stack(made)
+        made.append(2.0 * np.real(wave.conj() * slope))
+    return _damped(np.stack(made), window, probe)
+
+
+def _damped(changes: np.ndarray, window: Window, probe: Probe) -> np.ndarray:
+    """Changes [configurations, p, pixels] averaged over the source."""
+    fx, fy = frequencies_of(window)
+    damping = np.exp(-2.0 * np.pi**2 * probe.source**2 * (fx**2 + fy**2))
+    return np.stack([filtered(each.astype(np.float64), window, damping) for each in changes])
 
 
 def _image_slopes(ends: Ends, lens: Imaging, pixels: np.ndarray) -> np.ndarray:
@@ -181,20 +198,3 @@ def _image_slopes(ends: Ends, lens: Imaging, pixels: np.ndarray) -> np.ndarray:
             for less, more in zip(*waves, strict=True)
         ]
     )
-
-
-def _detector(made: Patterns, build: Build) -> tuple[Detector, np.ndarray | None]:
-    """The detector, and for a strain the change [channels, pixels] of its weights as the beams move: of a beam that stands for the angles within half a step
-    of the grid about it, what passes an edge of a channel."""
-    base = made.base
-    if made.quantity.kind != "strain":
-        return build(base), None
-    axis = "xy".index(made.quantity.axis)
-    half = np.zeros(2)
-    half[axis] = 0.5 / base.extent[axis]
-    detector = build(base._replace(k=np.concatenate([base.k, base.k - half, base.k + half])))
-    count = len(base.k)
-    here, before, after = (detector.weights[:, part * count : (part + 1) * count] for part in range(3))
-    used = here.any(axis=1)
-    moving = (after - before)[used] * (-base.k[:, axis] * base.extent[axis])[None, :]
-    return Detector(here[used], detector.readout), moving

@@ -7,7 +7,7 @@ from learn.feasibility.matrices import Grid
 from learn.feasibility.measuring.assessment import Measurement, measurement
 from learn.feasibility.measuring.ends import cases_of, ends_of
 from learn.feasibility.measuring.quantity import Quantity, check_quantity, names_of, varied
-from learn.feasibility.measuring.sensitivity import Sensitivity, counted, images, patterns
+from learn.feasibility.measuring.sensitivity import Sensitivity, at_rest, counted, images, patterns
 from scenarios.io.errors import BadInput
 from scenarios.io.progress import Progress
 from scenarios.plan.kinds.detect import unknown_of
@@ -39,7 +39,11 @@ def scene(question: Question, progress: Progress) -> Scene:
         name: ends_of(pairs[name], made.matrices[0], kept_matrices(cases, progress, pairs[name].sites))
         for name, cases in needed.items()
     }
-    return made._replace(ends={name: ends for name, ends in found.items() if ends is not None})
+    ends = {name: each for name, each in found.items() if each is not None}
+    others = {name: each for name, each in ends.items() if name != "quantity"}
+    progress.stage("derivatives of all patterns")
+    seen = patterns(made.matrices[0], quantity, ends.get("quantity"), made.window, made.probe, repeats[:2], others)
+    return made._replace(ends=ends, patterns=seen)
 
 
 def quantity_of(question: Question) -> Quantity:
@@ -70,7 +74,8 @@ def judge(question: Question, scene: Scene, reading: Reading) -> Measurement:
     seen = _seen(question, scene, reading, quantity)
     field = scene.hypotheses.perfect.extent[0] * scene.hypotheses.perfect.extent[1]
     area = scene.window.area if quantity.local else field
-    priors = {**unknown.priors, "tilt.x": MRAD * question.unknown.tilt, "tilt.y": MRAD * question.unknown.tilt}
+    tilt, level = MRAD * question.unknown.tilt, question.unknown.level
+    priors = {**unknown.priors, "tilt.x": tilt, "tilt.y": tilt, "background": math.inf if level is None else level}
     _, factor = FACTORS[quantity.unit]
     asked = factor * float(question.asked.std or math.nan)
     result = measurement(seen, priors, unknown.model, asked, area, area / scene.window.area, names_of(quantity))
@@ -110,12 +115,11 @@ def _others(question: Question, quantity: Quantity) -> dict[str, Quantity]:
 
 
 def _seen(question: Question, scene: Scene, reading: Reading, quantity: Quantity) -> Sensitivity:
-    base, option = scene.matrices[0], reading.option
-    ends, others = scene.ends.get("quantity"), {name: each for name, each in scene.ends.items() if name != "quantity"}
-    cells = (question.compute.cells, question.compute.cells)
+    base, option, made = scene.matrices[0], reading.option, scene.patterns
+    assert made is not None
     if isinstance(option, ImageOption):
-        lens = lens_of(option, scene.grid.energy)
-        return images(base, quantity, ends, scene.window, lens, cells, others, option.readout**2)
-    still = isinstance(option, PatternOption)
-    seen = patterns(base, quantity, ends, scene.window, scene.probe, cells, others, still)
+        others = {name: each for name, each in scene.ends.items() if name != "quantity"}
+        lens, cells = lens_of(option, scene.grid.energy), _repeats(question, scene.made)[:2]
+        return images(base, quantity, made.ends, scene.window, lens, cells, others, option.readout**2)
+    seen = at_rest(made, scene.probe) if isinstance(option, PatternOption) else made
     return counted(seen, lambda matrices: detector_of(option, matrices, scene.grid.semiangle))
