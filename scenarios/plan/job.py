@@ -34,7 +34,7 @@ def _planned(question: Question, progress: Progress) -> Planned:
     weighed: list[Weighed] = []
     for number, option in enumerate(question.options()):
         progress.stage("weighing the options", number / len(question.options()))
-        reading = reading_of(option, scene)
+        reading = reading_of(option, scene, progress)
         weighed.append(_weighed(scene, reading, kind.judge(question, scene, reading), merit, damages))
     weighed.sort(key=lambda each: (not each.feasible, each.assessment.dose))
     return Planned(

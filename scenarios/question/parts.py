@@ -98,6 +98,12 @@ class UnknownPlan(Plan, frozen=True):
     tilt: Annotated[NotNegative, key("mrad", 'of each part of the tilt ("measure" only)')] = 0.0
     position: Annotated[NotNegative | None, key("angstrom", "of the place of the scan", default="free")] = None
     gain: Annotated[NotNegative | None, key("", "of the gain, as a share", default="free")] = None
+    background: Annotated[
+        NotNegative | None, key("", "of what lies below an edge of a spectrum, as a share", default="free")
+    ] = None
+    exponent: Annotated[NotNegative | None, key("", "of its exponent r of E^-r", default="free")] = None
+    energy_offset: Annotated[NotNegative, key("eV", "of a spectrum's energy axis")] = 0.3
+    cross_section: Annotated[NotNegative, key("", "of the strength of an edge, as a share")] = 0.1
     model: Annotated[
         NotNegative, key("", "rms error of the predicted contrast, as a share of it, where there are no references")
     ] = 0.05

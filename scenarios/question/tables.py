@@ -13,6 +13,7 @@ from scenarios.question.parts import (
     UnknownPlan,
 )
 from twin.simulation.plan.keys import Table, key, tables_of
+from twin.simulation.plan.spectrum_tables import EdgePlan, LowLossPlan
 from twin.simulation.plan.tables import Plan, SpecimenPlan
 
 
@@ -32,6 +33,8 @@ class Question(Plan, frozen=True):
     instrument: InstrumentPlan = InstrumentPlan()
     unknown: UnknownPlan = UnknownPlan()
     limits: LimitsPlan = LimitsPlan()
+    low_loss: LowLossPlan = LowLossPlan()
+    edges: dict[str, EdgePlan] = {}
     option: Annotated[
         list[OptionPlan], key("", "options to weigh", default="HAADF, ADF, ABF, DPC, 4D-STEM and HRTEM", max_length=50)
     ] = []
