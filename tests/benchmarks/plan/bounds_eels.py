@@ -30,7 +30,7 @@ from twin.simulation.plan.spectrum_tables import (
 )
 from twin.simulation.spectrum.ready import ReadySpectrum, make_spectrum
 
-TRIALS = (200, 60, 4)
+TRIALS = (500, 60, 4)
 STEPS = 40
 AT_ONCE = 8
 """Spectra whose derivatives are computed at once."""
