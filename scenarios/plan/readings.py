@@ -39,6 +39,10 @@ class Reading(NamedTuple):
 def reading_of(option: OptionPlan, scene: Scene, progress: Progress) -> Reading:
     """What ``option`` records; BadInput where it counts nothing."""
     if isinstance(option, SpectrumOption):
+        if scene.question.kind == "measure":  # one spectrum of the field
+            return Reading(
+                option, name_of(option), scene.scan, Detector(np.zeros((option.channels, 0)), option.readout**2)
+            )
         return Reading(option, name_of(option), *recorded(option, scene, progress))
     name, perfect, changed = name_of(option), scene.matrices[0], scene.matrices[1:]
     seen, detector = scene.scan, detector_of(option, perfect, scene.grid.semiangle)

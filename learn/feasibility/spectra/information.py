@@ -17,20 +17,29 @@ from learn.information import Bound, bound, fisher_information
 from twin.eels.spectrum import SpectrumModel, components
 from twin.simulation.spectrum.ready import ReadySpectrum
 
-GAIN, THICKNESS = "gain", "t_over_lambda"
+GAIN, THICKNESS, SITES = "gain", "t_over_lambda", "sites"
+"""Names of what is not known: the electrons (a share), mean free paths, and how many sites two elements share (a share)."""
 SHAPED = ("white_lines", "ratio", "line_width", "crystal_field")
 """Parameters of an edge whose shift is asked for that are not known along with it."""
 Kind = Literal["t_over_lambda", "composition", "edge_shift", "energy_offset"]
 
 
 class SpectralQuantity(NamedTuple):
-    """What is asked of a spectrum: "t_over_lambda"; "composition": atoms per square angstrom of ``element``, or their ratio to those of ``over``;
-    "edge_shift" in eV of the ``edge`` ("Ti L"); "energy_offset" in eV."""
+    """What is asked of a spectrum: "t_over_lambda"; "composition": atoms per square angstrom of ``element``, or their ratio to those of ``over``, or the share
+    of its sites that are taken ``by`` another; "edge_shift" in eV of the ``edge`` ("Ti L"); "energy_offset" in eV."""
 
     kind: Kind
     element: str | None = None
     over: str | None = None
+    by: str | None = None
     edge: str | None = None
+
+    @property
+    def unit(self) -> str:
+        """Of its standard deviation."""
+        if self.kind == "composition":
+            return "" if self.over or self.by else "1/angstrom^2"
+        return "" if self.kind == "t_over_lambda" else "electronvolt"
 
 
 class Parametrised(NamedTuple):
@@ -104,11 +113,13 @@ def _wanted(asked: SpectralQuantity, model: SpectrumModel, within: tuple[str, ..
     """Name of the asked parameter; ValueError where the spectrum does not have it."""
     there = ", ".join(within) or "none"
     if asked.kind == "composition":
-        for element in (asked.element, asked.over):
+        for element in (asked.by or asked.element, asked.over):
             if element is not None and not any(label.startswith(f"{element} ") for label in within):
                 raise ValueError(f"no edge of {element} begins in the range of the spectrum; there are {there}")
-        if asked.element is None or asked.element == asked.over:
+        if asked.element is None or asked.element in (asked.over, asked.by):
             raise ValueError("the composition is that of an element, or of two that differ; name them")
+        if asked.by:
+            return f"share of {asked.by}"
         return f"{asked.element}/{asked.over}" if asked.over else f"{asked.element}.areal_density"
     if asked.kind == "edge_shift":
         if asked.edge not in within:
@@ -134,7 +145,8 @@ def _unknown(model: SpectrumModel, asked: SpectralQuantity, within: tuple[str, .
     if asked.kind == "composition":
         # elements other than the one asked for; of a ratio the atoms of the second
         there = dict.fromkeys(label.partition(" ")[0] for label in within)
-        unknown += [f"{element}.areal_density" for element in there if element != asked.element]
+        unknown += [f"{element}.areal_density" for element in there if element not in (asked.element, asked.by)]
+        unknown += [SITES] if asked.by else []
     if asked.kind == "edge_shift":
         unknown += [name for name in (f"{asked.edge}.{what}" for what in SHAPED) if name in named]
     return unknown
@@ -143,6 +155,9 @@ def _unknown(model: SpectrumModel, asked: SpectralQuantity, within: tuple[str, .
 def _start(name: str, asked: SpectralQuantity, values: Mapping[str, Any]) -> Any:
     if name in values:
         return values[name]
+    if name.startswith("share of "):
+        shared = values[f"{asked.by}.areal_density"]
+        return shared / (shared + values[f"{asked.element}.areal_density"])
     if "/" in name:
         return values[f"{asked.element}.areal_density"] / values[f"{asked.over}.areal_density"]
     return values["offset"] if name == OFFSET else 0.0
@@ -157,6 +172,10 @@ def _rates(
     if asked.over is not None:
         over = used[f"{asked.over}.areal_density"]
         used[f"{asked.element}.areal_density"] = given[f"{asked.element}/{asked.over}"] * over
+    if asked.by is not None:
+        sites = sum(values[f"{name}.areal_density"] for name in (asked.element, asked.by))
+        sites, share = sites * (1.0 + given.get(SITES, 0.0)), given[f"share of {asked.by}"]
+        used[f"{asked.by}.areal_density"], used[f"{asked.element}.areal_density"] = share * sites, (1.0 - share) * sites
     parts = components(model, used)
     edges = sum(((1.0 + given.get(CROSS_SECTION + label, 0.0)) * parts.pop(label) for label in within), jnp.zeros(()))
     below = sum(parts.values(), jnp.zeros(model.axis.channels))

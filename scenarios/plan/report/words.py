@@ -58,7 +58,7 @@ def obstacle(names: tuple[str, ...]) -> str:
         return "what is not known outweighs the change"
     if names == ("phonons",):
         return "frozen phonons do not agree on any effect (compute.phonons)"
-    words = list(dict.fromkeys(UNKNOWNS[name] for name in names))
+    words = list(dict.fromkeys(UNKNOWNS.get(name, f"the {name}") for name in names))
     return "it cannot be told from " + (words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}")
 
 

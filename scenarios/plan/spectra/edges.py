@@ -1,7 +1,5 @@
 """The spectrum of an option: composition, axis and which edge is recorded."""
 
-from collections import Counter
-
 import numpy as np
 
 from learn.feasibility.spectra.shapes import merit_of, shapes_of
@@ -69,9 +67,9 @@ def onset_of(element: str, name: str) -> float:
 
 def areal_of(specimen: Specimen) -> dict[str, float]:
     """Atoms per square angstrom of each element."""
-    counts: Counter[str] = Counter()
+    counts: dict[str, float] = {}
     for symbol, share in zip(specimen.symbols, specimen.occupancy, strict=True):
-        counts[symbol] += float(share)
+        counts[symbol] = counts.get(symbol, 0.0) + float(share)
     area = specimen.extent[0] * specimen.extent[1]
     return {symbol: float(count / area) for symbol, count in counts.items() if count > 0.0}
 
