@@ -38,7 +38,7 @@ class Detector(NamedTuple):
 class Scanned(NamedTuple):
     """A scan without a change and with it: ``rates`` [p, pixels] and ``changed`` [k, p, pixels] as shares of the beam, ``derivatives`` by name, the
     ``window``, and ``quantum`` [k]: how far one electron can tell both apart at most; ``halves``: differences by the even and the odd configurations, where
-    there are at least two."""
+    there are at least two; ``wrong`` [e, p, pixels]: directions in which the rates may be off by an approximation, one standard deviation each."""
 
     rates: Float[np.ndarray, "p pixels"]
     changed: Float[np.ndarray, "k p pixels"]
@@ -46,6 +46,7 @@ class Scanned(NamedTuple):
     window: Window
     quantum: Float[np.ndarray, " k"]
     halves: Float[np.ndarray, "2 k p pixels"] | None
+    wrong: Float[np.ndarray, "e p pixels"] | None = None
 
 
 def scanned(perfect: Matrices, changed: Sequence[Matrices], window: Window, probe: Probe) -> Scanned:
@@ -143,6 +144,8 @@ def signature_of(scan: Scanned, detector: Detector, unknown: Unknown) -> tuple[S
         for known, otherwise in ((unknown.priors, np.inf), (unknown.differences, 0.0))
     )
     wrong = (unknown.model * (rates - rates.mean(0, keepdims=True))).ravel()[:, None]
+    if scan.wrong is not None:
+        wrong = np.concatenate([wrong, detector.counted(scan.wrong).reshape(len(scan.wrong), -1).T / places], axis=1)
     halves = None if scan.halves is None else detector.counted(scan.halves).reshape(2, len(changed), -1) / places
     signature = Signature(
         rates.ravel(), changed.reshape(len(changed), -1), stacked(columns, rates.size), priors, detector.readout, wrong, halves, differences

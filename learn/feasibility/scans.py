@@ -62,13 +62,7 @@ def derivatives_of(matrices: Matrices, window: Window, probe: Probe) -> dict[str
     of "thickness"."""
     sharp = probe._replace(source=0.0)
     clear = patterns_of(matrices, window, sharp)
-    results = {}
-    fx, fy = frequencies_of(window)
-    damping = np.exp(-2.0 * np.pi**2 * probe.source**2 * (fx**2 + fy**2))
-    results["x"] = filtered(clear, window, damping * -2j * np.pi * fx)
-    results["y"] = filtered(clear, window, damping * -2j * np.pi * fy)
-    if probe.source > 0.0:
-        results["source"] = filtered(clear, window, damping * -4.0 * np.pi**2 * probe.source * (fx**2 + fy**2))
+    results = place_derivatives(clear, window, probe.source)
     for name in ABERRATIONS:
         change = np.zeros_like(probe.coefficients)
         change[index(name)] = STEP
@@ -80,6 +74,19 @@ def derivatives_of(matrices: Matrices, window: Window, probe: Probe) -> dict[str
     if matrices.thinner is not None:
         thin = patterns_of(matrices, window, probe, thinner=True)
         results["thickness"] = (blurred(clear, window, probe.source) - thin) / matrices.step
+    return results
+
+
+def place_derivatives(clear: np.ndarray, window: Window, source: float) -> dict[str, np.ndarray]:
+    """Derivatives of ``clear`` [p, ...] (of a point source) blurred by a ``source``, per angstrom of "x", "y" and, where it is not a point, "source"."""
+    fx, fy = frequencies_of(window)
+    damping = np.exp(-2.0 * np.pi**2 * source**2 * (fx**2 + fy**2))
+    results = {
+        "x": filtered(clear, window, damping * -2j * np.pi * fx),
+        "y": filtered(clear, window, damping * -2j * np.pi * fy),
+    }
+    if source > 0.0:
+        results["source"] = filtered(clear, window, damping * -4.0 * np.pi**2 * source * (fx**2 + fy**2))
     return results
 
 

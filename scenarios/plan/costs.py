@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from scenarios.plan.damage import Damage
-from scenarios.question.options import CameraOption, ImageOption, OptionPlan, PatternOption
+from scenarios.question.options import CameraOption, ImageOption, OptionPlan, PatternOption, SpectrumOption
 from scenarios.question.tables import Question
 from twin.optics.electrons import ELEMENTARY_CHARGE
 
@@ -42,6 +42,8 @@ def costs_of(
     size = 4.0
     if isinstance(option, CameraOption):
         least, size = max(least, 1.0 / option.frames_per_second), option.bytes_per_pixel
+    elif isinstance(option, SpectrumOption):
+        least, size = max(least, option.seconds), option.bytes_per_channel
     dwell = max(dwell, least)
     seconds = instrument.overhead + places * dwell + math.sqrt(places) * instrument.flyback
     return Costs(electrons, seconds, 1e-6 * places * channels * size, dwell)

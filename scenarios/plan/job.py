@@ -7,7 +7,7 @@ from learn.feasibility.assessment import DOSES
 from scenarios.io.progress import Progress, SilentProgress
 from scenarios.plan.costs import costs_of, over_limits
 from scenarios.plan.damage import Damage, damage_of
-from scenarios.plan.kinds import detect, distinguish, measure
+from scenarios.plan.kinds import detect, distinguish, measure, spectral
 from scenarios.plan.planned import Merit, Planned, Weighed
 from scenarios.plan.readings import Reading, reading_of
 from scenarios.plan.report.words import obstacle
@@ -27,14 +27,15 @@ def plan_question(question: Question, progress: Progress | None = None) -> Plann
 
 
 def _planned(question: Question, progress: Progress) -> Planned:
-    begun, kind = time.monotonic(), KINDS[question.kind]
+    begun = time.monotonic()
+    kind = spectral if question.kind == "measure" and spectral.answers(question) else KINDS[question.kind]
     scene = kind.scene(question, progress)
     damages = damage_of(question, scene.hypotheses.perfect)
     merit = kind.merit(question, scene)
     weighed: list[Weighed] = []
     for number, option in enumerate(question.options()):
         progress.stage("weighing the options", number / len(question.options()))
-        reading = reading_of(option, scene)
+        reading = reading_of(option, scene, progress)
         weighed.append(_weighed(scene, reading, kind.judge(question, scene, reading), merit, damages))
     weighed.sort(key=lambda each: (not each.feasible, each.assessment.dose))
     return Planned(

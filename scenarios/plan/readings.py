@@ -8,10 +8,23 @@ from learn.feasibility.imaged import imaged
 from learn.feasibility.matrices import Matrices
 from learn.feasibility.scanned import Detector, Scanned, annular, camera, segments, still
 from scenarios.io.errors import BadInput
+from scenarios.io.progress import Progress
 from scenarios.plan.scene import Scene
-from scenarios.question.options import AnnularOption, ImageOption, OptionPlan, PatternOption, SegmentedOption
+from scenarios.plan.spectra.image import recorded
+from scenarios.question.options import (
+    AnnularOption,
+    CameraOption,
+    ImageOption,
+    OptionPlan,
+    PatternOption,
+    SegmentedOption,
+    SpectrumOption,
+)
 from twin.optics.aberrations import coefficients
 from twin.optics.transfer import Imaging
+
+ElasticPlan = AnnularOption | SegmentedOption | CameraOption | ImageOption | PatternOption
+"""Options that count electrons whatever they lost."""
 
 
 class Reading(NamedTuple):
@@ -23,8 +36,14 @@ class Reading(NamedTuple):
     detector: Detector
 
 
-def reading_of(option: OptionPlan, scene: Scene) -> Reading:
+def reading_of(option: OptionPlan, scene: Scene, progress: Progress) -> Reading:
     """What ``option`` records; BadInput where it counts nothing."""
+    if isinstance(option, SpectrumOption):
+        if scene.question.kind == "measure":  # one spectrum of the field
+            return Reading(
+                option, name_of(option), scene.scan, Detector(np.zeros((option.channels, 0)), option.readout**2)
+            )
+        return Reading(option, name_of(option), *recorded(option, scene, progress))
     name, perfect, changed = name_of(option), scene.matrices[0], scene.matrices[1:]
     seen, detector = scene.scan, detector_of(option, perfect, scene.grid.semiangle)
     if not detector.weights.any():
@@ -36,7 +55,7 @@ def reading_of(option: OptionPlan, scene: Scene) -> Reading:
     return Reading(option, name, seen, detector)
 
 
-def detector_of(option: OptionPlan, matrices: Matrices, semiangle: float) -> Detector:
+def detector_of(option: ElasticPlan, matrices: Matrices, semiangle: float) -> Detector:
     """The channels of an option; angles in radian."""
     noise = option.readout**2
     if isinstance(option, AnnularOption):

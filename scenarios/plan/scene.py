@@ -17,7 +17,7 @@ from learn.feasibility.scanned import Scanned, scanned
 from learn.feasibility.scans import Probe, Window, finest_step, window_of
 from scenarios.io.errors import BadInput
 from scenarios.io.progress import Progress
-from scenarios.question.options import CameraOption, ImageOption, PatternOption
+from scenarios.question.options import CameraOption, ImageOption, PatternOption, SpectrumOption
 from scenarios.question.tables import Question
 from twin.cache_folder import limit_size, usable_cache
 from twin.grid import CUTOFF, smooth
@@ -96,6 +96,8 @@ def reach_of(question: Question) -> float:
             angles.append(option.reach_mrad or 3.0 * alpha)
         elif isinstance(option, ImageOption):
             angles.append(option.aperture_mrad)
+        elif isinstance(option, SpectrumOption):
+            angles.append(option.collection_mrad or 1.5 * alpha)
         else:
             angles.append(option.outer_mrad or alpha)
     return 1e-3 * max(angles)
@@ -145,7 +147,7 @@ def kept_matrices(
             return {"amplitudes": matrices_of(specimen, grid, report=report, sites=sites).stacked}
 
         arrays = load_or_compute(
-            folder, "scattering", VERSION, {**_inputs(specimen, grid), **shared}, compute, progress.stage
+            folder, "scattering", VERSION, {**inputs_of(specimen, grid), **shared}, compute, progress.stage
         )
         matrices.append(with_geometry(specimen, grid, arrays["amplitudes"]))
     if folder is not None:
@@ -153,7 +155,8 @@ def kept_matrices(
     return tuple(matrices)
 
 
-def _inputs(specimen: Specimen, grid: Grid) -> dict[str, object]:
+def inputs_of(specimen: Specimen, grid: Grid) -> dict[str, object]:
+    """All that waves through a specimen depend on, as plain data."""
     made = {
         "positions": specimen.positions, "u2": specimen.u2, "symbols": list(specimen.symbols), "cell": list(specimen.cell), "occupancy": specimen.occupancy,
     }  # fmt: skip

@@ -70,4 +70,27 @@ class PatternOption(DiffractionCamera, tag="cbed", tag_field="technique", frozen
     name: Annotated[str, key("", "name of the option", min_length=0, max_length=40)] = "CBED"
 
 
-OptionPlan = AnnularOption | SegmentedOption | CameraOption | ImageOption | PatternOption
+class SpectrumOption(Plan, tag="eels", tag_field="technique", frozen=True):
+    """STEM-EELS: a core-loss spectrum at every place of the scan. Where a spectrum is asked for ("measure"), one spectrum of the field."""
+
+    edge: Annotated[
+        str | None,
+        key("", 'element and edge, as in "O K"', default="the one by which the atoms that come or lack are seen best"),
+    ] = None
+    collection_mrad: Annotated[
+        Reach | None, key("mrad", "collection semi-angle", mistaken=RADIUS, default="1.5 semi-angles of the probe")
+    ] = None
+    offset: Annotated[
+        Annotated[float, Meta(ge=-1000, le=3000)] | None,
+        key("eV", "energy loss in the first channel", default="40 eV below the edge"),
+    ] = None
+    dispersion: Annotated[float, key("eV", "energy of a channel", gt=0, le=100)] = 1.0
+    channels: Annotated[int, key("", "channels of a spectrum", ge=16, le=4096)] = 128
+    resolution: Annotated[float, key("eV", "full width at half maximum of the zero loss", gt=0, le=100)] = 0.8
+    seconds: Annotated[Positive, key("second", "shortest exposure of a spectrum")] = 1e-3
+    bytes_per_channel: Annotated[Positive, key("", "bytes of a stored channel")] = 4.0
+    name: Annotated[str, key("", "name of the option", min_length=0, max_length=40)] = "EELS"
+    readout: Annotated[NotNegative, key("electrons", "readout noise of a channel, rms")] = 0.0
+
+
+OptionPlan = AnnularOption | SegmentedOption | CameraOption | ImageOption | PatternOption | SpectrumOption

@@ -35,9 +35,11 @@ class QuantityPlan(Plan, frozen=True):
     """The quantity that is measured."""
 
     kind: Annotated[
-        Literal["thickness", "tilt", "position", "occupancy", "composition", "strain", "defocus", "aberration"],
-        key("", "what is measured: of the specimen, of one column, or of the lens"),
-    ]
+        Literal[
+            "thickness", "tilt", "position", "occupancy", "composition", "strain", "defocus", "aberration", "t_over_lambda", "edge_shift", "energy_offset"
+        ],
+        key("", "what is measured: of the specimen, of one column, of the lens, or of an energy-loss spectrum"),
+    ]  # fmt: skip
     element: Annotated[
         str | None, key("", "element of the column, or of the sites that are shared", default="none")
     ] = None
@@ -47,6 +49,11 @@ class QuantityPlan(Plan, frozen=True):
         key("", "which column of that element in the cell, from 0 on", default="all, for a composition"),
     ] = None
     axis: Annotated[Literal["x", "y"], key("", "direction of a tilt, position or strain")] = "x"
+    over: Annotated[
+        str | None,
+        key("", "element whose atoms those of the other are compared with: their ratio, by EELS", default="none"),
+    ] = None
+    edge: Annotated[str | None, key("", 'edge whose shift is measured, as in "Ti L"', default="none")] = None
     name: Annotated[str | None, key("", 'name of an aberration, as in "C21a"', default="none")] = None
 
 
@@ -102,6 +109,12 @@ class UnknownPlan(Plan, frozen=True):
     tilt: Annotated[NotNegative, key("mrad", 'of each part of the tilt ("measure" only)')] = 0.0
     position: Annotated[NotNegative | None, key("angstrom", "of the place of the scan", default="free")] = None
     gain: Annotated[NotNegative | None, key("", "of the gain, as a share", default="free")] = None
+    background: Annotated[
+        NotNegative | None, key("", "of what lies below an edge of a spectrum, as a share", default="free")
+    ] = None
+    exponent: Annotated[NotNegative | None, key("", "of its exponent r of E^-r", default="free")] = None
+    energy_offset: Annotated[NotNegative, key("eV", "of a spectrum's energy axis")] = 0.3
+    cross_section: Annotated[NotNegative, key("", "of the strength of an edge, as a share")] = 0.1
     model: Annotated[
         NotNegative, key("", "rms error of the predicted contrast, as a share of it, where there are no references")
     ] = 0.05

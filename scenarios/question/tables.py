@@ -3,7 +3,14 @@
 from typing import Annotated, Literal
 
 from scenarios.question.candidates import CandidatePlan
-from scenarios.question.options import AnnularOption, CameraOption, ImageOption, OptionPlan, SegmentedOption
+from scenarios.question.options import (
+    AnnularOption,
+    CameraOption,
+    ImageOption,
+    OptionPlan,
+    SegmentedOption,
+    SpectrumOption,
+)
 from scenarios.question.parts import (
     AskedPlan,
     ComputePlan,
@@ -14,7 +21,11 @@ from scenarios.question.parts import (
     UnknownPlan,
 )
 from twin.simulation.plan.keys import Table, key, tables_of
+from twin.simulation.plan.spectrum_tables import EdgePlan, LowLossPlan
 from twin.simulation.plan.tables import Plan, SpecimenPlan
+
+SPECTRAL = ("t_over_lambda", "edge_shift", "energy_offset")
+"""Quantities that only energy-loss spectra tell."""
 
 
 class Question(Plan, frozen=True):
@@ -39,8 +50,16 @@ class Question(Plan, frozen=True):
     instrument: InstrumentPlan = InstrumentPlan()
     unknown: UnknownPlan = UnknownPlan()
     limits: LimitsPlan = LimitsPlan()
+    low_loss: LowLossPlan = LowLossPlan()
+    edges: dict[str, EdgePlan] = {}
     option: Annotated[
-        list[OptionPlan], key("", "options to weigh", default="HAADF, ADF, ABF, DPC, 4D-STEM and HRTEM", max_length=50)
+        list[OptionPlan],
+        key(
+            "",
+            "options to weigh",
+            default="HAADF, ADF, ABF, DPC, 4D-STEM and HRTEM; EELS for what only a spectrum tells",
+            max_length=50,
+        ),
     ] = []
     compute: ComputePlan = ComputePlan()
     seed: Annotated[int, key("", "seed of the thermal displacements", ge=0, le=2**31)] = 0
@@ -48,6 +67,8 @@ class Question(Plan, frozen=True):
 
     def options(self) -> list[OptionPlan]:
         """The options given, or those that an instrument usually has."""
+        if self.quantity is not None and self.quantity.kind in SPECTRAL and not self.option:
+            return [SpectrumOption()]
         alpha = self.instrument.semiangle_mrad
         return self.option or [
             AnnularOption(round(3 * alpha, 1), round(5 * alpha, 1), "HAADF"),

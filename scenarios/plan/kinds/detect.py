@@ -1,10 +1,12 @@
 """Questions of kind "detect": is this change there?"""
 
 import math
+from collections.abc import Iterable
 
 from learn.feasibility.assessment import Asked, Assessment, assess
 from learn.feasibility.hypotheses import Change, Hypotheses, hypotheses_of
 from learn.feasibility.scanned import Unknown
+from learn.feasibility.spectra.image import BACKGROUND, CROSS_SECTION, EXPONENT, OFFSET
 from scenarios.io.errors import BadInput
 from scenarios.io.progress import Progress
 from scenarios.plan.planned import Merit
@@ -55,15 +57,21 @@ def judge(question: Question, scene: Scene, reading: Reading) -> Assessment:
     tests = columns if asked.where == "anywhere" else 1
     references = columns - 1 if asked.references else 0
     wanted = Asked(asked.power, asked.false_alarms, tests, references)
-    return assess(reading.seen, reading.detector, unknown_of(question), wanted)
+    return assess(reading.seen, reading.detector, unknown_of(question, reading.seen.derivatives), wanted)
 
 
-def unknown_of(question: Question) -> Unknown:
-    """What is not known of a recording."""
+def unknown_of(question: Question, names: Iterable[str] = ()) -> Unknown:
+    """What is not known of a recording, whose derivatives have these ``names``. What lies below an edge may differ from column to column."""
     given, free = question.unknown, math.inf
     location = free if given.position is None else given.position
     priors = {
         "x": location, "y": location, "C10": given.defocus, "C12a": given.astigmatism, "C12b": given.astigmatism, "source": given.source,
-        "thickness": given.thickness, "gain": free if given.gain is None else given.gain,
+        "thickness": given.thickness, "gain": free if given.gain is None else given.gain, OFFSET: given.energy_offset,
+        **{name: given.cross_section for name in names if name.startswith(CROSS_SECTION)},
     }  # fmt: skip
-    return Unknown(priors, {"x": location, "y": location, "thickness": given.roughness}, given.model)
+    differences = {"x": location, "y": location, "thickness": given.roughness}
+    if OFFSET in set(names):
+        below = {BACKGROUND: given.background, EXPONENT: given.exponent}
+        for known in (priors, differences):
+            known.update({name: free if width is None else width for name, width in below.items()})
+    return Unknown(priors, differences, given.model)

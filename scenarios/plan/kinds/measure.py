@@ -14,8 +14,9 @@ from scenarios.plan.kinds.detect import unknown_of
 from scenarios.plan.planned import Merit
 from scenarios.plan.readings import Reading, detector_of, lens_of
 from scenarios.plan.scene import Scene, grid_of, kept_matrices, scene_of
-from scenarios.question.options import ImageOption, PatternOption
-from scenarios.question.tables import Question
+from scenarios.plan.spectra.measured import spectral_measurement
+from scenarios.question.options import ImageOption, PatternOption, SpectrumOption
+from scenarios.question.tables import SPECTRAL, Question
 from twin.simulation.specimen import Made
 
 MRAD = 1e-3
@@ -53,6 +54,8 @@ def quantity_of(question: Question) -> Quantity:
         raise BadInput(question.name, "key quantity is missing", 'A question of kind "measure" has a table [quantity].')
     if question.asked.std is None:
         raise BadInput(question.name, "key asked.std is missing", "Give the standard deviation that is asked for.")
+    if given.kind in SPECTRAL:
+        raise BadInput("quantity.kind", f"only spectra tell {given.kind}", 'Give options of technique = "eels" alone.')
     return Quantity(given.kind, given.element, given.by, given.column, given.axis, given.name)
 
 
@@ -70,6 +73,8 @@ def merit(question: Question, scene: Scene) -> Merit:
 
 def judge(question: Question, scene: Scene, reading: Reading) -> Measurement:
     """Standard deviations that an option reaches, in the question's unit."""
+    if isinstance(reading.option, SpectrumOption):
+        return spectral_measurement(question, reading.option, scene.hypotheses.perfect)
     quantity, unknown = quantity_of(question), unknown_of(question)
     seen = _seen(question, scene, reading, quantity)
     field = scene.hypotheses.perfect.extent[0] * scene.hypotheses.perfect.extent[1]
@@ -117,6 +122,7 @@ def _others(question: Question, quantity: Quantity) -> dict[str, Quantity]:
 def _seen(question: Question, scene: Scene, reading: Reading, quantity: Quantity) -> Sensitivity:
     base, option, made = scene.matrices[0], reading.option, scene.patterns
     assert made is not None
+    assert not isinstance(option, SpectrumOption)
     if isinstance(option, ImageOption):
         others = {name: each for name, each in scene.ends.items() if name != "quantity"}
         lens, cells = lens_of(option, scene.grid.energy), _repeats(question, scene.made)[:2]

@@ -8,6 +8,7 @@ UNKNOWNS = {
     "x": "the place of the scan", "y": "the place of the scan", "C10": "defocus", "C12a": "astigmatism", "C12b": "astigmatism",
     "source": "the source's size", "thickness": "thickness", "gain": "the gain",
     "background": "an even background", "tilt.x": "tilt", "tilt.y": "tilt", "model": "an error of the model",
+    "level below the edge": "what lies below the edge", "exponent below the edge": "what lies below the edge", "energy offset": "the energy axis",
 }  # fmt: skip
 NOTICED = 1.05
 """Factor on the dose from which an unknown is worth a word."""
@@ -43,7 +44,8 @@ def dominant(option: Weighed) -> str:
     """The unknown that costs most dose, in words; empty where none costs a twentieth."""
     costs: dict[str, float] = {}
     for name, factor in option.assessment.costs.items():
-        costs[UNKNOWNS[name]] = max(costs.get(UNKNOWNS[name], 1.0), factor)
+        text = UNKNOWNS.get(name, f"the {name}")
+        costs[text] = max(costs.get(text, 1.0), factor)
     if not costs:
         return ""
     name, factor = max(costs.items(), key=lambda pair: pair[1])
@@ -56,7 +58,7 @@ def obstacle(names: tuple[str, ...]) -> str:
         return "what is not known outweighs the change"
     if names == ("phonons",):
         return "frozen phonons do not agree on any effect (compute.phonons)"
-    words = list(dict.fromkeys(UNKNOWNS[name] for name in names))
+    words = list(dict.fromkeys(UNKNOWNS.get(name, f"the {name}") for name in names))
     return "it cannot be told from " + (words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}")
 
 

@@ -6,7 +6,7 @@ diffraction patterns of probes from the same waves through frozen phonons.
 
 from twin.eels.maps.grams import EdgeGrams, edge_grams
 from twin.eels.maps.images import CHANNELLING, EdgeMaps, core_loss_maps
-from twin.eels.maps.one_pass import loss_potentials, one_pass
+from twin.eels.maps.one_pass import loss_potentials, one_pass, placed_potentials
 from twin.eels.maps.window import EdgeWindow, least_width, local_potential, window_modes
 
 __all__ = [
@@ -20,5 +20,6 @@ __all__ = [
     "local_potential",
     "loss_potentials",
     "one_pass",
+    "placed_potentials",
     "window_modes",
 ]

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from twin.eels.maps.sites import BlochModes, mean_u2, sites_of
+from twin.eels.maps.sites import mean_u2, sites_of
 from twin.eels.maps.window import EdgeWindow, local_potential, window_modes
 from twin.optics.illumination import Illumination
 from twin.scattering.signals import scanned
@@ -26,15 +26,32 @@ def loss_potentials(
         u2 = mean_u2(scene.specimen, window.element) * scene.damped
         modes = window_modes(window, scene.gpts, scene.specimen.extent, beam.energy, beam.semiangle, u2)
         on_grid = local_potential(modes, beam.energy, window.collection, beam.semiangle)
-        potentials.append(BlochModes(np.fft.fft2(on_grid)[None], scene.specimen.extent, (1, 1)))
+        potentials.append((window.element, on_grid))
+    return placed_potentials(scene, potentials)
+
+
+def placed_potentials(
+    scene: Scene, potentials: Sequence[tuple[str, Float[np.ndarray, "y x"]]]
+) -> Callable[[int], Float[np.ndarray, "potentials slices y x"]]:
+    """Sums over atoms of ``potentials``, each of one element with its atom in the corner [0, 0], in the slices of a configuration of ``scene``, by its
+    number. An element that has no atoms leaves zeros."""
+    specimen, (ny, nx) = scene.specimen, scene.gpts
+    down, across = (
+        np.round(np.fft.fftfreq(count) * count) / side
+        for count, side in zip((ny, nx), specimen.extent[::-1], strict=True)
+    )
+    spectra = [(element, np.fft.fft2(on_grid)) for element, on_grid in potentials]
+    filled = {symbol for symbol, share in zip(specimen.symbols, specimen.occupancy, strict=True) if share > 0.0}
 
     def of(number: int) -> np.ndarray:
-        made = np.zeros((len(windows), scene.slices, *scene.gpts), np.float32)
-        for index, window in enumerate(windows):
-            for site in sites_of(scene.specimen, window.element, scene.slices, scene.displacements(number)):
-                for position, share in zip(site.positions, site.share, strict=True):
-                    single = site._replace(positions=position[None], share=np.array([share**2]))
-                    made[index, site.slice] += potentials[index].at(single, (0, 0)).real.reshape(scene.gpts)
+        made = np.zeros((len(spectra), scene.slices, ny, nx), np.float32)
+        for index, (element, spectrum) in enumerate(spectra):
+            sites = sites_of(specimen, element, scene.slices, scene.displacements(number)) if element in filled else ()
+            for site in sites:
+                turned = [
+                    np.exp(-2j * np.pi * np.outer(k, site.positions[:, axis])) for k, axis in ((down, 1), (across, 0))
+                ]
+                made[index, site.slice] = np.fft.ifft2(spectrum * ((turned[0] * site.share) @ turned[1].T)).real
         return made
 
     return of

@@ -1,0 +1,1 @@
+"""Energy-loss spectra as options: spectrum images of a change, and what one spectrum tells."""

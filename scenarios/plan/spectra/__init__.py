@@ -1,0 +1,1 @@
+"""Energy-loss spectra as an option of a question."""
