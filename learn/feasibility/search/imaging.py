@@ -11,6 +11,7 @@ from jaxtyping import Array
 
 from learn.feasibility.imaged import exit_waves, pixels_of
 from learn.feasibility.matrices import Matrices
+from learn.feasibility.scanned import Unknown
 from learn.feasibility.scans import ABERRATIONS, Window
 from learn.feasibility.search.smooth import Signals, signals_of
 from twin.optics.aberrations import index
@@ -28,14 +29,13 @@ class ExitWaves(NamedTuple):
 
 class Images(NamedTuple):
     """An image of a plane wave of which settings vary: the ``matrices``' field without their amplitudes, exit ``waves``, the ``lens`` that is given, flat
-    indices ``pixels`` of those that are counted; ``priors``, ``model_error`` and ``readout`` as for `Scans`."""
+    indices ``pixels`` of those that are counted; what is ``unknown`` and ``readout`` as for `Scans`."""
 
     matrices: Matrices
     waves: ExitWaves
     lens: Imaging
     pixels: np.ndarray
-    priors: Mapping[str, float]
-    model_error: float
+    unknown: Unknown
     readout: float = 0.0
 
     def signals(self, settings: Mapping[str, Array | float], waves: ExitWaves) -> Signals:
@@ -78,7 +78,7 @@ class Images(NamedTuple):
                 ]
             )
         changed = jnp.stack([cut(each) for each in altered])
-        return signals_of(cut(plain), changed, derivatives, halves, self.priors, self.model_error, self.readout)
+        return signals_of(cut(plain), changed, derivatives, halves, self.unknown, self.readout)
 
     def _moved(self, picture: Array) -> dict[str, Array]:
         """Derivatives of an image in the specimen's place."""
@@ -93,8 +93,7 @@ def images_of(
     changed: Sequence[Matrices],
     window: Window,
     lens: Imaging,
-    priors: Mapping[str, float],
-    model_error: float,
+    unknown: Unknown,
     readout: float = 0.0,
 ) -> Images:
     """The option over the pixels within ``window``."""
@@ -106,4 +105,4 @@ def images_of(
         jnp.stack([jnp.asarray(exit_waves(each.amplitudes, each)) for each in changed]),
     )
     light = perfect._replace(amplitudes=np.empty(0), thinner=None)
-    return Images(light, waves, lens, pixels, priors, model_error, readout)
+    return Images(light, waves, lens, pixels, unknown, readout)

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Array, Complex, Float
 
 from learn.feasibility.matrices import Matrices
+from learn.feasibility.scanned import Unknown
 from learn.feasibility.scans import ABERRATIONS, Probe, Window, finest_step
 from learn.feasibility.search.smooth import Signals, signals_of
 from twin.detection.detectors import Annular, Segmented
@@ -38,7 +39,7 @@ class Waves(NamedTuple):
 
 class Scans(NamedTuple):
     """A scanned option of which settings vary: its places ``window``, the ``probe`` that is given, the detector's ``form`` with its ``sectors`` (dpc) or
-    ``pixel`` (4d-stem, radian) and the variance ``readout`` of a count; ``priors`` and ``model_error`` as in `learn.feasibility.scanned.signature_of`. The
+    ``pixel`` (4d-stem, radian) and the variance ``readout`` of a count; what is ``unknown``. The
     ``matrices`` are without their amplitudes, which are in ``waves``."""
 
     matrices: Matrices
@@ -46,8 +47,7 @@ class Scans(NamedTuple):
     window: Window
     probe: Probe
     form: Form
-    priors: Mapping[str, float]
-    model_error: float
+    unknown: Unknown
     sectors: int = 1
     pixel: float = 2e-3
     readout: float = 0.0
@@ -94,7 +94,7 @@ class Scans(NamedTuple):
         if len(sharp) > 1:
             differences = [altered[:, first::2].mean(1) - sharp[first::2].mean(0) for first in range(2)]
             halves = jnp.stack([jnp.stack([self._filtered(each, damping) for each in part]) for part in differences])
-        return signals_of(rates, changed, derivatives, halves, self.priors, self.model_error, self.readout)
+        return signals_of(rates, changed, derivatives, halves, self.unknown, self.readout)
 
     def _incident(self, values: Mapping[str, Array], dtype: Any) -> tuple[Array, list[Array]]:
         """Amplitudes [p, n] of the probes' plane waves, and their derivatives in the aberrations."""
@@ -144,8 +144,7 @@ def scans_of(
     window: Window,
     probe: Probe,
     form: Form,
-    priors: Mapping[str, float],
-    model_error: float,
+    unknown: Unknown,
     semiangle: float,
     reach: float,
     *,
@@ -168,7 +167,7 @@ def scans_of(
         tuple(kept(each.amplitudes) for each in changed),
     )
     light = perfect._replace(amplitudes=np.empty(0), thinner=None, pixels=perfect.pixels[used], k=perfect.k[used])
-    return Scans(light, waves, places, probe, form, priors, model_error, sectors, pixel, readout)
+    return Scans(light, waves, places, probe, form, unknown, sectors, pixel, readout)
 
 
 def _sparser(window: Window, step: float) -> Window:
