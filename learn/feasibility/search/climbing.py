@@ -80,7 +80,7 @@ def climb(
     others = list(qmc.Sobol(len(names), scramble=True, rng=np.random.default_rng(0)).random(tried)) if tried else []
     values = [float(value_of(jnp.asarray(shares), data)) for shares in (*begun, *others)]
     first = int(np.argmin(values[: len(begun)]))
-    order = [first, *(index for index in np.argsort(values) if index != first)]
+    order = [first, *(int(index) for index in np.argsort(values) if index != first)]
     chosen = _apart(order, [*begun, *others], values, starts)
     evaluations, ends = len(values), []
     for number, index in enumerate(chosen):

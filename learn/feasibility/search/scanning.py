@@ -92,7 +92,7 @@ class Scans(NamedTuple):
             derivatives["thickness"] = (rates - self._filtered(jnp.stack(thin).mean(0), damping)) / self.matrices.step
         halves = None
         if len(sharp) > 1:
-            differences = [altered[:, first::2].mean(1) - sharp[first::2].mean(0) for first in range(2)]
+            differences = [altered[:, first::2].mean(1) - sharp[first::2].mean(0)[None] for first in range(2)]
             halves = jnp.stack([jnp.stack([self._filtered(each, damping) for each in part]) for part in differences])
         return signals_of(rates, changed, derivatives, halves, self.unknown, self.readout)
 
@@ -103,12 +103,12 @@ class Scans(NamedTuple):
         amplitude = share / jnp.sqrt(jnp.sum(share**2))
         vector = jnp.asarray(self.probe.coefficients).at[index("C10")].set(-values["defocus"])
         turns = np.exp(-2j * np.pi * self.window.positions @ k.T)
-        incident = turns * (amplitude * jnp.exp(-1j * phase(vector, k[:, 0], k[:, 1], length)))
+        incident = turns * (amplitude * jnp.exp(-1j * phase(vector, k[:, 0], k[:, 1], length)))[None]
         moved = []
         for name in ABERRATIONS:
             unit = np.zeros_like(self.probe.coefficients)
             unit[index(name)] = 1.0
-            moved.append((incident * (-1j * phase(unit, k[:, 0], k[:, 1], length))).astype(dtype))
+            moved.append((incident * (-1j * phase(unit, k[:, 0], k[:, 1], length))[None]).astype(dtype))
         return incident.astype(dtype), moved
 
     def _weights(self, values: Mapping[str, Array]) -> Array:

@@ -116,7 +116,7 @@ def log_dose(signals: Signals, asked: Asked) -> Float[Array, ""]:
 
 def _moments(signals: Signals, logarithm: Array) -> Float[Array, "b b"]:
     """Sums over the counts at a dose of products over the variance: of the changes [k], both halves' [2 k], the nuisances [p] and the model's error."""
-    parts = [(signals.changed - signals.rates).T]
+    parts = [(signals.changed - signals.rates[None]).T]
     if signals.halves is not None:
         parts += [signals.halves[0].T, signals.halves[1].T]
     vectors = jnp.concatenate([*parts, signals.nuisances, signals.wrong[:, None]], axis=1)
@@ -151,7 +151,7 @@ def _mean_square(signals: Signals, second: Float[Array, "b b"], references: int)
     if signals.halves is not None:
         crossed = second[ways : 2 * ways] @ combined(2 * ways) + second[2 * ways : 3 * ways] @ combined(ways)
         means = 0.5 * jnp.diagonal(crossed)
-    own = jnp.sum(((weights.T @ second[:, start:-1]) * finite) ** 2, axis=1)
+    own = jnp.sum(((weights.T @ second[:, start:-1]) * finite[None]) ** 2, axis=1)
     counted = jnp.sum(weights * (second @ weights), axis=0)
     wrong = (weights.T @ second[:, -1]) ** 2
     common = (own + counted) / references if references else wrong
