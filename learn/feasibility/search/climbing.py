@@ -1,6 +1,5 @@
 """Descent over settings between bounds from several starts, by their gradient (optax)."""
 
-import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -13,7 +12,7 @@ from jaxtyping import Array
 from scipy.stats import qmc
 
 Settings = dict[str, float]
-Objective = Callable[[Mapping[str, Array], Any], Array]
+Objective = Callable[[Mapping[str, Any], Any], Array]
 """Of settings, and of data that stay the same, given apart so that compiled programs do not contain them."""
 Report = Callable[[float], None]
 RATE = 0.12
@@ -111,7 +110,9 @@ def _descent(
     shares = jnp.asarray(start)
     rule = optax.adam(optax.cosine_decay_schedule(RATE, steps, 0.05), b1=0.8, b2=0.9)
     state, best, marks = rule.init(shares), (np.asarray(start), math.inf), []
-    for number in itertools.count(1):
+    number = 0
+    while True:
+        number += 1
         value, slope = slope_of(shares)
         if float(value) < best[1]:
             best = (np.asarray(shares), float(value))

@@ -102,7 +102,7 @@ class Scans(NamedTuple):
         share = jnp.clip((values["semiangle"] - length * np.hypot(*k.T)) / _step(self.matrices) + 0.5, 0.0, 1.0)
         amplitude = share / jnp.sqrt(jnp.sum(share**2))
         vector = jnp.asarray(self.probe.coefficients).at[index("C10")].set(-values["defocus"])
-        turns = np.exp(-2j * np.pi * self.window.positions @ k.T)
+        turns = jnp.asarray(np.exp(-2j * np.pi * self.window.positions @ k.T))
         incident = turns * (amplitude * jnp.exp(-1j * phase(vector, k[:, 0], k[:, 1], length)))[None]
         moved = []
         for name in ABERRATIONS:

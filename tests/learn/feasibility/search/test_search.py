@@ -125,7 +125,7 @@ def test_a_narrowed_probe_is_one_of_that_semiangle() -> None:
 
 
 def test_descents_find_the_lower_of_two_valleys_and_stop_at_bounds() -> None:
-    def valleys(settings: Mapping[str, Array], data: Any) -> Array:
+    def valleys(settings: Mapping[str, Any], data: Any) -> Array:
         x, y = settings["x"], settings["y"]
         return data * ((x**2 - 1.0) ** 2 + 0.3 * x) + 0.1 * (y - 5.0)
 
