@@ -1,17 +1,23 @@
 """`plan_question`: the options of a question, each with its merit, dose, time and data, and a verdict."""
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from learn.feasibility.assessment import DOSES
+from learn.feasibility.scans import Window
 from scenarios.io.progress import Progress, SilentProgress
-from scenarios.plan.costs import costs_of, over_limits
+from scenarios.plan.costs import Costs, costs_of, over_limits
 from scenarios.plan.damage import Damage, damage_of
 from scenarios.plan.kinds import detect, distinguish, measure, spectral
 from scenarios.plan.planned import Merit, Planned, Weighed
 from scenarios.plan.readings import Reading, reading_of
 from scenarios.plan.report.words import obstacle
 from scenarios.plan.scene import Scene
+from scenarios.plan.search.found import searched_result
+from scenarios.plan.search.searching import search, settled
+from scenarios.plan.search.settings import widened
+from scenarios.question.options import OptionPlan
 from scenarios.question.tables import Question
 from twin.compiled_programs import double_precision
 
@@ -29,28 +35,42 @@ def plan_question(question: Question, progress: Progress | None = None) -> Plann
 def _planned(question: Question, progress: Progress) -> Planned:
     begun = time.monotonic()
     kind = spectral if question.kind == "measure" and spectral.answers(question) else KINDS[question.kind]
-    scene = kind.scene(question, progress)
+    wide = kind.scene(widened(question), progress)
+    scene = settled(wide, 1e-3 * question.instrument.semiangle_mrad, question.instrument.defocus)
     damages = damage_of(question, scene.hypotheses.perfect)
     merit = kind.merit(question, scene)
+
+    def weigh(scene: Scene, option: OptionPlan, probe: Mapping[str, float] = {}) -> Weighed:
+        reading = reading_of(option, scene, progress)
+        return _weighed(scene, reading, kind.judge(question, scene, reading), merit, damages)._replace(probe=probe)
+
     weighed: list[Weighed] = []
     for number, option in enumerate(question.options()):
         progress.stage("weighing the options", number / len(question.options()))
-        reading = reading_of(option, scene, progress)
-        weighed.append(_weighed(scene, reading, kind.judge(question, scene, reading), merit, damages))
+        weighed.append(weigh(scene, option))
+    searched = None
+    if question.search is not None:
+
+        def seconds(each: Weighed, dose: float) -> float:
+            return _costs(scene, each.option, scene.window, dose, 1).seconds
+
+        searched, advised = search(question, wide, weighed, weigh, seconds, progress)
+        weighed += advised
     weighed.sort(key=lambda each: (not each.feasible, each.assessment.dose))
-    return Planned(
-        question, merit, tuple(weighed), scene.hypotheses, scene.window, damages, time.monotonic() - begun
-    )  # fmt: skip
+    took = time.monotonic() - begun
+    return Planned(question, merit, tuple(weighed), scene.hypotheses, scene.window, damages, took, searched)
 
 
 def _weighed(scene: Scene, reading: Reading, judged: Any, merit: Merit, damages: tuple[Damage, ...]) -> Weighed:
-    extent, window = scene.hypotheses.perfect.extent, reading.seen.window
-    places = len(window.positions) * extent[0] * extent[1] / window.area
-    costs = costs_of(
-        scene.question, reading.option, judged.dose, extent, places, reading.detector.weights.shape[0]
-    )  # fmt: skip
+    costs = _costs(scene, reading.option, reading.seen.window, judged.dose, len(reading.detector.weights))
     obstacles = over_limits(scene.question, judged.dose, merit.text, costs, damages, obstacle(judged.inseparable))
     return Weighed(reading.option, reading.name, judged, costs, obstacles)
+
+
+def _costs(scene: Scene, option: OptionPlan, window: Window, dose: float, channels: int) -> Costs:
+    extent = scene.hypotheses.perfect.extent
+    places = len(window.positions) * extent[0] * extent[1] / window.area
+    return costs_of(scene.question, option, dose, extent, places, channels)
 
 
 def result_of(planned: Planned) -> dict[str, Any]:
@@ -77,9 +97,11 @@ def result_of(planned: Planned) -> dict[str, Any]:
                 "electrons": each.costs.electrons,
                 "seconds": each.costs.seconds,
                 "megabytes": each.costs.megabytes,
+                "probe": dict(each.probe),
                 "obstacles": list(each.obstacles),
             }
             for each in planned.options
         ],
+        "search": searched_result(planned.searched),
         "seconds": planned.seconds,
     }

@@ -1,5 +1,6 @@
 """What a plan is: options with their assessment and costs, and how their merit is told."""
 
+from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -9,6 +10,7 @@ from learn.feasibility.hypotheses import Hypotheses
 from learn.feasibility.scans import Window
 from scenarios.plan.costs import Costs
 from scenarios.plan.damage import Damage
+from scenarios.plan.search.found import Searched
 from scenarios.question.options import OptionPlan
 from scenarios.question.tables import Question
 
@@ -71,13 +73,15 @@ class Judged(Protocol):
 
 
 class Weighed(NamedTuple):
-    """An option with its name, assessment, costs at the dose that it needs, and the limits that it exceeds (empty: feasible)."""
+    """An option with its name, assessment, costs at the dose that it needs, and the limits that it exceeds (empty: feasible); ``probe``: keys of the
+    instrument's probe that it has otherwise than the question."""
 
     option: OptionPlan
     name: str
     assessment: Judged
     costs: Costs
     obstacles: tuple[str, ...]
+    probe: Mapping[str, float] = {}
 
     @property
     def feasible(self) -> bool:
@@ -87,7 +91,7 @@ class Weighed(NamedTuple):
 
 class Planned(NamedTuple):
     """The answer to a question: options, best first, by a ``merit``, on the ``hypotheses`` over the ``window``; ``damages`` by the beam that bound the dose,
-    and the ``seconds`` that it took."""
+    and the ``seconds`` that it took; what was ``searched`` of settings, if that was asked for."""
 
     question: Question
     merit: Merit
@@ -96,6 +100,7 @@ class Planned(NamedTuple):
     window: Window
     damages: tuple[Damage, ...]
     seconds: float
+    searched: Searched | None = None
 
     @property
     def best(self) -> Weighed | None:

@@ -100,6 +100,9 @@ def reach_of(question: Question) -> float:
             angles.append(option.collection_mrad or 1.5 * alpha)
         else:
             angles.append(option.outer_mrad or alpha)
+    if question.search is not None:
+        wanted = (question.search.outer_mrad, question.search.reach_mrad, question.search.aperture_mrad)
+        angles += [pair[1] for pair in wanted if pair is not None]
     return 1e-3 * max(angles)
 
 

@@ -8,6 +8,9 @@ from twin.simulation.plan.keys import RADIUS, key
 from twin.simulation.plan.tables import EV, NotNegative, Plan, Positive, Spread
 
 Probability = Annotated[float, Meta(gt=0, lt=1)]
+Semiangle = Annotated[float, Meta(ge=1, le=60)]
+Ring = Annotated[float, Meta(ge=0, le=300)]
+Sectors = Annotated[int, Meta(ge=2, le=16)]
 Depth = Annotated[float, Meta(ge=0, le=1e5)] | Literal["unknown"]
 
 
@@ -134,6 +137,57 @@ class LimitsPlan(Plan, frozen=True):
         str | None,
         key("", "material or class of the table of critical doses that the specimen is like", default="no limit"),
     ] = None
+
+
+Varied = Literal["semiangle", "defocus", "angles", "reach", "aperture", "cs", "sectors"]
+
+
+class SearchPlan(Plan, frozen=True):
+    """Settings that are searched for each technique, and between which bounds; ``emtwin plan --search`` takes the defaults."""
+
+    vary: Annotated[
+        list[Varied],
+        key(
+            "",
+            "what may vary: of the probe semiangle and defocus, of detectors angles, reach and sectors, of an objective lens defocus, aperture and cs",
+            default="semiangle, defocus, angles and aperture",
+        ),
+    ] = []
+    semiangle_mrad: Annotated[
+        tuple[Semiangle, Semiangle] | None, key("mrad", "convergence semi-angle", default="8 to the instrument's")
+    ] = None
+    defocus: Annotated[tuple[float, float], key("angstrom", "defocus of the probe or the objective lens")] = (
+        -300.0,
+        300.0,
+    )
+    inner_mrad: Annotated[
+        tuple[Ring, Ring] | None,
+        key("mrad", "inner angle of detectors", default="0 to nine tenths of what is computed"),
+    ] = None
+    outer_mrad: Annotated[
+        tuple[Ring, Ring] | None, key("mrad", "outer angle of detectors", default="to the largest angle of the options")
+    ] = None
+    reach_mrad: Annotated[
+        tuple[Ring, Ring] | None, key("mrad", "reach of cameras", default="to the largest angle of the options")
+    ] = None
+    aperture_mrad: Annotated[
+        tuple[Ring, Ring] | None, key("mrad", "semi-angle of the objective aperture", default="8 to 40")
+    ] = None
+    cs_mm: Annotated[tuple[float, float], key("mm", "spherical aberration of the objective lens")] = (-0.05, 0.05)
+    sectors: Annotated[
+        list[Sectors], key("", "numbers of sectors to choose from", default="2, 4, 8 and 16", max_length=8)
+    ] = []
+    starts: Annotated[int, key("", "descents from different settings", ge=1, le=20)] = 3
+
+    @property
+    def varied(self) -> frozenset[str]:
+        """What may vary."""
+        return frozenset(self.vary or ("semiangle", "defocus", "angles", "aperture"))
+
+    @property
+    def choices(self) -> tuple[int, ...]:
+        """Numbers of sectors."""
+        return tuple(self.sectors or (2, 4, 8, 16))
 
 
 class ComputePlan(Plan, frozen=True):

@@ -3,14 +3,19 @@
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 import scenarios
 from reconstruct.api.shipped import shipped_names
 from scenarios.acquire.scenario import read_toml
 from scenarios.io.errors import BadInput
 from scenarios.question.options import AnnularOption, SegmentedOption
+from scenarios.question.parts import SearchPlan
 from scenarios.question.tables import Question
 from twin.simulation.plan.strict_reading import convert
 
+RANGES = ("semiangle_mrad", "defocus", "inner_mrad", "outer_mrad", "reach_mrad", "aperture_mrad", "cs_mm")
+"""Keys of a search that are bounds."""
 PRESETS = Path(scenarios.__file__).parent / "presets" / "questions"
 
 
@@ -46,7 +51,21 @@ def question_of(values: dict[str, Any], origin: str) -> Question:
             if not option.inner_mrad < outer:
                 problem = f"key option[{number}].inner_mrad: {option.inner_mrad:g} is not below outer_mrad, {outer:g}"
                 raise BadInput(origin, problem, "Give a ring from the smaller to the larger angle, in mrad.")
-    return question
+    return question if question.search is None else with_search(question, origin)
+
+
+def with_search(question: Question, origin: str) -> Question:
+    """The question with a search over settings, the usual one where it has none; BadInput, naming the key, for a range that is none."""
+    search = question.search or SearchPlan()
+    if question.kind != "detect":
+        problem = f'key search: settings of a question of kind "{question.kind}" are not searched'
+        raise BadInput(origin, problem, 'Leave it out, or ask with kind = "detect".')
+    for name in RANGES:
+        pair = getattr(search, name)
+        if pair is not None and not pair[0] < pair[1]:
+            problem = f"key search.{name}: from {pair[0]:g} to {pair[1]:g} nothing can vary"
+            raise BadInput(origin, problem, "Give a lower and a higher bound, or leave it out of search.vary.")
+    return msgspec.structs.replace(question, search=search)
 
 
 def described() -> dict[str, str]:

@@ -18,6 +18,7 @@ from scenarios.question.parts import (
     InstrumentPlan,
     LimitsPlan,
     QuantityPlan,
+    SearchPlan,
     UnknownPlan,
 )
 from twin.simulation.plan.keys import Table, key, tables_of
@@ -61,6 +62,9 @@ class Question(Plan, frozen=True):
             max_length=50,
         ),
     ] = []
+    search: Annotated[
+        SearchPlan | None, key("", "settings that may vary", default="none: options are weighed as they are")
+    ] = None
     compute: ComputePlan = ComputePlan()
     seed: Annotated[int, key("", "seed of the thermal displacements", ge=0, le=2**31)] = 0
     folder: str = ""  # where relative paths start: the folder of the file it came from

@@ -21,6 +21,16 @@ def plan(
         str | None, typer.Argument(help=f"A TOML file, or a preset: {_PRESETS}.", show_default=False)
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Page to make, .html.", show_default=False)] = None,
+    search: Annotated[
+        bool, typer.Option("--search", help="Search for settings that need less dose, as a table [search] does.")
+    ] = False,
+    scenario: Annotated[
+        Path | None,
+        typer.Option(
+            help="Scenario of emtwin simulate to make, .toml, of the advised option; its structure is a .cif beside it.",
+            show_default=False,
+        ),
+    ] = None,
     keys: Keys = False,
     as_json: Json = False,
 ) -> None:
@@ -40,6 +50,14 @@ def plan(
             if out.suffix != ".html":
                 raise BadInput(f"--out {out}", "is no page", "Name a file that ends in .html.")
             new_file(out)
+        if search:
+            from scenarios.question.reading import with_search
+
+            read = with_search(read, question)
+        if scenario is not None:
+            from scenarios.plan.scenario import check_scenario
+
+            check_scenario(scenario)
         from scenarios.io.progress import open_progress
 
         with open_progress(f"emtwin plan {read.name}") as progress:
@@ -57,6 +75,10 @@ def plan(
                 progress.stage("writing the page")
                 write_whole(page_of(planned).encode(), out)
                 result["page"] = str(out)
+            if scenario is not None:
+                from scenarios.plan.scenario import write_scenario
+
+                result["scenario"] = [str(path) for path in write_scenario(planned, scenario)]
         if not as_json:
             from scenarios.plan.report.show import print_planned
 

@@ -53,11 +53,15 @@ def merit(question: Question, scene: Scene) -> Merit:
 
 def judge(question: Question, scene: Scene, reading: Reading) -> Assessment:
     """The power of an option."""
+    unknown = unknown_of(question, reading.seen.derivatives)
+    return assess(reading.seen, reading.detector, unknown, asked_of(question, scene))
+
+
+def asked_of(question: Question, scene: Scene) -> Asked:
+    """Power, false alarms, and over how many columns."""
     columns, asked = scene.hypotheses.columns, question.asked
     tests = columns if asked.where == "anywhere" else 1
-    references = columns - 1 if asked.references else 0
-    wanted = Asked(asked.power, asked.false_alarms, tests, references)
-    return assess(reading.seen, reading.detector, unknown_of(question, reading.seen.derivatives), wanted)
+    return Asked(asked.power, asked.false_alarms, tests, columns - 1 if asked.references else 0)
 
 
 def unknown_of(question: Question, names: Iterable[str] = ()) -> Unknown:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from scenarios.plan.planned import Planned
+from scenarios.plan.report.advice import advice_rows, advice_text, front_rows
 from scenarios.plan.report.drawings import SHOWN, merit_curves, option_images
 from scenarios.plan.report.words import dominant, dose_text, needed_for, time_text, verdict_of
 from scenarios.style.page import render
@@ -47,6 +48,9 @@ def page_of(planned: Planned) -> str:
             "curves": merit_curves(planned),
             "rows": rows,
             "images": images,
+            "advices": [advice_text(each) for each in (planned.searched.advices if planned.searched else ())],
+            "settings": advice_rows(planned.searched),
+            "front": front_rows(planned.searched),
             "seconds": f"{planned.seconds:.0f}",
             "place": f"({hypotheses.location[0]:.2f}, {hypotheses.location[1]:.2f})",
         },

@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from scenarios.plan.planned import Planned
+from scenarios.plan.report.advice import advice_text
 from scenarios.plan.report.words import dominant, dose_text, needed_for, time_text, verdict_of
 
 
@@ -25,5 +26,7 @@ def print_planned(planned: Planned, page: Path | None = None, console: Console |
             "; ".join(each.obstacles) or dominant(each) or "feasible",
         )  # fmt: skip
     console.print(table, markup=False)
+    for advice in planned.searched.advices if planned.searched else ():
+        console.print(advice_text(advice), markup=False)
     if page is not None:
         console.print(f"page    {page}", markup=False)
