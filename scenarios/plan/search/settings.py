@@ -11,6 +11,7 @@ from scenarios.question.options import (
     OptionPlan,
     PatternOption,
     SegmentedOption,
+    SpectrumOption,
 )
 from scenarios.question.parts import SearchPlan
 from scenarios.question.tables import Question
@@ -39,6 +40,8 @@ def given_of(option: OptionPlan, question: Question) -> dict[str, float]:
     if isinstance(option, AnnularOption | SegmentedOption):
         outer = alpha if option.outer_mrad is None else option.outer_mrad
         return {**settings, "inner": 1e-3 * option.inner_mrad, "outer": 1e-3 * outer}
+    if isinstance(option, SpectrumOption):
+        return settings
     return {**settings, "reach": 1e-3 * (option.reach_mrad or 3.0 * alpha)}
 
 
