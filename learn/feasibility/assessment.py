@@ -1,6 +1,7 @@
 """How well each option answers a question, at which dose, and what stands in the way."""
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -67,3 +68,19 @@ def assess(scan: Scanned, detector: Detector, unknown: Unknown, asked: Asked) ->
     return Assessment(
         powers, dose, efficiency, costs, images[0], images[1], electrons * (images[1] - images[0]) / spread, signature
     )
+
+
+def averaged(assessments: Sequence[Assessment], power: float) -> Assessment:
+    """One assessment of several that are as likely (thicknesses), the first standing for what is not averaged: mean power, and the dose that it needs for
+    ``power``."""
+    first, curve = assessments[0], np.mean([each.curve for each in assessments], axis=0)
+    dose = math.inf
+    if curve[-1] >= power:
+        # power rises with dose but for the last digits
+        dose = math.exp(float(np.interp(power, np.maximum.accumulate(curve), np.log(DOSES))))
+    scale = dose / first.dose if math.isfinite(dose) and math.isfinite(first.dose) else 1.0
+    quantum = np.mean([each.efficiency * each.dose if math.isfinite(each.dose) else 0.0 for each in assessments])
+    return first._replace(
+        curve=curve, dose=dose, efficiency=float(quantum / dose), sigmas=first.sigmas * math.sqrt(scale),
+        costs=first.costs if math.isfinite(dose) else {},
+    )  # fmt: skip

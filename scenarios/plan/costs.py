@@ -6,17 +6,20 @@ from typing import NamedTuple
 
 from scenarios.plan.damage import Damage
 from scenarios.question.options import CameraOption, ImageOption, OptionPlan, PatternOption, SpectrumOption
+from scenarios.question.parts import InstrumentPlan
 from scenarios.question.tables import Question
 from twin.optics.electrons import ELEMENTARY_CHARGE
 
 
 class Costs(NamedTuple):
-    """Of the whole field: ``electrons``, ``seconds`` with setting up, ``megabytes`` of data, and the ``dwell`` time (second) at a place."""
+    """Of the whole field: ``electrons``, ``seconds`` with setting up and a change of mode, ``megabytes`` of data, the ``dwell`` time (second) at a place, and
+    the ``price`` of the time (nan: none is given)."""
 
     electrons: float
     seconds: float
     megabytes: float
     dwell: float
+    price: float = math.nan
 
 
 def costs_of(
@@ -26,17 +29,32 @@ def costs_of(
 
     A dwell time shorter than detector or scan allow is made of a smaller current.
     """
-    instrument = question.instrument
     if not math.isfinite(dose):
         return Costs(math.nan, math.nan, math.nan, math.nan)
+    electrons, seconds, megabytes, dwell = _recording(question.instrument, option, dose, extent, places, channels)
+    instrument = question.instrument
+    change = instrument.mode_change if isinstance(option, ImageOption) != (instrument.mode == "tem") else 0.0
+    seconds += instrument.overhead + change
+    price = math.nan if instrument.price_per_hour is None else instrument.price_per_hour * seconds / 3600.0
+    return Costs(electrons, seconds, megabytes, dwell, price)
+
+
+def _recording(
+    instrument: InstrumentPlan,
+    option: OptionPlan,
+    dose: float,
+    extent: tuple[float, float],
+    places: float,
+    channels: int,
+) -> tuple[float, float, float, float]:
+    """Electrons, seconds, megabytes and dwell of the recording alone."""
     electrons = dose * extent[0] * extent[1]
     if isinstance(option, ImageOption):
         exposure = max(dose / option.flux, option.seconds)
-        return Costs(electrons, instrument.overhead + exposure, 1e-6 * places * option.bytes_per_pixel, exposure)
+        return electrons, exposure, 1e-6 * places * option.bytes_per_pixel, exposure
     if isinstance(option, PatternOption):  # of the place and of every reference
         exposure = max(electrons * ELEMENTARY_CHARGE / (1e-12 * instrument.current_pA) / places, option.seconds)
-        seconds = instrument.overhead + places * exposure
-        return Costs(electrons, seconds, 1e-6 * places * channels * option.bytes_per_pixel, exposure)
+        return electrons, places * exposure, 1e-6 * places * channels * option.bytes_per_pixel, exposure
     dwell = electrons * ELEMENTARY_CHARGE / (1e-12 * instrument.current_pA) / places
     least = instrument.dwell_least
     size = 4.0
@@ -45,8 +63,7 @@ def costs_of(
     elif isinstance(option, SpectrumOption):
         least, size = max(least, option.seconds), option.bytes_per_channel
     dwell = max(dwell, least)
-    seconds = instrument.overhead + places * dwell + math.sqrt(places) * instrument.flyback
-    return Costs(electrons, seconds, 1e-6 * places * channels * size, dwell)
+    return electrons, places * dwell + math.sqrt(places) * instrument.flyback, 1e-6 * places * channels * size, dwell
 
 
 def over_limits(

@@ -17,8 +17,8 @@ class Damage(NamedTuple):
     words: str
 
 
-def damage_of(question: Question, specimen: Specimen) -> tuple[Damage, ...]:
-    """What the question's limits name, the smallest dose first; BadInput for a material that has no critical dose."""
+def damage_of(question: Question, specimen: Specimen, suffix: str = "") -> tuple[Damage, ...]:
+    """What the question's limits name, the smallest dose first, ``suffix`` behind its words; BadInput for a material that has no critical dose."""
     limits, energy = question.limits, 1e3 * question.instrument.energy_keV
     changes = []
     if limits.displaced is not None:
@@ -37,4 +37,4 @@ def damage_of(question: Question, specimen: Specimen) -> tuple[Damage, ...]:
         changes.append(
             Damage(critical.dose, f"changes {critical.record.material} by ionisation ({critical.record.criterion})")
         )
-    return tuple(sorted(changes))
+    return tuple(sorted(each._replace(words=each.words + suffix) for each in changes))

@@ -4,8 +4,11 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from learn.feasibility.assessment import DOSES
+import msgspec
+
+from learn.feasibility.assessment import DOSES, averaged
 from learn.feasibility.scans import Window
+from learn.feasibility.search.front import front
 from scenarios.io.progress import Progress, SilentProgress
 from scenarios.plan.costs import Costs, costs_of, over_limits
 from scenarios.plan.damage import Damage, damage_of
@@ -13,13 +16,14 @@ from scenarios.plan.kinds import detect, distinguish, measure, spectral
 from scenarios.plan.planned import Merit, Planned, Weighed
 from scenarios.plan.readings import Reading, reading_of
 from scenarios.plan.report.words import obstacle
-from scenarios.plan.scene import Scene
-from scenarios.plan.search.found import searched_result
+from scenarios.plan.scene import Scene, at_thicknesses
+from scenarios.plan.search.found import Searched, searched_result
 from scenarios.plan.search.searching import search, settled
 from scenarios.plan.search.settings import widened
 from scenarios.question.options import OptionPlan
 from scenarios.question.tables import Question
 from twin.compiled_programs import double_precision
+from twin.optics.aberrations import index
 
 SCHEMA = "emtwin.plan/1"
 KINDS = {"detect": detect, "measure": measure, "distinguish": distinguish}
@@ -33,20 +37,50 @@ def plan_question(question: Question, progress: Progress | None = None) -> Plann
 
 
 def _planned(question: Question, progress: Progress) -> Planned:
-    begun = time.monotonic()
+    begun, energies = time.monotonic(), question.instrument.energies_keV
+    parts = []
+    for energy in energies or [question.instrument.energy_keV]:
+        instrument = msgspec.structs.replace(question.instrument, energy_keV=energy)
+        each = msgspec.structs.replace(question, instrument=instrument)
+        parts.append(_at_energy(each, f" at {energy:g} kV" if len(energies) > 1 else "", progress))
+    options = sorted((each for part in parts for each in part.options), key=_order)
+    searched = [part.searched for part in parts if part.searched is not None]
+    advices = tuple(advice for each in searched for advice in each.advices)
+    merged = Searched(advices, front([way for each in searched for way in each.front])) if searched else None
+    damages = tuple(each for part in parts for each in part.damages)
+    took = time.monotonic() - begun
+    return parts[0]._replace(question=question, options=tuple(options), damages=damages, searched=merged, seconds=took)
+
+
+def _order(option: Weighed) -> tuple[bool, float]:
+    return not option.feasible, option.assessment.dose
+
+
+def _at_energy(question: Question, suffix: str, progress: Progress) -> Planned:
     kind = spectral if question.kind == "measure" and spectral.answers(question) else KINDS[question.kind]
-    wide = kind.scene(widened(question), progress)
+    questions = at_thicknesses(question)
+    wide, *others = (kind.scene(widened(each), progress) for each in questions)
     scene = settled(wide, 1e-3 * question.instrument.semiangle_mrad, question.instrument.defocus)
-    damages = damage_of(question, scene.hypotheses.perfect)
+    damages = damage_of(question, scene.hypotheses.perfect, suffix)
     merit = kind.merit(question, scene)
 
     def weigh(scene: Scene, option: OptionPlan, probe: Mapping[str, float] = {}) -> Weighed:
         reading = reading_of(option, scene, progress)
-        return _weighed(scene, reading, kind.judge(question, scene, reading), merit, damages)._replace(probe=probe)
+        judged: Any = kind.judge(questions[0], scene, reading)
+        if others:
+            lens = scene.grid.semiangle, -float(scene.probe.coefficients[index("C10")])
+            scenes = [settled(each, *lens) for each in others]
+            more: list[Any] = [
+                kind.judge(each, there, reading_of(option, there, progress))
+                for each, there in zip(questions[1:], scenes, strict=True)
+            ]
+            judged = averaged([judged, *more], question.asked.power)
+        weighed = _weighed(scene, reading, judged, merit, damages)
+        return weighed._replace(probe=probe, name=weighed.name + suffix)
 
     weighed: list[Weighed] = []
     for number, option in enumerate(question.options()):
-        progress.stage("weighing the options", number / len(question.options()))
+        progress.stage(f"weighing the options{suffix}", number / len(question.options()))
         weighed.append(weigh(scene, option))
     searched = None
     if question.search is not None:
@@ -56,9 +90,9 @@ def _planned(question: Question, progress: Progress) -> Planned:
 
         searched, advised = search(question, wide, weighed, weigh, seconds, progress)
         weighed += advised
-    weighed.sort(key=lambda each: (not each.feasible, each.assessment.dose))
-    took = time.monotonic() - begun
-    return Planned(question, merit, tuple(weighed), scene.hypotheses, scene.window, damages, took, searched)
+    return Planned(
+        question, merit, tuple(sorted(weighed, key=_order)), scene.hypotheses, scene.window, damages, 0.0, searched
+    )
 
 
 def _weighed(scene: Scene, reading: Reading, judged: Any, merit: Merit, damages: tuple[Damage, ...]) -> Weighed:
@@ -97,6 +131,7 @@ def result_of(planned: Planned) -> dict[str, Any]:
                 "electrons": each.costs.electrons,
                 "seconds": each.costs.seconds,
                 "megabytes": each.costs.megabytes,
+                "price": each.costs.price if each.costs.price == each.costs.price else None,
                 "probe": dict(each.probe),
                 "obstacles": list(each.obstacles),
             }

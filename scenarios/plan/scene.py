@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 import numpy as np
+from scipy.stats import norm
 
 from instrument.core.result_cache import load_or_compute
 from learn.feasibility.candidates import Candidate
@@ -72,6 +73,32 @@ def scene_of(question: Question, hypothesise: Callable[[Made], Hypotheses], prog
     probe = probe_of(question)
     scan = scanned(matrices[0], matrices[1:], window, probe)
     return Scene(question, made, hypotheses, grid, matrices, probe, window, scan)
+
+
+def at_thicknesses(question: Question) -> list[Question]:
+    """The question at thicknesses that stand for equal shares of what is believed of it, the middle one first; BadInput where one would not be positive."""
+    count, spread, mean = question.compute.thicknesses, question.unknown.thickness, question.specimen.thickness
+    if count == 1:
+        return [question]
+    if mean is None or question.kind != "detect":
+        problem = 'key compute.thicknesses: is for questions of kind "detect" whose specimen has a thickness'
+        raise BadInput(question.name, problem, "Give specimen.thickness in angstrom, or leave thicknesses out.")
+    nodes = [mean + spread * float(norm.ppf((number + 0.5) / count)) for number in range(count)]
+    if nodes[0] <= 0.0 or spread == 0.0:
+        problem = (
+            f"key unknown.thickness: {spread:g} of {mean:g} angstrom gives {count} thicknesses from {nodes[0]:.3g} on"
+        )
+        raise BadInput(
+            question.name, problem, "Give a smaller, positive standard deviation, or compute.thicknesses = 1."
+        )
+    nodes.insert(0, nodes.pop(count // 2))
+    known = msgspec.structs.replace(question.unknown, thickness=spread / count)
+    return [
+        msgspec.structs.replace(
+            question, specimen=msgspec.structs.replace(question.specimen, thickness=each), unknown=known
+        )
+        for each in nodes
+    ]
 
 
 def probe_of(question: Question) -> Probe:

@@ -14,6 +14,9 @@ Sectors = Annotated[int, Meta(ge=2, le=16)]
 Depth = Annotated[float, Meta(ge=0, le=1e5)] | Literal["unknown"]
 
 
+Technique = Literal["annular", "dpc", "4d-stem", "hrtem", "cbed", "eels"]
+
+
 class DefectPlan(Plan, frozen=True):
     """The change that is looked for."""
 
@@ -86,6 +89,14 @@ class InstrumentPlan(Plan, frozen=True):
     """What the microscope has."""
 
     energy_keV: Annotated[float, key("keV", "electron energy", ge=20, le=1500, mistaken=EV)] = 200.0
+    energies_keV: Annotated[
+        list[Annotated[float, Meta(ge=20, le=1500)]],
+        key("keV", "electron energies that are weighed", default="energy_keV", max_length=6, mistaken=EV),
+    ] = []
+    techniques: Annotated[list[Technique], key("", "what it can record", default="everything", max_length=12)] = []
+    mode: Annotated[Literal["stem", "tem"], key("", "mode that it is in")] = "stem"
+    mode_change: Annotated[NotNegative, key("second", "time to change between STEM and TEM")] = 300.0
+    price_per_hour: Annotated[Positive | None, key("", "price of an hour, in any currency", default="none")] = None
     semiangle_mrad: Annotated[
         float, key("mrad", "convergence semi-angle of the probe", ge=1, le=60, mistaken=RADIUS)
     ] = 21.4
@@ -195,4 +206,7 @@ class ComputePlan(Plan, frozen=True):
 
     cells: Annotated[int, key("", "orthogonal cells (x and y) of the field that is computed", ge=1, le=20)] = 3
     phonons: Annotated[int, key("", "frozen phonon configurations", ge=2, le=100)] = 4
+    thicknesses: Annotated[
+        int, key("", 'thicknesses over which one that is not known is averaged ("detect"); 1: as given', ge=1, le=9)
+    ] = 1
     depths: Annotated[int, key("", "depths over which an unknown depth is averaged", ge=1, le=20)] = 3

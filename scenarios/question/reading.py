@@ -45,7 +45,16 @@ def question_of(values: dict[str, Any], origin: str) -> Question:
         )
     if question.specimen.phonons is not None or question.specimen.thermal != "none":
         raise BadInput(origin, "key specimen.phonons: a question has compute.phonons", "Leave phonons and thermal out.")
+    has = question.instrument.techniques
+    if not question.options():
+        raise BadInput(
+            origin, f"key instrument.techniques: none of {', '.join(has)} is weighed by default", "Give an [[option]]."
+        )
     for number, option in enumerate(question.options()):
+        technique = str(option.__struct_config__.tag)
+        if has and technique not in has:
+            problem = f"key option[{number}].technique: the instrument has no {technique}"
+            raise BadInput(origin, problem, f"Leave it out, or add it to instrument.techniques ({', '.join(has)}).")
         if isinstance(option, AnnularOption | SegmentedOption):
             outer = question.instrument.semiangle_mrad if option.outer_mrad is None else option.outer_mrad
             if not option.inner_mrad < outer:

@@ -70,11 +70,15 @@ class Question(Plan, frozen=True):
     folder: str = ""  # where relative paths start: the folder of the file it came from
 
     def options(self) -> list[OptionPlan]:
-        """The options given, or those that an instrument usually has."""
-        if self.quantity is not None and self.quantity.kind in SPECTRAL and not self.option:
+        """The options given, or those that an instrument usually has, of the techniques that it has."""
+        has = self.instrument.techniques
+        return self.option or [each for each in self._usual() if not has or each.__struct_config__.tag in has]
+
+    def _usual(self) -> list[OptionPlan]:
+        if self.quantity is not None and self.quantity.kind in SPECTRAL:
             return [SpectrumOption()]
         alpha = self.instrument.semiangle_mrad
-        return self.option or [
+        return [
             AnnularOption(round(3 * alpha, 1), round(5 * alpha, 1), "HAADF"),
             AnnularOption(round(1.4 * alpha, 1), round(3 * alpha, 1), "ADF"),
             AnnularOption(round(0.5 * alpha, 1), alpha, "ABF"),

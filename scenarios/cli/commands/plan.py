@@ -68,12 +68,16 @@ def plan(
 
             planned = plan_question(read, progress)
             result = result_of(planned)
+            from scenarios.plan.report.past import past_lines, past_of
+
+            past = past_of(question)
+            result["library"] = past
             if out is not None:
                 from scenarios.io.atomic_output import write_whole
                 from scenarios.plan.report.page import page_of
 
                 progress.stage("writing the page")
-                write_whole(page_of(planned).encode(), out)
+                write_whole(page_of(planned, past_lines(past)).encode(), out)
                 result["page"] = str(out)
             if scenario is not None:
                 from scenarios.plan.scenario import write_scenario
@@ -82,7 +86,7 @@ def plan(
         if not as_json:
             from scenarios.plan.report.show import print_planned
 
-            print_planned(planned, out)
+            print_planned(planned, out, past=past_lines(past))
         return DONE if planned.best is not None else DISAGREES, result
 
     raise typer.Exit(guarded(job, as_json, lambda: None))

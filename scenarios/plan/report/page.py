@@ -1,6 +1,7 @@
 """The page of a plan: verdict, power against dose, what each option costs, and predicted images."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,8 @@ from scenarios.style.page import render
 TEMPLATE = Path(__file__).parent / "page.html.j2"
 
 
-def page_of(planned: Planned) -> str:
-    """The self-contained HTML text."""
+def page_of(planned: Planned, past: Sequence[str] = ()) -> str:
+    """The self-contained HTML text; ``past``: lines on what the library knows."""
     question, hypotheses = planned.question, planned.hypotheses
     rows: list[dict[str, Any]] = []
     for each in planned.options:
@@ -26,6 +27,7 @@ def page_of(planned: Planned) -> str:
                 "dose": dose_text(each.assessment.dose),
                 "time": time_text(each.costs.seconds),
                 "data": f"{each.costs.megabytes:.3g} MB" if known else "–",
+                "price": f"{each.costs.price:.3g}" if each.costs.price == each.costs.price else "–",
                 "dwell": f"{1e6 * each.costs.dwell:.3g} µs" if known else "–",
                 "efficiency": f"{100 * each.assessment.efficiency:.2g} %",
                 "why": "; ".join(each.obstacles) or dominant(each),
@@ -48,6 +50,8 @@ def page_of(planned: Planned) -> str:
             "curves": merit_curves(planned),
             "rows": rows,
             "images": images,
+            "past": past,
+            "priced": any(each.costs.price == each.costs.price for each in planned.options),
             "advices": [advice_text(each) for each in (planned.searched.advices if planned.searched else ())],
             "settings": advice_rows(planned.searched),
             "front": front_rows(planned.searched),

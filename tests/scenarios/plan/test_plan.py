@@ -4,14 +4,18 @@ import json
 import math
 from pathlib import Path
 
+import msgspec
+import numpy as np
 import pytest
 
+from learn.feasibility.assessment import DOSES
 from scenarios.cli.main import BAD_INPUT, DISAGREES, DONE, run
 from scenarios.io.errors import BadInput
 from scenarios.plan.costs import costs_of
 from scenarios.plan.damage import damage_of
+from scenarios.plan.job import plan_question
 from scenarios.question.options import PatternOption
-from scenarios.question.reading import question_names, read_question
+from scenarios.question.reading import question_names, question_of, read_question
 from twin.damage import knock_on
 from twin.sample.specimen import srtio3
 
@@ -83,7 +87,7 @@ def test_costs_follow_the_dose_and_the_slowest_part() -> None:
     framed = costs_of(question, camera, 1e4, extent, 400.0, 1000)
     assert framed.dwell == 1 / 2000
     assert framed.megabytes == pytest.approx(400 * 1000 * 2e-6)
-    assert costs_of(question, image, 2e4, extent, 400.0, 1).seconds == pytest.approx(60.0 + 20.0)
+    assert costs_of(question, image, 2e4, extent, 400.0, 1).seconds == pytest.approx(60.0 + 300.0 + 20.0)
     resting = costs_of(question, PatternOption(), 1e6, extent, 8.0, 100)
     assert resting.seconds == pytest.approx(60.0 + 8 * max(2e8 / 8 / 1.8725e8, 0.01), rel=1e-3)
     assert math.isnan(costs_of(question, annular, math.inf, extent, 400.0, 1).seconds)
@@ -125,6 +129,9 @@ def test_damage_bounds_the_dose(question: Path, limits: str, energy: float, word
         ('kind = "detect"', 'kind = "guess"', "kind"),
         ("inner_mrad = 20", "inner_mrad = 50", "option[0].inner_mrad"),
         ("cells = 2", "cells = 20", "compute.cells"),
+        ("depths = 1", "depths = 1\nthicknesses = 3\n[unknown]\nthickness = 0", "unknown.thickness"),
+        ("depths = 1", "depths = 1\nthicknesses = 3\n[unknown]\nthickness = 50", "unknown.thickness"),
+        ("semiangle_mrad = 15", 'semiangle_mrad = 15\ntechniques = ["hrtem"]', "option[0].technique"),
     ],
 )
 def test_questions_that_cannot_be(
@@ -135,6 +142,48 @@ def test_questions_that_cannot_be(
     error = json.loads(capsys.readouterr().out)["error"]
     assert message in f"{error['input']} {error['problem']}"
     assert error["cure"]
+
+
+def test_a_change_of_mode_and_the_hours_are_counted() -> None:
+    question = read_question("la-in-srtio3")
+    extent, (annular, *_, image) = (10.0, 20.0), question.options()
+    tem = msgspec.structs.replace(question.instrument, mode="tem", mode_change=500.0, price_per_hour=72.0)
+    inverse = msgspec.structs.replace(question, instrument=tem)
+    for option, first in ((annular, 0.0), (image, 300.0)):
+        seconds = [costs_of(each, option, 1e4, extent, 400.0, 1).seconds for each in (question, inverse)]
+        assert seconds[1] - seconds[0] == pytest.approx((500.0 if option is annular else 0.0) - first)
+    priced = costs_of(inverse, image, 1e4, extent, 400.0, 1)
+    assert priced.price == pytest.approx(0.02 * priced.seconds)
+
+
+def test_default_options_are_those_that_the_instrument_has() -> None:
+    values = {"name": "small", "kind": "detect", "specimen": {"structure": "SrTiO3", "thickness": 20.0}}
+    kept = question_of({**values, "instrument": {"techniques": ["hrtem", "dpc"]}}, "mine").options()
+    assert [option.__struct_config__.tag for option in kept] == ["dpc", "hrtem"]
+    with pytest.raises(BadInput, match=r"instrument\.techniques"):
+        question_of({**values, "instrument": {"techniques": ["cbed"]}}, "mine")
+
+
+@pytest.mark.slow
+def test_energies_and_thicknesses_are_weighed(question: Path) -> None:
+    """Each energy is one more option; power is the mean over thicknesses, and lies between those at the ends."""
+    energies = SMALL.replace("semiangle_mrad = 15", "semiangle_mrad = 15\nenergies_keV = [80, 200]")
+    question.write_text(energies)
+    planned = plan_question(read_question("small.toml"))
+    assert sorted(each.name for each in planned.options) == [
+        f"{name} at {energy} kV" for name in ("4D-STEM", "annular 20-40 mrad") for energy in (200, 80)
+    ]
+    alone = {}
+    for thickness in (12, 16, 20):
+        question.write_text(SMALL.replace("thickness = 16", f"thickness = {thickness}"))
+        alone[thickness] = plan_question(read_question("small.toml")).options[0].assessment.curve
+    question.write_text(SMALL + "thicknesses = 3\n[unknown]\nthickness = 4.2\n")
+    mean = plan_question(read_question("small.toml")).options[0]
+    assert np.all(mean.assessment.curve <= np.max(list(alone.values()), axis=0) + 0.02)
+    assert np.all(mean.assessment.curve >= np.min(list(alone.values()), axis=0) - 0.02)
+    assert np.interp(np.log(mean.assessment.dose), np.log(DOSES), mean.assessment.curve) == pytest.approx(
+        0.95, abs=1e-3
+    )
 
 
 def test_presets_are_read_and_pages_are_pages(question: Path, capsys: pytest.CaptureFixture[str]) -> None:
