@@ -98,6 +98,7 @@ def result_of(planned: Planned) -> dict[str, Any]:
                 "seconds": each.costs.seconds,
                 "megabytes": each.costs.megabytes,
                 "probe": dict(each.probe),
+                "inseparable": list(each.assessment.inseparable),
                 "obstacles": list(each.obstacles),
             }
             for each in planned.options

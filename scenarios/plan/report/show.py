@@ -17,7 +17,8 @@ def print_planned(planned: Planned, page: Path | None = None, console: Console |
     if needed := needed_for(planned):
         console.print(needed, markup=False)
     table = Table(box=None, pad_edge=False)
-    for name in ("option", f"dose for {planned.merit.text}", "time", "data", "of the limit", "why"):
+    text = planned.merit.text
+    for name in ("option", f"dose for {text}" if len(text) < 12 else "dose", "time", "data", "of the limit", "why"):
         table.add_column(name, no_wrap=name != "why", justify="left" if name in ("option", "why") else "right")
     for each in planned.options:
         data = f"{each.costs.megabytes:.3g} MB" if each.costs.megabytes == each.costs.megabytes else "–"
