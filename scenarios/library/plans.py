@@ -42,9 +42,16 @@ def _promise(plan: Mapping[str, Any], path: Path) -> dict[str, Any]:
     """Dose and power, or standard deviation, of the option that a plan advises, else of its first one."""
     options = [option for option in plan["options"] if isinstance(option, Mapping)]
     best = next((option for option in options if option.get("name") == plan.get("best")), options[0] if options else {})
-    name = next((each for each in ("power", "std") if isinstance(best.get(f"{each}s"), list)), "power")
-    dose, doses, merits = number(best.get("dose")), plan.get("doses"), best.get(f"{name}s")
-    if dose is None or not isinstance(doses, list) or not isinstance(merits, list) or len(doses) != len(merits):
+    asked, wanted = plan.get("asked"), number(best.get("dose"))
+    if (
+        isinstance(asked, Mapping)
+        and asked.get("name") == "std"
+        and wanted is not None
+        and number(asked.get("value")) is not None
+    ):
+        return {"dose": wanted, "std": asked["value"]}
+    dose, doses, powers = number(best.get("dose")), plan.get("doses"), best.get("powers")
+    if dose is None or not isinstance(doses, list) or not isinstance(powers, list) or len(doses) != len(powers):
         raise BadInput(str(path), "advises no option with a dose", "Give the JSON of emtwin plan --json.")
     return {"dose": dose, name: _between(math.log(dose), [math.log(each) for each in doses], merits)}
 

@@ -133,6 +133,7 @@ def result_of(planned: Planned) -> dict[str, Any]:
                 "megabytes": each.costs.megabytes,
                 "price": each.costs.price if each.costs.price == each.costs.price else None,
                 "probe": dict(each.probe),
+                "inseparable": list(each.assessment.inseparable),
                 "obstacles": list(each.obstacles),
             }
             for each in planned.options

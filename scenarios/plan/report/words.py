@@ -19,13 +19,17 @@ def verdict_of(planned: Planned) -> str:
     best = planned.best
     parts = []
     if best is not None:
-        head = f"Feasible with {best.name} at {dose_text(best.assessment.dose)} in {time_text(best.costs.seconds)}"
+        goal = "" if planned.merit.rising else f": {planned.merit.text}"
+        head = (
+            f"Feasible{goal} with {best.name} at {dose_text(best.assessment.dose)} in {time_text(best.costs.seconds)}"
+        )
         others = [each for each in planned.options if each is not best and each.feasible]
         parts.append(head + (f"; also with {_list([each.name for each in others])}" if others else ""))
     else:
         parts.append(f"Not feasible: no option reaches {planned.merit.text} within the limits")
     for each in (each for each in planned.options if not each.feasible):
-        parts.append(f"{each.name} {each.obstacles[0]}")
+        colon = ":" if math.isinf(each.assessment.dose) else ""
+        parts.append(f"{each.name}{colon} {each.obstacles[0]}")
     return "; ".join(parts) + "."
 
 
