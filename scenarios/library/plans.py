@@ -53,7 +53,7 @@ def _promise(plan: Mapping[str, Any], path: Path) -> dict[str, Any]:
     dose, doses, powers = number(best.get("dose")), plan.get("doses"), best.get("powers")
     if dose is None or not isinstance(doses, list) or not isinstance(powers, list) or len(doses) != len(powers):
         raise BadInput(str(path), "advises no option with a dose", "Give the JSON of emtwin plan --json.")
-    return {"dose": dose, name: _between(math.log(dose), [math.log(each) for each in doses], merits)}
+    return {"dose": dose, "power": _between(math.log(dose), [math.log(each) for each in doses], powers)}
 
 
 def _between(at: float, places: list[float], values: list[float]) -> float:

@@ -9,9 +9,9 @@ import scenarios
 from reconstruct.api.shipped import shipped_names
 from scenarios.acquire.scenario import read_toml
 from scenarios.io.errors import BadInput
-from scenarios.question.options import AnnularOption, SegmentedOption
+from scenarios.question.options import AnnularOption, SegmentedOption, SpectrumOption
 from scenarios.question.parts import SearchPlan
-from scenarios.question.tables import Question
+from scenarios.question.tables import SPECTRAL, Question
 from twin.simulation.plan.strict_reading import convert
 
 RANGES = ("semiangle_mrad", "defocus", "inner_mrad", "outer_mrad", "reach_mrad", "aperture_mrad", "cs_mm")
@@ -50,6 +50,7 @@ def question_of(values: dict[str, Any], origin: str) -> Question:
         raise BadInput(
             origin, f"key instrument.techniques: none of {', '.join(has)} is weighed by default", "Give an [[option]]."
         )
+    _check_spectra(question, origin)
     for number, option in enumerate(question.options()):
         technique = str(option.__struct_config__.tag)
         if has and technique not in has:
@@ -75,6 +76,21 @@ def with_search(question: Question, origin: str) -> Question:
             problem = f"key search.{name}: from {pair[0]:g} to {pair[1]:g} nothing can vary"
             raise BadInput(origin, problem, "Give a lower and a higher bound, or leave it out of search.vary.")
     return msgspec.structs.replace(question, search=search)
+
+
+def _check_spectra(question: Question, origin: str) -> None:
+    """What spectra alone tell is asked of no other option, nor of spectra what they do not tell."""
+    if question.kind != "measure" or question.quantity is None:
+        return
+    kind = question.quantity.kind
+    for number, option in enumerate(question.options()):
+        spectrum = isinstance(option, SpectrumOption)
+        if (kind in SPECTRAL and not spectrum) or (spectrum and kind not in (*SPECTRAL, "composition")):
+            problem = f'key option[{number}].technique: "{option.__struct_config__.tag}" tells nothing of {kind}'
+            told = ", ".join((*SPECTRAL, "composition"))
+            raise BadInput(
+                origin, problem, f'Leave the option out: "eels" tells {told}, the other techniques the rest.'
+            )
 
 
 def described() -> dict[str, str]:

@@ -30,13 +30,8 @@ def answers(question: Question) -> bool:
 
 
 def scene(question: Question, progress: Progress) -> Scene:
-    """The specimen, one spectrum of which is recorded over the whole field; BadInput for options that record none."""
+    """The specimen, one spectrum of which is recorded over the whole field."""
     spectral_quantity(question)
-    for number, option in enumerate(question.options()):
-        if not isinstance(option, SpectrumOption):
-            kind = "" if question.quantity is None else question.quantity.kind
-            cure = 'Leave the option out, or give technique = "eels".'
-            raise BadInput(f"option[{number}].technique", f"tells nothing of {kind}", cure)
     progress.stage("making the specimen")
     made = make_specimen(simulation_of(question))
     if made.cell_specimen is None:

@@ -39,20 +39,35 @@ def spectrum_of(
 ) -> ReadySpectrum:
     """The spectrum of ``areal`` atoms per square angstrom of each element, on an axis from ``offset`` on; energies in eV, ``thickness`` in angstrom."""
     instrument = question.instrument
-    edges = {label: shape for label, shape in question.edges.items() if label.partition(" ")[0] in areal}
     last = offset + dispersion * (channels - 1)
-    inside = {label: shape for label, shape in edges.items() if onset_of(*parted(label)) < last}
-    return make_spectrum(
-        SpectrumSimulation(
-            name=question.name, kind="simulate", signal="eels",
-            specimen=CompositionPlan(areal_density=areal, thickness=thickness),
-            beam=ElectronsPlan(energy_keV=instrument.energy_keV, semiangle_mrad=instrument.semiangle_mrad),
-            spectrometer=SpectrometerPlan(
-                collection_mrad=collection_of(question, option), dispersion=dispersion, offset=offset, channels=channels
-            ),
-            zero_loss=ZeroLossPlan(width=resolution), low_loss=question.low_loss, edges=inside, folder=question.folder,
-        )
+    shaped = {}
+    for label, shape in question.edges.items():
+        element, name = parted(label)
+        if element not in areal or name not in names_of(element, 0.0, np.inf):
+            listed = ", ".join(f'"{each} {name}"' for each in areal for name in names_of(each, CORE, HIGHEST))
+            raise BadInput(f"edges.{label}", "the specimen has no such edge", f"Its edges are {listed or 'none'}.")
+        if CORE <= onset_of(element, name) < last:
+            shaped[label] = shape
+    plan = SpectrumSimulation(
+        name=question.name, kind="simulate", signal="eels",
+        specimen=CompositionPlan(areal_density=areal, thickness=thickness),
+        beam=ElectronsPlan(energy_keV=instrument.energy_keV, semiangle_mrad=instrument.semiangle_mrad),
+        spectrometer=SpectrometerPlan(
+            collection_mrad=collection_of(question, option), dispersion=dispersion, offset=offset, channels=channels
+        ),
+        zero_loss=ZeroLossPlan(width=resolution), low_loss=question.low_loss, edges=shaped, folder=question.folder,
     )  # fmt: skip
+    try:
+        return make_spectrum(plan)
+    except BadInput as error:
+        table, _, key = error.input.partition(".")
+        named = {"spectrometer": key_of(question, option), "zero_loss": key_of(question, option)}.get(table)
+        if named is None:
+            raise
+        cure = error.cure.replace("spectrometer.", f"{named}.")
+        raise BadInput(
+            f"{named}.{'resolution' if table == 'zero_loss' else key or 'offset'}", error.problem, cure
+        ) from None
 
 
 def collection_of(question: Question, option: SpectrumOption) -> float:
@@ -93,7 +108,7 @@ def edge_of(
         return f"{element} {name}"
     known = [f"{element} {name}" for element in changing for name in names_of(element, CORE, HIGHEST - SIGNAL)]
     if not known:
-        problem = f"{' and '.join(changing)} have no edge from {CORE:g} to {HIGHEST:g} eV in our tables"
+        problem = f"no edge of {' or '.join(changing)} lies from {CORE:g} to {HIGHEST:g} eV in our tables"
         raise BadInput(key, problem, "Name an edge of another element, or leave the option out.")
     channels = round((HIGHEST - CORE) / COARSE)
     wide = shapes_of(spectrum_of(question, option, areal, thickness, CORE, COARSE, channels, 2.0 * COARSE))

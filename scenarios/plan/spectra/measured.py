@@ -1,7 +1,6 @@
 """What one energy-loss spectrum of the field tells of a quantity."""
 
 import math
-from typing import get_args
 
 import numpy as np
 
@@ -12,7 +11,6 @@ from learn.feasibility.spectra.image import BACKGROUND, CROSS_SECTION, EXPONENT,
 from learn.feasibility.spectra.information import (
     GAIN,
     THICKNESS,
-    Kind,
     SpectralInformation,
     SpectralQuantity,
     spectral_information,
@@ -40,9 +38,6 @@ def spectral_quantity(question: Question) -> SpectralQuantity:
         raise BadInput(
             question.name, f"key {missing} is missing", 'A question of kind "measure" has [quantity] and asked.std.'
         )
-    if given.kind not in get_args(Kind):
-        problem = f"an energy-loss spectrum is not weighed for {given.kind}"
-        raise BadInput("option.technique", problem, f"Leave the option out; spectra tell {', '.join(get_args(Kind))}.")
     if given.kind == "composition" and given.element is None:
         raise BadInput("quantity.element", "is missing", "Name the element whose composition is measured.")
     if given.kind == "composition" and given.over is not None and given.by is not None:
