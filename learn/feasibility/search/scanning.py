@@ -23,8 +23,6 @@ from twin.optics.probe import Edge, aperture_weight
 from twin.scattering.stem.beams import Beams
 
 Form = Literal["annular", "dpc", "4d-stem"]
-CONFIGURATIONS = 2
-"""Frozen configurations that a search uses: one for each half."""
 COARSER = 1.4
 """Distance of a search's places over the one that carries all an image can have."""
 
@@ -162,13 +160,12 @@ def scans_of(
     thickness: float = 0.0,
     coarser: float = COARSER,
 ) -> Scans:
-    """The option over the cell of ``window``, at fewer places that suffice for probes up to ``semiangle``, of the first two configurations, with the beams
-    up to ``reach`` (radian)."""
+    """The option over the cell of ``window``, at fewer places that suffice for probes up to ``semiangle``, with the beams up to ``reach`` (radian)."""
     used = np.hypot(*perfect.k.T) * wavelength(perfect.energy) <= reach + _step(perfect)
     places = _sparser(window, coarser * finest_step(semiangle, perfect.energy))
 
     def kept(amplitudes: np.ndarray) -> tuple[Array, ...]:
-        return tuple(jnp.asarray(each[:, used]) for each in amplitudes[:CONFIGURATIONS])
+        return tuple(jnp.asarray(each[:, used]) for each in amplitudes)
 
     waves = Waves(
         kept(perfect.amplitudes),
