@@ -7,7 +7,7 @@ from rich.table import Table
 
 from scenarios.plan.planned import Planned
 from scenarios.plan.report.advice import advice_text
-from scenarios.plan.report.words import dominant, dose_text, needed_for, time_text, verdict_of
+from scenarios.plan.report.words import changed_text, dominant, dose_text, needed_for, time_text, verdict_of
 
 
 def print_planned(planned: Planned, page: Path | None = None, console: Console | None = None) -> None:
@@ -28,5 +28,7 @@ def print_planned(planned: Planned, page: Path | None = None, console: Console |
     console.print(table, markup=False)
     for advice in planned.searched.advices if planned.searched else ():
         console.print(advice_text(advice), markup=False)
+    for changed in planned.changed:
+        console.print(f"{changed.option} {changed_text(changed, planned.merit)}", markup=False)
     if page is not None:
         console.print(f"page    {page}", markup=False)
