@@ -13,14 +13,16 @@ from scenarios.io.progress import Progress, SilentProgress
 from scenarios.plan.costs import Costs, costs_of, over_limits
 from scenarios.plan.damage import Damage, damage_of
 from scenarios.plan.kinds import detect, distinguish, measure, spectral
-from scenarios.plan.planned import Merit, Planned, Weighed
+from scenarios.plan.planned import Judged, Merit, Planned, Weighed
 from scenarios.plan.readings import Reading, reading_of
 from scenarios.plan.report.words import obstacle
 from scenarios.plan.scene import Scene, at_thicknesses
 from scenarios.plan.search.found import Searched, searched_result
 from scenarios.plan.search.searching import search, settled
 from scenarios.plan.search.settings import widened
+from scenarios.plan.what_if import what_if
 from scenarios.question.options import OptionPlan
+from scenarios.question.parts import WhatIfPlan
 from scenarios.question.tables import Question
 from twin.compiled_programs import double_precision
 from twin.optics.aberrations import index
@@ -32,8 +34,26 @@ KINDS = {"detect": detect, "measure": measure, "distinguish": distinguish}
 
 def plan_question(question: Question, progress: Progress | None = None) -> Planned:
     """Weigh the options of ``question``. Float64 is switched on for the time it takes. BadInput, naming the key, for what cannot be computed."""
+    told = progress or SilentProgress()
     with double_precision():
-        return _planned(question, progress or SilentProgress())
+        planned = _planned(question, told)
+        return planned if question.what_if is None else _with_what_if(planned, question.what_if, told)
+
+
+def _kind_of(question: Question) -> Any:
+    """The module that answers the question."""
+    return spectral if question.kind == "measure" and spectral.answers(question) else KINDS[question.kind]
+
+
+def _with_what_if(planned: Planned, plan: WhatIfPlan, progress: Progress) -> Planned:
+    begun, kind = time.monotonic(), _kind_of(planned.question)
+
+    def judge(question: Question) -> Judged:
+        scene = kind.scene(question, progress)
+        return kind.judge(question, scene, reading_of(question.options()[0], scene, progress))
+
+    changed = what_if(planned, plan, judge)
+    return planned._replace(changed=changed, seconds=planned.seconds + time.monotonic() - begun)
 
 
 def _planned(question: Question, progress: Progress) -> Planned:
@@ -57,7 +77,7 @@ def _order(option: Weighed) -> tuple[bool, float]:
 
 
 def _at_energy(question: Question, suffix: str, progress: Progress) -> Planned:
-    kind = spectral if question.kind == "measure" and spectral.answers(question) else KINDS[question.kind]
+    kind = _kind_of(question)
     questions = at_thicknesses(question)
     wide, *others = (kind.scene(widened(each), progress) for each in questions)
     scene = settled(wide, 1e-3 * question.instrument.semiangle_mrad, question.instrument.defocus)
@@ -76,6 +96,8 @@ def _at_energy(question: Question, suffix: str, progress: Progress) -> Planned:
             ]
             judged = averaged([judged, *more], question.asked.power)
         weighed = _weighed(scene, reading, judged, merit, damages)
+        if suffix:
+            probe = {**probe, "energy_keV": question.instrument.energy_keV}
         return weighed._replace(probe=probe, name=weighed.name + suffix)
 
     weighed: list[Weighed] = []
@@ -139,5 +161,9 @@ def result_of(planned: Planned) -> dict[str, Any]:
             for each in planned.options
         ],
         "search": searched_result(planned.searched),
+        "what_if": [
+            {"what": each.what, "option": each.option, merit.name: each.merit, "dose": each.dose}
+            for each in planned.changed
+        ],
         "seconds": planned.seconds,
     }

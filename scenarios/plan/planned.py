@@ -72,6 +72,15 @@ class Judged(Protocol):
         ...
 
 
+class Changed(NamedTuple):
+    """The ``option``'s merit at its advised dose, and the dose that it needs, on ``what`` specimen: "at 300 Å instead of 200 Å"."""
+
+    what: str
+    option: str
+    merit: float
+    dose: float
+
+
 class Weighed(NamedTuple):
     """An option with its name, assessment, costs at the dose that it needs, and the limits that it exceeds (empty: feasible); ``probe``: keys of the
     instrument's probe that it has otherwise than the question."""
@@ -91,7 +100,8 @@ class Weighed(NamedTuple):
 
 class Planned(NamedTuple):
     """The answer to a question: options, best first, by a ``merit``, on the ``hypotheses`` over the ``window``; ``damages`` by the beam that bound the dose,
-    and the ``seconds`` that it took; what was ``searched`` of settings, if that was asked for."""
+    and the ``seconds`` that it took; what was ``searched`` of settings, and how the best option does on ``changed``
+    specimens, if that was asked for."""
 
     question: Question
     merit: Merit
@@ -101,6 +111,7 @@ class Planned(NamedTuple):
     damages: tuple[Damage, ...]
     seconds: float
     searched: Searched | None = None
+    changed: tuple[Changed, ...] = ()
 
     @property
     def best(self) -> Weighed | None:

@@ -10,7 +10,14 @@ import numpy as np
 from scenarios.io.atomic_output import new_file, write_whole
 from scenarios.io.errors import BadInput
 from scenarios.plan.planned import Planned, Weighed
-from scenarios.question.options import AnnularOption, CameraOption, ImageOption, PatternOption, SegmentedOption
+from scenarios.question.options import (
+    AnnularOption,
+    CameraOption,
+    ImageOption,
+    PatternOption,
+    SegmentedOption,
+    SpectrumOption,
+)
 from scenarios.question.tables import Question
 from twin.grid import CUTOFF, TAPER, smooth
 from twin.optics.electrons import wavelength
@@ -36,10 +43,13 @@ def structure_path(path: Path) -> Path:
 
 def write_scenario(planned: Planned, path: Path) -> tuple[Path, Path]:
     """Write the scenario of the advised option (of the least dose where none is feasible) and its structure; their paths. BadInput where no dose
-    is enough for any option."""
+    is enough for any option, and for EELS."""
     option = planned.best or min(planned.options, key=lambda each: each.assessment.dose)
     if not math.isfinite(option.assessment.dose):
         raise BadInput("--scenario", "no option answers the question at any dose", "Mend the question first.")
+    if isinstance(option.option, SpectrumOption):
+        problem = f"{option.name} is advised, and no scenario of it is written"
+        raise BadInput("--scenario", problem, "Leave --scenario out, or the EELS options.")
     structure = structure_path(path)
     values = scenario_of(planned, option, structure.name)
     from_dict(values, str(path))  # refuses what `simulate` would

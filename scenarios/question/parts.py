@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from twin.simulation.plan.keys import RADIUS, key
-from twin.simulation.plan.tables import EV, NotNegative, Plan, Positive, Spread
+from twin.simulation.plan.keys import RAD, RADIUS, key
+from twin.simulation.plan.tables import EV, Lean, NotNegative, Plan, Positive, Spread, Width
 
 Probability = Annotated[float, Meta(gt=0, lt=1)]
 Semiangle = Annotated[float, Meta(ge=1, le=60)]
@@ -199,6 +199,20 @@ class SearchPlan(Plan, frozen=True):
     def choices(self) -> tuple[int, ...]:
         """Numbers of sectors."""
         return tuple(self.sectors or (2, 4, 8, 16))
+
+
+class WhatIfPlan(Plan, frozen=True):
+    """Other specimens for which the best option is weighed; ``emtwin plan --what-if`` takes the defaults."""
+
+    thickness: Annotated[
+        list[Width], key("angstrom", "other thicknesses", default="half as much and half as much again", max_length=10)
+    ] = []
+    tilt_mrad: Annotated[list[Lean], key("mrad", "more tilt along x", mistaken=RAD, default="3", max_length=10)] = []
+
+    @property
+    def tilts(self) -> tuple[float, ...]:
+        """More tilt along x in mrad."""
+        return tuple(self.tilt_mrad or (() if self.thickness else (3.0,)))
 
 
 class ComputePlan(Plan, frozen=True):

@@ -20,6 +20,7 @@ from scenarios.question.parts import (
     QuantityPlan,
     SearchPlan,
     UnknownPlan,
+    WhatIfPlan,
 )
 from twin.simulation.plan.keys import Table, key, tables_of
 from twin.simulation.plan.spectrum_tables import EdgePlan, LowLossPlan
@@ -65,6 +66,7 @@ class Question(Plan, frozen=True):
     search: Annotated[
         SearchPlan | None, key("", "settings that may vary", default="none: options are weighed as they are")
     ] = None
+    what_if: Annotated[WhatIfPlan | None, key("", "other specimens for the best option", default="none")] = None
     compute: ComputePlan = ComputePlan()
     seed: Annotated[int, key("", "seed of the thermal displacements", ge=0, le=2**31)] = 0
     folder: str = ""  # where relative paths start: the folder of the file it came from

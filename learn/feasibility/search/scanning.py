@@ -23,8 +23,6 @@ from twin.optics.probe import Edge, aperture_weight
 from twin.scattering.stem.beams import Beams
 
 Form = Literal["annular", "dpc", "4d-stem"]
-CONFIGURATIONS = 2
-"""Frozen configurations that a search uses: one for each half."""
 COARSER = 1.4
 """Distance of a search's places over the one that carries all an image can have."""
 
@@ -39,7 +37,7 @@ class Waves(NamedTuple):
 
 class Scans(NamedTuple):
     """A scanned option of which settings vary: its places ``window``, the ``probe`` that is given, the detector's ``form`` with its ``sectors`` (dpc) or
-    ``pixel`` (4d-stem, radian) and the variance ``readout`` of a count; what is ``unknown``. The
+    ``pixel`` (4d-stem, radian) and the variance ``readout`` of a count; ``thickness`` of the specimen in angstrom; what is ``unknown``. The
     ``matrices`` are without their amplitudes, which are in ``waves``."""
 
     matrices: Matrices
@@ -51,6 +49,7 @@ class Scans(NamedTuple):
     sectors: int = 1
     pixel: float = 2e-3
     readout: float = 0.0
+    thickness: float = 0.0
 
     def signals(self, settings: Mapping[str, Array | float], waves: Waves) -> Signals:
         """What an electron over the window leaves in the detector at ``settings``: "defocus" in angstrom, and in radian "semiangle" and "inner" and "outer", or
@@ -69,6 +68,13 @@ class Scans(NamedTuple):
         thin = [self._counted(_intensities(incident, matrix), weight) for matrix in waves.thinner]
         altered = [[self._counted(_intensities(incident, matrix), weight) for matrix in way] for way in waves.changed]
         return self._signals(jnp.stack(sharp), jnp.asarray(slopes), thin, jnp.asarray(altered))
+
+    def crowding(self, settings: Mapping[str, Array | float]) -> Array:
+        """By which share the probe is wider than the field (`twin.sample.specimen.probe_diameter`): it meets its own copies there. 0 where it fits."""
+        alpha, c10 = settings["semiangle"], jnp.abs(jnp.asarray(settings["defocus"]))
+        cone = 2.0 * alpha * jnp.maximum(c10, jnp.abs(self.thickness - c10))
+        needed = 4.0 * 0.61 * wavelength(self.matrices.energy) / alpha + cone
+        return jnp.maximum(needed / min(self.matrices.extent) - 1.0, 0.0)
 
     def _signals(self, sharp: Array, slopes: Array, thin: list[Array], altered: Array) -> Signals:
         """From the channels of a point source: [configurations, p, channels], ``slopes`` [configurations, 3, ...], ``altered`` [k, configurations, ...]."""
@@ -151,15 +157,15 @@ def scans_of(
     sectors: int = 1,
     pixel: float = 2e-3,
     readout: float = 0.0,
+    thickness: float = 0.0,
     coarser: float = COARSER,
 ) -> Scans:
-    """The option over the cell of ``window``, at fewer places that suffice for probes up to ``semiangle``, of the first two configurations, with the beams
-    up to ``reach`` (radian)."""
+    """The option over the cell of ``window``, at fewer places that suffice for probes up to ``semiangle``, with the beams up to ``reach`` (radian)."""
     used = np.hypot(*perfect.k.T) * wavelength(perfect.energy) <= reach + _step(perfect)
     places = _sparser(window, coarser * finest_step(semiangle, perfect.energy))
 
     def kept(amplitudes: np.ndarray) -> tuple[Array, ...]:
-        return tuple(jnp.asarray(each[:, used]) for each in amplitudes[:CONFIGURATIONS])
+        return tuple(jnp.asarray(each[:, used]) for each in amplitudes)
 
     waves = Waves(
         kept(perfect.amplitudes),
@@ -167,7 +173,7 @@ def scans_of(
         tuple(kept(each.amplitudes) for each in changed),
     )
     light = perfect._replace(amplitudes=np.empty(0), thinner=None, pixels=perfect.pixels[used], k=perfect.k[used])
-    return Scans(light, waves, places, probe, form, unknown, sectors, pixel, readout)
+    return Scans(light, waves, places, probe, form, unknown, sectors, pixel, readout, thickness)
 
 
 def _sparser(window: Window, step: float) -> Window:

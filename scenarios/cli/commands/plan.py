@@ -24,6 +24,9 @@ def plan(
     search: Annotated[
         bool, typer.Option("--search", help="Search for settings that need less dose, as a table [search] does.")
     ] = False,
+    what_if: Annotated[
+        bool, typer.Option("--what-if", help="Weigh the best option on thinner, thicker and tilted specimens, too.")
+    ] = False,
     scenario: Annotated[
         Path | None,
         typer.Option(
@@ -54,6 +57,12 @@ def plan(
             from scenarios.question.reading import with_search
 
             read = with_search(read, question)
+        if what_if and read.what_if is None:
+            import msgspec
+
+            from scenarios.question.parts import WhatIfPlan
+
+            read = msgspec.structs.replace(read, what_if=WhatIfPlan())
         if scenario is not None:
             from scenarios.plan.scenario import check_scenario
 

@@ -60,5 +60,5 @@ def front_rows(searched: Searched | None) -> list[dict[str, Any]]:
     """Rows of the page's table of the front."""
     return [
         {"option": each.what, "dose": dose_text(each.dose), "time": time_text(each.seconds), "error": f"{each.error:g}"}
-        for each in (searched.front if searched else ())
+        for each in sorted(searched.front if searched else (), key=lambda each: (-each.error, each.dose))
     ]

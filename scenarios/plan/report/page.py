@@ -8,7 +8,7 @@ from typing import Any
 from scenarios.plan.planned import Planned
 from scenarios.plan.report.advice import advice_rows, advice_text, front_rows
 from scenarios.plan.report.drawings import SHOWN, merit_curves, option_images
-from scenarios.plan.report.words import dominant, dose_text, needed_for, time_text, verdict_of
+from scenarios.plan.report.words import changed_text, dominant, dose_text, needed_for, time_text, verdict_of
 from scenarios.style.page import render
 
 TEMPLATE = Path(__file__).parent / "page.html.j2"
@@ -52,6 +52,8 @@ def page_of(planned: Planned, past: Sequence[str] = ()) -> str:
             "images": images,
             "past": past,
             "priced": any(each.costs.price == each.costs.price for each in planned.options),
+            "changed": [changed_text(each, planned.merit) for each in planned.changed],
+            "advised_option": planned.changed[0].option if planned.changed else "",
             "advices": [advice_text(each) for each in (planned.searched.advices if planned.searched else ())],
             "settings": advice_rows(planned.searched),
             "front": front_rows(planned.searched),

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from scenarios.plan.planned import Planned
 from scenarios.plan.report.advice import advice_text
-from scenarios.plan.report.words import dominant, dose_text, needed_for, time_text, verdict_of
+from scenarios.plan.report.words import changed_text, dominant, dose_text, needed_for, time_text, verdict_of
 
 
 def print_planned(
@@ -39,5 +39,7 @@ def print_planned(
         console.print(advice_text(advice), markup=False)
     for line in past:
         console.print(line, markup=False)
+    for changed in planned.changed:
+        console.print(f"{changed.option} {changed_text(changed, planned.merit)}", markup=False)
     if page is not None:
         console.print(f"page    {page}", markup=False)

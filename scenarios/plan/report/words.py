@@ -2,7 +2,7 @@
 
 import math
 
-from scenarios.plan.planned import Planned, Weighed
+from scenarios.plan.planned import Changed, Merit, Planned, Weighed
 
 UNKNOWNS = {
     "x": "the place of the scan", "y": "the place of the scan", "C10": "defocus", "C12a": "astigmatism", "C12b": "astigmatism",
@@ -42,6 +42,12 @@ def needed_for(planned: Planned) -> str:
         return "No dose is enough: know more of the recording beforehand ([unknown]), or compare with like columns (asked.references)."
     least = min(possible, key=lambda each: each.assessment.dose)
     return f"{least.name} would answer it: {'; '.join(least.obstacles)}."
+
+
+def changed_text(changed: Changed, merit: Merit) -> str:
+    """What another specimen would change: "at 300 Å instead of 200 Å: power 0.62; dose for power 0.95: 3e+04 e/Å²"."""
+    unit = f" {merit.unit}" if merit.unit else ""
+    return f"{changed.what}: {merit.name} {changed.merit:.2g}{unit}; dose for {merit.text}: {dose_text(changed.dose)}"
 
 
 def dominant(option: Weighed) -> str:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -42,9 +42,19 @@ Weigh = Callable[[Scene, OptionPlan, Mapping[str, float]], Weighed]
 Seconds = Callable[[Weighed, float], float]
 """Time that an option takes at a dose."""
 Objective = Callable[[Mapping[str, Any], Any], Array]
+
+
+class Task(NamedTuple):
+    """What is searched: the ``objective`` of settings and ``data``, and the part of it that is for a probe too wide for the field, ``crowding``."""
+
+    objective: Objective
+    data: Any
+    crowding: Callable[[Mapping[str, Any]], Array]
+
+
 ERRORS = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01)
 """Probabilities of not detecting what is there, for which the front is told."""
-WIDE = 20.0
+CROWDED = 20.0
 """What the logarithm of the dose gains for a probe twice as wide as the field."""
 GAINED = 0.98
 """Share of the given settings' dose below which others are advised."""
@@ -93,7 +103,7 @@ def _advice(
     )  # fmt: skip
     if not ranges:
         return kept, None
-    objective, data, sectors, found = _descended(question, plan, wide, template.option, ranges, given)
+    task, sectors, found = _descended(question, plan, wide, template.option, ranges, given)
     settings = told(found.best.settings)
     option = with_settings(template.option, settings, sectors)
     settings.update({name: getattr(option, name) for name in settings if hasattr(option, name)})
@@ -104,19 +114,24 @@ def _advice(
     weighed = weigh(scene, option, probe)
     if not weighed.assessment.dose < GAINED * template.assessment.dose:
         return kept._replace(evaluations=found.evaluations), None
-    evaluate = jax.jit(objective)
-    best = float(evaluate(_arrays(inside(settings)), data))
-    gains = {
-        name: math.exp(float(evaluate(_arrays(inside({**settings, name: start[name]})), data)) - best)
-        for name in told(dict.fromkeys(ranges, 0.0))
-        if start[name] != settings[name]
-    }
+    gains = _gains(task, settings, {name: start[name] for name in told(dict.fromkeys(ranges, 0.0))})
     if isinstance(option, SegmentedOption) and isinstance(template.option, SegmentedOption):
         start["sectors"], settings["sectors"] = float(template.option.sectors), float(option.sectors)
     advice = kept._replace(
         name=weighed.name, advised=settings, dose=weighed.assessment.dose, gains=gains, evaluations=found.evaluations
     )
     return advice, weighed
+
+
+def _gains(task: Task, settings: Mapping[str, float], start: Mapping[str, float]) -> dict[str, float]:
+    """How many times more dose it would take with one setting as at the ``start``; of probes only that the field holds."""
+    evaluate = jax.jit(task.objective)
+    best, gains = float(evaluate(_arrays(inside(settings)), task.data)), {}
+    for name, value in start.items():
+        others = _arrays(inside({**settings, name: value}))
+        if value != settings[name] and float(task.crowding(others)) == 0.0:
+            gains[name] = math.exp(float(evaluate(others, task.data)) - best)
+    return gains
 
 
 def _descended(
@@ -126,46 +141,47 @@ def _descended(
     option: OptionPlan,
     ranges: Mapping[str, tuple[float, float]],
     given: Sequence[Mapping[str, float]],
-) -> tuple[Objective, Any, int | None, Found]:
-    """The objective with its data, the number of sectors, and where its descents ended."""
-    best: tuple[Objective, Any, int | None, Found] | None = None
+) -> tuple[Task, int | None, Found]:
+    """The task, the number of sectors, and where its descents ended."""
+    best: tuple[Task, int | None, Found] | None = None
     choices: tuple[int | None, ...] = (None,)
     if isinstance(option, SegmentedOption):
         choices = (option.sectors,)
         if "sectors" in plan.varied:
             choices = tuple(dict.fromkeys((option.sectors, *plan.choices)))
     for sectors in choices:
-        objective, data = _objective(question, wide, option, sectors)
-        found = climb(objective, data, ranges, given, plan.starts)
-        if best is None or found.best.value < best[3].best.value:
-            best = (objective, data, sectors, found)
+        task = _task(question, wide, option, sectors)
+        found = climb(task.objective, task.data, ranges, given, plan.starts)
+        if best is None or found.best.value < best[2].best.value:
+            best = (task, sectors, found)
     assert best is not None
     return best
 
 
-def _objective(question: Question, wide: Scene, option: OptionPlan, sectors: int | None) -> tuple[Objective, Any]:
+def _task(question: Question, wide: Scene, option: OptionPlan, sectors: int | None) -> Task:
     """The logarithm of the electrons over the window that an option needs, and the waves it is computed of."""
     unknown, asked = unknown_of(question), asked_of(question, wide)
     noise, perfect, changed = option.readout**2, wide.matrices[0], wide.matrices[1:]
     if isinstance(option, ImageOption):
         images = images_of(perfect, changed, wide.window, lens_of(option, wide.grid.energy), unknown, noise)
-        return lambda settings, data: log_dose(images.signals(settings, data), asked), images.waves
+        return Task(
+            lambda settings, data: log_dose(images.signals(settings, data), asked),
+            images.waves,
+            lambda _: jnp.zeros(()),
+        )
     form = (
         "annular" if isinstance(option, AnnularOption) else "dpc" if isinstance(option, SegmentedOption) else "4d-stem"
     )
     pixel = 1e-3 * option.pixel_mrad if isinstance(option, CameraOption | PatternOption) else 1e-3
     scans = scans_of(
         perfect, changed, wide.window, wide.probe, form, unknown, wide.grid.semiangle, wide.grid.reach,
-        sectors=sectors or 1, pixel=pixel, readout=noise,
+        sectors=sectors or 1, pixel=pixel, readout=noise, thickness=wide.hypotheses.perfect.thickness,
     )  # fmt: skip
-    half = 0.5 * min(wide.hypotheses.perfect.extent)
 
     def objective(settings: Mapping[str, Any], data: Any) -> Array:
-        # a probe wider than the field overlaps its own copies, where no column is what it seems
-        beyond = jnp.maximum(jnp.abs(settings["defocus"]) * settings["semiangle"] / half - 1.0, 0.0)
-        return log_dose(scans.signals(settings, data), asked) + WIDE * beyond
+        return log_dose(scans.signals(settings, data), asked) + CROWDED * scans.crowding(settings)
 
-    return objective, scans.waves
+    return Task(objective, scans.waves, scans.crowding)
 
 
 def _front(question: Question, options: Sequence[Weighed], scene: Scene, seconds: Seconds) -> tuple[Candidate, ...]:
