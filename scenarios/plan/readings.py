@@ -48,9 +48,9 @@ def reading_of(option: OptionPlan, scene: Scene, progress: Progress) -> Reading:
     seen, detector = scene.scan, detector_of(option, perfect, scene.grid.semiangle)
     if not detector.weights.any():
         raise BadInput(f"option {name}", "counts no beam of the grid", "Give a wider ring of angles.")
-    if isinstance(option, ImageOption) and changed:
+    if isinstance(option, ImageOption):
         seen = imaged(perfect, changed, scene.window, lens_of(option, scene.grid.energy))
-    elif isinstance(option, PatternOption) and changed:
+    elif isinstance(option, PatternOption):
         seen = still(scene.scan, perfect, changed, scene.probe)
     return Reading(option, name, seen, detector)
 
