@@ -33,7 +33,7 @@ from twin.records import Scan
 from twin.sensors import model, read_table, table
 from twin.simulation.plan.tables import tables as simulation_keys
 
-QUESTIONS = ("detect",)
+QUESTIONS = ("detect", "measure")
 """Kinds of scenario that are questions."""
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"

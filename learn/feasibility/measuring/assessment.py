@@ -183,5 +183,5 @@ def _inseparable(made: Informed, exact: Informed, doses: Mapping[str, float]) ->
     alone = tuple(name for name, dose in doses.items() if math.isfinite(dose))
     if alone:
         return alone
-    found = [reached(exact, number, made.names) for number in range(len(_GRID))]
-    return made.names if any(math.isfinite(each.std) for each in found) else ("phonons",)
+    at_all = [reached(exact, number, made.names) for number in range(len(_GRID))]
+    return made.names if any(math.isfinite(each.std) for each in at_all) else ("phonons",)

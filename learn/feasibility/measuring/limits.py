@@ -83,7 +83,7 @@ def dilated(base: Matrices, ends: Ends, window: Window, probe: Probe, axis: int)
     """
     waves, slopes = _probes(base, ends, window, probe)
     places = np.tile(window.positions[:, axis], len(base.amplitudes))
-    changes = np.array([_stretched(wave, base, axis, place) for wave, place in zip(waves, places, strict=True)])
+    changes = np.array([_stretched(wave, base, axis, about) for wave, about in zip(waves, places, strict=True)])
     # stretched, a wave keeps its electrons: a half of it is taken away, or less where its tails pass the border of the cell
     kept = np.einsum("nm,nm->n", waves.conj(), changes).real / np.einsum("nm,nm->n", waves.conj(), waves).real
     incident, k = np.asarray(incident_of(base, window, probe.coefficients)), base.k[:, axis]

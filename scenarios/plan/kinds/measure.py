@@ -36,11 +36,11 @@ def scene(question: Question, progress: Progress) -> Scene:
     needed = {name: cases_of(wanted[name], pair) for name, pair in pairs.items()}
     # of a composition the specimen has more atoms than those that are tilted: each has its own sites
     grid_of(question, made.hypotheses.perfect.extent, made.made.slices, 1 + sum(len(each) for each in needed.values()))
-    found = {
+    both = {
         name: ends_of(pairs[name], made.matrices[0], kept_matrices(cases, progress, pairs[name].sites))
         for name, cases in needed.items()
     }
-    ends = {name: each for name, each in found.items() if each is not None}
+    ends = {name: each for name, each in both.items() if each is not None}
     others = {name: each for name, each in ends.items() if name != "quantity"}
     progress.stage("derivatives of all patterns")
     seen = patterns(made.matrices[0], quantity, ends.get("quantity"), made.window, made.probe, repeats[:2], others)

@@ -38,10 +38,10 @@ def _study(name: str, study: Study, trials: int) -> list[Case]:
     exact = seen._replace(slopes=seen.slopes.mean(0, keepdims=True))
     own = ("C10",) if study.quantity.kind == "defocus" else ()
     priors = dict.fromkeys((*seen.derivatives, "background"), 0.0) | dict.fromkeys(UNKNOWN, np.inf)
-    found, planned = (measurement(each, priors, 0.0, study.std, AREA, 1.0, own) for each in (exact, seen))
-    electrons = found.dose * AREA
+    limit, planned = (measurement(each, priors, 0.0, study.std, AREA, 1.0, own) for each in (exact, seen))
+    electrons = limit.dose * AREA
     what = f"{name} by {study.technique}"
-    ratio, extra = found.information / found.quantum, planned.dose / found.dose
+    ratio, extra = limit.information / limit.quantum, planned.dose / limit.dose
     rows = [
         case(f"{what}: electrons for a standard deviation of {study.std:g}", electrons),
         case(f"{what}: information over the quantum limit", ratio, "", "at most 1", ratio <= 1.0),
@@ -117,19 +117,19 @@ def _trials(model: Model, rates: np.ndarray, electrons: float, std: float, trial
         counts = rng.poisson(mean).astype(np.float64)
         start = model.true
         start[at] += std * rng.choice((-1.0, 1.0))
-        found = estimate(model, counts, electrons, start)
-        if found is None:
+        fitted = estimate(model, counts, electrons, start)
+        if fitted is None:
             failed += 1
             continue
-        errors.append(found[at] - model.true[at])
+        errors.append(fitted[at] - model.true[at])
         linear.append(float(row @ (counts - mean)))
     return Trials(np.array(errors), np.array(linear), float(row**2 @ mean), failed)
 
 
 def _bias(model: Model, rates: np.ndarray, electrons: float) -> float:
     """By how much the estimate of counts without noise is off."""
-    found = estimate(model, electrons / len(rates) * rates, electrons, model.true)
-    return np.nan if found is None else float(found[model.wanted] - model.true[model.wanted])
+    fitted = estimate(model, electrons / len(rates) * rates, electrons, model.true)
+    return np.nan if fitted is None else float(fitted[model.wanted] - model.true[model.wanted])
 
 
 def _known(seen: Sensitivity, electrons: float) -> float:

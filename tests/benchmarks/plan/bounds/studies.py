@@ -72,7 +72,7 @@ class Made(NamedTuple):
 def at(study: Study, value: float) -> Made:
     """The specimen of which the quantity has ``value``."""
     quantity = study.quantity
-    if quantity.kind == "thickness":  # all thicknesses are of one specimen, cut off
+    if quantity.kind == "thickness":  # all thicknesses are of number specimen, cut off
         deep, each = round(study.nodes[-1] / CELL.thickness), GRID.slices // REPEATS[2]
         whole = varied(CELL, (*REPEATS[:2], deep), Quantity("defocus"), GRID).base
         cells = round(value / CELL.thickness)
@@ -87,9 +87,9 @@ def at(study: Study, value: float) -> Made:
 
 def matrix(made: Made) -> Matrices:
     """The scattering matrix of a specimen."""
-    found = matrices_of(made.specimen, made.grid._replace(before=made.before), sites=made.sites)
-    thin = found.thinner
-    return found if thin is None else found._replace(amplitudes=thin, thinner=None)
+    computed = matrices_of(made.specimen, made.grid._replace(before=made.before), sites=made.sites)
+    thin = computed.thinner
+    return computed if thin is None else computed._replace(amplitudes=thin, thinner=None)
 
 
 @functools.cache
@@ -146,9 +146,9 @@ class Model:
         self.study, self.window = study, window_for(study)
         self.names = UNKNOWN if study.quantity.kind in OPTICAL else ("quantity", *UNKNOWN)
         values = study.nodes or (study.true,)
-        found = [matrix(at(study, value)) for value in values]
-        self.amplitudes = np.stack([each.amplitudes for each in found])
-        self.values, self.base = np.array(values), found[0]
+        computed = [matrix(at(study, value)) for value in values]
+        self.amplitudes = np.stack([each.amplitudes for each in computed])
+        self.values, self.base = np.array(values), computed[0]
         self.detector = detector_for(study)(self.base)
         k, energy = self.base.bundle.k, GRID.energy
         self.turns = 2j * np.pi * k
@@ -190,10 +190,10 @@ class Model:
     def _weights(self, value: float) -> tuple[np.ndarray, np.ndarray]:
         """Lagrange's weights of the nodes and their derivatives."""
         made, slopes = np.ones(len(self.values)), np.zeros(len(self.values))
-        for one, node in enumerate(self.values):
-            others = np.delete(self.values, one)
-            made[one] = np.prod((value - others) / (node - others))
-            slopes[one] = sum(
+        for number, node in enumerate(self.values):
+            others = np.delete(self.values, number)
+            made[number] = np.prod((value - others) / (node - others))
+            slopes[number] = sum(
                 np.prod(np.delete(value - others, out)) / np.prod(node - others) for out in range(len(others))
             )
         return made.astype(np.float32), slopes.astype(np.float32)

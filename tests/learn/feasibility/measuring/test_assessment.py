@@ -31,44 +31,44 @@ def exactly(slope: np.ndarray = SLOPE) -> np.ndarray:
 
 
 def test_standard_deviations_are_those_of_poisson_counts() -> None:
-    found = measurement(made(exactly()), KNOWN, 0.0, 0.01, AREA, 1.0)
+    told = measurement(made(exactly()), KNOWN, 0.0, 0.01, AREA, 1.0)
     information = np.sum(SLOPE**2 / RATES) / PLACES
-    np.testing.assert_allclose(found.curve, 1.0 / np.sqrt(information * AREA * DOSES), rtol=2e-3)
-    assert found.dose == pytest.approx(1.0 / (information * AREA * 1e-4), rel=1e-3)
-    assert found.information == pytest.approx(information)
-    assert found.efficiency == pytest.approx(information, rel=1e-3)  # of a limit of 1
-    np.testing.assert_allclose(found.limits, 1.0 / np.sqrt(AREA * DOSES))
+    np.testing.assert_allclose(told.curve, 1.0 / np.sqrt(information * AREA * DOSES), rtol=2e-3)
+    assert told.dose == pytest.approx(1.0 / (information * AREA * 1e-4), rel=1e-3)
+    assert told.information == pytest.approx(information)
+    assert told.efficiency == pytest.approx(information, rel=1e-3)  # of a limit of 1
+    np.testing.assert_allclose(told.limits, 1.0 / np.sqrt(AREA * DOSES))
 
 
 def test_unknowns_cost_what_the_bound_says() -> None:
     mixed = SLOPE + 0.3 * OTHER
-    found = measurement(made(exactly(mixed), defocus=OTHER), {**KNOWN, "defocus": math.inf}, 0.0, 0.01, AREA, 1.0)
+    told = measurement(made(exactly(mixed), defocus=OTHER), {**KNOWN, "defocus": math.inf}, 0.0, 0.01, AREA, 1.0)
     jacobian = np.stack([mixed.ravel(), OTHER.ravel()], 1) / PLACES
     at = bound(fisher_information(jacobian, RATES.ravel() / PLACES, 1e4 * AREA), 1)
-    assert np.interp(4.0, np.log10(DOSES), found.curve) == pytest.approx(at.std[0], rel=2e-3)
-    assert found.costs["defocus"] == pytest.approx((at.std[0] / at.known[0]) ** 2, rel=5e-3)
-    assert found.costs["defocus"] > 1.3
+    assert np.interp(4.0, np.log10(DOSES), told.curve) == pytest.approx(at.std[0], rel=2e-3)
+    assert told.costs["defocus"] == pytest.approx((at.std[0] / at.known[0]) ** 2, rel=5e-3)
+    assert told.costs["defocus"] > 1.3
     free = measurement(made(exactly(mixed), defocus=OTHER), {**KNOWN, "defocus": 0.0}, 0.0, 0.01, AREA, 1.0)
-    assert free.dose == pytest.approx(found.dose / found.costs["defocus"], rel=1e-3)
+    assert free.dose == pytest.approx(told.dose / told.costs["defocus"], rel=1e-3)
     own = measurement(made(exactly(mixed), defocus=OTHER), KNOWN, 0.0, 0.01, AREA, 1.0, ["defocus"])
     assert own.dose == free.dose
 
 
 def test_what_an_unknown_imitates_is_not_measured_at_any_dose() -> None:
     priors = {**KNOWN, "defocus": math.inf, "x": math.inf}
-    found = measurement(made(exactly(2.0 * OTHER), defocus=OTHER, x=SLOPE), priors, 0.0, 0.01, AREA, 1.0)
-    assert found.dose == math.inf
-    assert found.inseparable == ("defocus",)
-    assert np.all(np.isinf(found.curve))
+    told = measurement(made(exactly(2.0 * OTHER), defocus=OTHER, x=SLOPE), priors, 0.0, 0.01, AREA, 1.0)
+    assert told.dose == math.inf
+    assert told.inseparable == ("defocus",)
+    assert np.all(np.isinf(told.curve))
     gained = measurement(made(exactly(RATES)), {}, 0.0, 0.01, AREA, 1.0)
     assert gained.inseparable == ("gain",)
 
 
 def test_phonons_that_differ_are_no_effect() -> None:
     chance = np.random.default_rng(5).normal(size=(4, PLACES, CHANNELS)) * 0.02
-    found = measurement(made(chance), KNOWN, 0.0, 0.01, AREA, 1.0)
-    assert found.dose == math.inf
-    assert found.inseparable == ("phonons",)
+    told = measurement(made(chance), KNOWN, 0.0, 0.01, AREA, 1.0)
+    assert told.dose == math.inf
+    assert told.inseparable == ("phonons",)
     # taken for an effect, their mean would be measured: the control
     assert measurement(made(exactly(chance.mean(0))), KNOWN, 0.0, 0.01, AREA, 1.0).dose < 1e6
     nothing = measurement(made(np.zeros((4, PLACES, CHANNELS))), KNOWN, 0.0, 0.01, AREA, 1.0)
@@ -92,11 +92,11 @@ def test_few_phonons_ask_for_too_much_dose_and_never_for_too_little() -> None:
 
 
 def test_the_models_error_is_a_floor_and_readout_costs_dose() -> None:
-    found = measurement(made(exactly()), KNOWN, 0.3, 1e-4, AREA, 1.0)
-    assert found.dose == math.inf
-    assert found.inseparable == ("model",)
-    assert found.curve[-1] == pytest.approx(found.curve[-10], rel=0.05)
-    assert np.all(np.diff(found.curve) <= 0.0)
+    told = measurement(made(exactly()), KNOWN, 0.3, 1e-4, AREA, 1.0)
+    assert told.dose == math.inf
+    assert told.inseparable == ("model",)
+    assert told.curve[-1] == pytest.approx(told.curve[-10], rel=0.05)
+    assert np.all(np.diff(told.curve) <= 0.0)
     plain, noisy = (
         measurement(made(exactly())._replace(readout=level), KNOWN, 0.0, 0.01, AREA, 1.0) for level in (0.0, 3000.0)
     )
