@@ -92,6 +92,7 @@ def test_gradients_are_differences(form: Form) -> None:
         assert float(slope) == pytest.approx((moved[0] - moved[1]) / (2.0 * step), rel=2e-3, abs=1e-6), name
 
 
+@pytest.mark.slow
 def test_images_of_a_plane_wave_and_their_gradients() -> None:
     perfect, changed = made()
     lens = Imaging(coefficients({"C10": -60.0}), ENERGY, 30e-3, focal_spread=20.0)
