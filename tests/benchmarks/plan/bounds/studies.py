@@ -72,7 +72,7 @@ class Made(NamedTuple):
 def at(study: Study, value: float) -> Made:
     """The specimen of which the quantity has ``value``."""
     quantity = study.quantity
-    if quantity.kind == "thickness":  # all thicknesses are of number specimen, cut off
+    if quantity.kind == "thickness":  # all thicknesses are of one specimen, cut off
         deep, each = round(study.nodes[-1] / CELL.thickness), GRID.slices // REPEATS[2]
         whole = varied(CELL, (*REPEATS[:2], deep), Quantity("defocus"), GRID).base
         cells = round(value / CELL.thickness)
