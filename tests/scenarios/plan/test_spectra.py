@@ -68,12 +68,13 @@ def test_a_vacancy_is_seen_by_its_edge(folder: Path, capsys: pytest.CaptureFixtu
     assert 0.0 < option["share_of_quantum_limit"] < 1e-2
     noisy = answered(DETECT + "readout = 20\n", capsys)["options"][0]
     assert noisy["dose"] > option["dose"]
-    # against the prediction, of which strengths are known to 10 %, and not against other columns
-    alone = answered(DETECT + "[asked]\nreferences = false\n", capsys, DISAGREES)["options"][0]
-    assert alone["dose"] > 1e20 or alone["dose"] != alone["dose"]
-    assert alone["obstacles"]
+    # against the prediction, which is wrong by the strengths of edges and by the local potential
+    alone = answered(DETECT + "[asked]\nreferences = false\n", capsys)["options"][0]
+    assert any(name.startswith(CROSS_SECTION) for name in alone["costs_of_unknowns"])
+    assert not any(name.startswith(CROSS_SECTION) for name in option["costs_of_unknowns"])
 
 
+@pytest.mark.slow
 def test_t_over_lambda_is_measured(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     result = answered(MEASURE, capsys)
     assert result["asked"] == {"name": "std", "value": 0.01, "unit": ""}
@@ -91,7 +92,7 @@ def test_the_valence_of_titanium_and_a_composition(folder: Path, capsys: pytest.
     assert result["asked"]["unit"] == "electronvolt"
     assert {option["technique"] for option in result["options"]} == {"eels"}
     assert "shift of Ti L to 0.1 eV" in (folder / "page.html").read_text()
-    ratio = MEASURE.replace('"t_over_lambda"', '"composition"\nelement = "Ti"\nover = "O"')
+    ratio = MEASURE.replace("0.01", "0.06").replace('"t_over_lambda"', '"composition"\nelement = "Ti"\nover = "O"')
     held = answered(ratio + "[[option]]\ntechnique = 'eels'\n", capsys)["options"][0]
     assert any(name.startswith(CROSS_SECTION) for name in held["costs_of_unknowns"])
     exact = answered(ratio + "[unknown]\ncross_section = 0\n[[option]]\ntechnique = 'eels'\n", capsys)["options"][0]

@@ -23,6 +23,7 @@ from twin.scattering.stem.scene import Scene
 from twin.simulation.plan.spectrum_tables import CompositionPlan, ElectronsPlan, SpectrometerPlan, SpectrumSimulation
 from twin.simulation.spectrum.ready import ReadySpectrum, make_spectrum
 
+pytestmark = pytest.mark.slow
 ENERGY, SEMIANGLE, COLLECTION = 200e3, 15e-3, 25e-3
 CELLS = (2, 2, 3)
 GRID = Grid((64, 64), 6, ENERGY, SEMIANGLE, 50e-3, (1, 2), before=2)

