@@ -80,6 +80,11 @@ def with_search(question: Question, origin: str) -> Question:
 
 def _check_spectra(question: Question, origin: str) -> None:
     """What spectra alone tell is asked of no other option, nor of spectra what they do not tell."""
+    if question.kind == "distinguish":
+        for number, option in enumerate(question.options()):
+            if isinstance(option, SpectrumOption):
+                problem = f'key option[{number}].technique: "eels" is not weighed between structures'
+                raise BadInput(origin, problem, 'Leave the option out, or ask with kind = "detect" or "measure".')
     if question.kind != "measure" or question.quantity is None:
         return
     kind = question.quantity.kind

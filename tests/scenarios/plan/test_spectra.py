@@ -44,6 +44,20 @@ kind = "t_over_lambda"
 [asked]
 std = 0.01
 """
+DISTINGUISH = """
+name = "small"
+kind = "distinguish"
+[specimen]
+structure = "SrTiO3"
+thickness = 40
+[[candidate]]
+name = "up"
+[[candidate]]
+name = "down"
+turn = 180
+[[option]]
+technique = "eels"
+"""
 
 
 @pytest.fixture
@@ -114,6 +128,7 @@ def test_the_valence_of_titanium_and_a_composition(folder: Path, capsys: pytest.
         (MEASURE.replace('"t_over_lambda"', '"edge_shift"\nedge = "Fe L"'), "option[0].edge", "no element"),
         (MEASURE + '[[option]]\ntechnique = "4d-stem"\n', "question.toml", "option[0].technique"),
         (MEASURE.replace("t_over_lambda", "strain") + '[[option]]\ntechnique = "eels"\n', "question.toml", "option[0].technique"),
+        (DISTINGUISH, "question.toml", "option[0].technique"),
         (MEASURE.replace('"t_over_lambda"', '"composition"\nelement = "Fe"') + '[[option]]\ntechnique = "eels"\n', "quantity.element", "no Fe"),
         (MEASURE.replace('"t_over_lambda"', '"composition"\nelement = "Ti"\nover = "O"') + '[[option]]\ntechnique = "eels"\noffset = 600\n',
          "option[0].offset", "no edge"),
