@@ -63,12 +63,12 @@ def scenario_of(planned: Planned, option: Weighed, structure: str) -> dict[str, 
     question, plan = planned.question, option.option
     instrument, given, specimen = question.instrument, question.specimen, _specimen(planned)
     probe = {"semiangle_mrad": instrument.semiangle_mrad, "defocus": instrument.defocus, **option.probe}
-    place = ", ".join(f"{value:.2f}" for value in planned.hypotheses.location)
+    location = ", ".join(f"{value:.2f}" for value in planned.hypotheses.location)
     beam: dict[str, Any] = {"energy_keV": instrument.energy_keV}
     values: dict[str, Any] = {
         "name": f"{question.name}: {option.name}",
         "kind": "simulate",
-        "description": f"{option.name} at {option.assessment.dose:.3g} electrons per square angstrom; what is asked for is at ({place}) angstrom.",
+        "description": f"{option.name} at {option.assessment.dose:.3g} electrons per square angstrom; what is asked for is at ({location}) angstrom.",
         "seed": question.seed,
         "specimen": {
             "structure": structure, "repeats": [1, 1], "cells": 1, "slice": given.slice, "tilt_mrad": list(given.tilt_mrad),
@@ -128,8 +128,8 @@ def cif_of(specimen: Specimen, name: str) -> str:
     ]  # fmt: skip
     fractions = specimen.positions / np.array(specimen.cell)
     for number in np.flatnonzero(specimen.occupancy > 0.0):
-        symbol, place = specimen.symbols[number], " ".join(f"{value:.8f}" for value in fractions[number])
-        lines.append(f"{symbol}{number} {symbol} {place} {specimen.occupancy[number]:.6g} {specimen.u2[number]:.6f}")
+        symbol, location = specimen.symbols[number], " ".join(f"{value:.8f}" for value in fractions[number])
+        lines.append(f"{symbol}{number} {symbol} {location} {specimen.occupancy[number]:.6g} {specimen.u2[number]:.6f}")
     return "\n".join(lines) + "\n"
 
 

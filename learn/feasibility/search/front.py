@@ -20,11 +20,12 @@ def front(candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
     ['a', 'b']
     """
     kept = [
-        one
-        for place, one in enumerate(candidates)
-        if all(value == value and abs(value) != float("inf") for value in one[:3])
+        candidate
+        for index, candidate in enumerate(candidates)
+        if all(value == value and abs(value) != float("inf") for value in candidate[:3])
         and not any(
-            all(a <= b for a, b in zip(other[:3], one[:3], strict=True)) and (other[:3] != one[:3] or number < place)
+            all(a <= b for a, b in zip(other[:3], candidate[:3], strict=True))
+            and (other[:3] != candidate[:3] or number < index)
             for number, other in enumerate(candidates)
         )
     ]

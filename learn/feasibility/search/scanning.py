@@ -63,7 +63,10 @@ class Scans(NamedTuple):
             sharp.append(self._counted(jnp.square(behind.real) + jnp.square(behind.imag), weight))
             after = (each @ matrix for each in moved)
             slopes.append(
-                [self._counted(2.0 * (behind.real * one.real + behind.imag * one.imag), weight) for one in after]
+                [
+                    self._counted(2.0 * (behind.real * moving.real + behind.imag * moving.imag), weight)
+                    for moving in after
+                ]
             )
         thin = [self._counted(_intensities(incident, matrix), weight) for matrix in waves.thinner]
         altered = [[self._counted(_intensities(incident, matrix), weight) for matrix in way] for way in waves.changed]

@@ -105,13 +105,13 @@ def log_dose(signals: Signals, asked: Asked) -> Float[Array, ""]:
         return number + 1, nearer, *sloped(nearer)
 
     begun = jnp.asarray(0.5 * (LEAST + MOST))
-    _, found, _, slope = jax.lax.while_loop(
+    _, root, _, slope = jax.lax.while_loop(
         lambda state: (state[0] < STEPS) & (jnp.abs(target - state[2]) > CLOSE),
         step,
         (jnp.asarray(0), begun, *sloped(begun)),
     )
     # by the theorem of implicit functions: the dose moves by what the shifts lack there, over their slope
-    return found + (target - reached(found, signals, unit)) / slope
+    return root + (target - reached(root, signals, unit)) / slope
 
 
 def _moments(signals: Signals, logarithm: Array) -> Float[Array, "b b"]:

@@ -1,7 +1,7 @@
 """The command ``emtwin plan``."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -46,23 +46,13 @@ def plan(
 
         if question is None:
             raise BadInput("QUESTION", "is missing", f"Name a TOML file, or a preset: {', '.join(question_names())}.")
-        read = read_question(question)
+        read = _asked(read_question(question), question, search, what_if)
         if out is not None:
             from scenarios.io.atomic_output import new_file
 
             if out.suffix != ".html":
                 raise BadInput(f"--out {out}", "is no page", "Name a file that ends in .html.")
             new_file(out)
-        if search:
-            from scenarios.question.reading import with_search
-
-            read = with_search(read, question)
-        if what_if and read.what_if is None:
-            import msgspec
-
-            from scenarios.question.parts import WhatIfPlan
-
-            read = msgspec.structs.replace(read, what_if=WhatIfPlan())
         if scenario is not None:
             from scenarios.plan.scenario import check_scenario
 
@@ -99,3 +89,17 @@ def plan(
         return DONE if planned.best is not None else DISAGREES, result
 
     raise typer.Exit(guarded(job, as_json, lambda: None))
+
+
+def _asked(read: Any, origin: str, search: bool, what_if: bool) -> Any:
+    """The question with what the options add to it."""
+    import msgspec
+
+    from scenarios.question.parts import WhatIfPlan
+    from scenarios.question.reading import with_search
+
+    if search:
+        read = with_search(read, origin)
+    if what_if and read.what_if is None:
+        read = msgspec.structs.replace(read, what_if=WhatIfPlan())
+    return read

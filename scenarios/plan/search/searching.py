@@ -103,8 +103,8 @@ def _advice(
     )  # fmt: skip
     if not ranges:
         return kept, None
-    task, sectors, found = _descended(question, plan, wide, template.option, ranges, given)
-    settings = told(found.best.settings)
+    task, sectors, descent = _descended(question, plan, wide, template.option, ranges, given)
+    settings = told(descent.best.settings)
     option = with_settings(template.option, settings, sectors)
     settings.update({name: getattr(option, name) for name in settings if hasattr(option, name)})
     probe = {name: settings[name] for name in ("semiangle_mrad", "defocus") if not isinstance(option, ImageOption)}
@@ -113,12 +113,12 @@ def _advice(
         scene = settled(wide, 1e-3 * probe["semiangle_mrad"], probe["defocus"])
     weighed = weigh(scene, option, probe)
     if not weighed.assessment.dose < GAINED * template.assessment.dose:
-        return kept._replace(evaluations=found.evaluations), None
+        return kept._replace(evaluations=descent.evaluations), None
     gains = _gains(task, settings, {name: start[name] for name in told(dict.fromkeys(ranges, 0.0))})
     if isinstance(option, SegmentedOption) and isinstance(template.option, SegmentedOption):
         start["sectors"], settings["sectors"] = float(template.option.sectors), float(option.sectors)
     advice = kept._replace(
-        name=weighed.name, advised=settings, dose=weighed.assessment.dose, gains=gains, evaluations=found.evaluations
+        name=weighed.name, advised=settings, dose=weighed.assessment.dose, gains=gains, evaluations=descent.evaluations
     )
     return advice, weighed
 
@@ -151,9 +151,9 @@ def _descended(
             choices = tuple(dict.fromkeys((option.sectors, *plan.choices)))
     for sectors in choices:
         task = _task(question, wide, option, sectors)
-        found = climb(task.objective, task.data, ranges, given, plan.starts)
-        if best is None or found.best.value < best[2].best.value:
-            best = (task, sectors, found)
+        descent = climb(task.objective, task.data, ranges, given, plan.starts)
+        if best is None or descent.best.value < best[2].best.value:
+            best = (task, sectors, descent)
     assert best is not None
     return best
 

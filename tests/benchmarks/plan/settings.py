@@ -115,9 +115,9 @@ def _studied(study: Study, short: Form, progress: Callable[..., None]) -> list[C
     window, begun = _window(made.location), time.perf_counter()
     twin = [matrices_of(each, grid) for each in (made.perfect, *made.changed)]
     objective, data = _objective(study, twin, window, made.perfect.thickness)
-    found = climb(objective, data, RANGES[study.technique], [study.given], tried=16 if short is Form.WHOLE else 4)
+    descent = climb(objective, data, RANGES[study.technique], [study.given], tried=16 if short is Form.WHOLE else 4)
     seconds = time.perf_counter() - begun
-    advised = dict(found.best.settings)
+    advised = dict(descent.best.settings)
     progress("abTEM's waves")
     true = _by_abtem(made, grid, ABTEM[short])
     judge = Judge(study, true, window)
@@ -135,7 +135,7 @@ def _studied(study: Study, short: Form, progress: Callable[..., None]) -> list[C
         case(f"{study.name}: dose of the settings to begin with, {_text(study.given)}", given, "e/A^2"),
         case(f"{study.name}: dose that the twin told for the advised settings", Judge(study, twin, window).dose(advised), "e/A^2"),
         case(f"{study.name}: dose that the twin told for the best of the grid", Judge(study, twin, window).dose(best), "e/A^2"),
-        case(f"{study.name}: evaluations", found.evaluations),
+        case(f"{study.name}: evaluations", descent.evaluations),
         case(f"{study.name}: matrices and search", seconds, "s"),
     ]  # fmt: skip
 

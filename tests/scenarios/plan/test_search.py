@@ -71,9 +71,10 @@ def test_settings_are_advised_and_simulated(question: Path, capsys: pytest.Captu
     assert ring["factor"] > 1.5
     assert ring["advised"]["settings"]["inner_mrad"] < ring["advised"]["settings"]["outer_mrad"]
     front = result["search"]["front"]
-    for one in front:
+    for candidate in front:
         assert not any(
-            other != one and all(other[key] <= one[key] for key in ("dose", "seconds", "error")) for other in front
+            other != candidate and all(other[key] <= candidate[key] for key in ("dose", "seconds", "error"))
+            for other in front
         )
     assert "times less" in (question.parent / "page.html").read_text()
     written = tomllib.loads((question.parent / "advised.toml").read_text())

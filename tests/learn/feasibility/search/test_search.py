@@ -130,13 +130,13 @@ def test_descents_find_the_lower_of_two_valleys_and_stop_at_bounds() -> None:
         x, y = settings["x"], settings["y"]
         return data * ((x**2 - 1.0) ** 2 + 0.3 * x) + 0.1 * (y - 5.0)
 
-    found = climb(valleys, jnp.asarray(2.0), {"x": (-2.0, 2.0), "y": (0.0, 10.0)}, [{"x": 1.2, "y": 9.0, "z": 4.0}])
-    assert found.best.settings["x"] == pytest.approx(-1.036, abs=0.05)
-    assert found.best.settings["y"] == pytest.approx(0.0, abs=0.2)
-    assert found.best.settings["z"] == 4.0
-    assert found.given[0].value == pytest.approx(float(valleys(found.given[0].settings, 2.0)))
-    assert found.best.value < found.given[0].value
-    assert [each.value for each in found.ends] == sorted(each.value for each in found.ends)
+    descent = climb(valleys, jnp.asarray(2.0), {"x": (-2.0, 2.0), "y": (0.0, 10.0)}, [{"x": 1.2, "y": 9.0, "z": 4.0}])
+    assert descent.best.settings["x"] == pytest.approx(-1.036, abs=0.05)
+    assert descent.best.settings["y"] == pytest.approx(0.0, abs=0.2)
+    assert descent.best.settings["z"] == 4.0
+    assert descent.given[0].value == pytest.approx(float(valleys(descent.given[0].settings, 2.0)))
+    assert descent.best.value < descent.given[0].value
+    assert [each.value for each in descent.ends] == sorted(each.value for each in descent.ends)
     for ranges in ({"x": (1.0, 1.0)}, {"x": (0.0, np.inf)}, {}):
         with pytest.raises(ValueError, match=r"vary|begin"):
             climb(valleys, None, ranges, [{"x": 1.0, "y": 1.0}])
