@@ -118,7 +118,7 @@ def test_presets_tables_and_extras_are_all_named():
         span.rpartition(" ")[2] for page in ("acquire", "replay") for span in spans(PAGES[f"jobs/{page}.md"])
     } | {word for _, arguments in CALLS for word in arguments}
     assert set(table_names()) <= set(spans(PAGES["jobs/watch.md"]))
-    assert set(question_names()) <= {word for _, arguments in CALLS for word in arguments}
+    assert set(question_names()) <= set(spans(PAGES["jobs/plan.md"]))
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
     assert set(extras) <= set(spans(PAGES["install.md"]))
 
