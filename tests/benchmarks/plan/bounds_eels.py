@@ -109,7 +109,7 @@ def _fitted(made: Parametrised, electrons: float, trials: int) -> tuple[np.ndarr
     counts = rng.poisson(np.maximum(electrons * rates, 0.0)).astype(np.float64)
     precision = np.where(known, 1.0 / np.where(known, made.priors, 1.0) ** 2, 0.0)
 
-    def one(arguments: Any) -> tuple[Any, ...]:
+    def expanded(arguments: Any) -> tuple[Any, ...]:
         vector, data = arguments
         mean, slope = jnp.maximum(electrons * made.rates(vector), 1e-9), electrons * jax.jacfwd(made.rates)(vector)
         off = vector - made.start
@@ -119,14 +119,14 @@ def _fitted(made: Parametrised, electrons: float, trials: int) -> tuple[np.ndarr
 
     @jax.jit
     def all_of(vectors: Any) -> tuple[Any, ...]:
-        return jax.lax.map(one, (vectors, jnp.asarray(counts)), batch_size=AT_ONCE)
+        return jax.lax.map(expanded, (vectors, jnp.asarray(counts)), batch_size=AT_ONCE)
 
     def evaluate(vectors: np.ndarray) -> Quadratic:
         cost, gradient, curvature = (np.asarray(part) for part in all_of(jnp.asarray(vectors)))
         return Quadratic(cost, gradient, curvature)
 
-    found = minimise(evaluate, np.tile(made.start, (trials, 1)), STEPS, 1e-6)
-    return found.position[:, 0] - truths[:, 0], int(found.converged.sum())
+    best = minimise(evaluate, np.tile(made.start, (trials, 1)), STEPS, 1e-6)
+    return best.position[:, 0] - truths[:, 0], int(best.converged.sum())
 
 
 def _off(made: Parametrised, told: SpectralInformation) -> float:

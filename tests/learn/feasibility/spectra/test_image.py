@@ -230,12 +230,12 @@ def test_drawn_counts_are_detected_as_often_as_predicted() -> None:
     weights, rng, trials = exact.weights, np.random.default_rng(3), 400
     threshold = exact.threshold(asked.false_alarms)
     rates = np.stack([signature.rates, signature.changed[0]])
-    found = []
+    shares = []
     for number in range(2):
         counts = rng.poisson(electrons * rates[number], (trials, signature.rates.size))
         beside = rng.poisson(asked.references * electrons * signature.rates, counts.shape) / asked.references
-        found.append(np.mean(exact.statistic((counts - beside) @ weights.T) > threshold))
-    for share, wanted in zip(found, (asked.false_alarms, exact.power(asked.false_alarms)), strict=True):
+        shares.append(np.mean(exact.statistic((counts - beside) @ weights.T) > threshold))
+    for share, wanted in zip(shares, (asked.false_alarms, exact.power(asked.false_alarms)), strict=True):
         assert share == pytest.approx(wanted, abs=3.0 * np.sqrt(wanted * (1 - wanted) / trials) + 0.02)
 
 

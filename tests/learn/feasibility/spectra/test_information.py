@@ -98,7 +98,8 @@ def test_what_is_not_known_holds_a_composition_back() -> None:
         spectral_information(ready(*axis), asked, {}).bound(many)
     gained = spectral_information(ready(*axis), asked, {**exact, GAIN: 0.02}).bound(1e12).std[0]
     assert gained == pytest.approx(0.02 * 1.6, rel=0.02)
-    shared = spectral_information(ready(*axis), ASKED["share"][0], strengths)
+    all_of = {CROSS_SECTION + at.label: 0.1 for at in ready(*axis).model.edges}
+    shared = spectral_information(ready(*axis), ASKED["share"][0], all_of)
     assert SITES in shared.names
     # none there yet: the strength of its edge does not matter
     assert shared.bound(many).std[0] < 1e-3
