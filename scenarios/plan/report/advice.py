@@ -26,7 +26,7 @@ def advice_text(advice: Advice) -> str:
     changed = {name: value for name, value in advice.advised.items() if value != advice.given[name]}
     if not math.isfinite(advice.factor):
         return f"{title} at {settings_text(changed)} answers it with {dose_text(advice.dose)}; {advice.given_name} does at no dose."
-    return f"{title} at {settings_text(changed)} needs {advice.factor:.2g} times less dose than {advice.given_name} as given."
+    return f"{title} at {settings_text(changed)} needs {_times(advice.factor)} times less dose than {advice.given_name} as given."
 
 
 def settings_text(settings: Mapping[str, float]) -> str:
@@ -37,7 +37,7 @@ def settings_text(settings: Mapping[str, float]) -> str:
 def gains_text(advice: Advice) -> str:
     """What each of the settings gains, the most first."""
     ordered = sorted(advice.gains.items(), key=lambda pair: -pair[1])
-    return ", ".join(f"{NAMES[name]} {factor:.2g}" for name, factor in ordered)
+    return ", ".join(f"{NAMES[name]} {_times(factor)}" for name, factor in ordered)
 
 
 def advice_rows(searched: Searched | None) -> list[dict[str, Any]]:
@@ -49,7 +49,7 @@ def advice_rows(searched: Searched | None) -> list[dict[str, Any]]:
             "given_dose": dose_text(each.given_dose),
             "advised": settings_text(each.advised) if each.better else "as given",
             "dose": dose_text(each.dose),
-            "factor": f"{each.factor:.2g}" if math.isfinite(each.factor) else "∞",
+            "factor": _times(each.factor) if math.isfinite(each.factor) else "∞",
             "gains": gains_text(each),
         }
         for each in (searched.advices if searched else ())
@@ -62,3 +62,8 @@ def front_rows(searched: Searched | None) -> list[dict[str, Any]]:
         {"option": each.what, "dose": dose_text(each.dose), "time": time_text(each.seconds), "error": f"{each.error:g}"}
         for each in sorted(searched.front if searched else (), key=lambda each: (-each.error, each.dose))
     ]
+
+
+def _times(factor: float) -> str:
+    """A factor with two digits, or the whole number."""
+    return f"{factor:.2g}" if factor < 100.0 else f"{factor:.0f}"
