@@ -87,6 +87,7 @@ def test_many_places_ask_for_more() -> None:
     # a rate far out is detected by weighted draws: with one way it is that of the normal distribution
     single = detection_of(signature(1), 8000.0)
     many = Detection(None, np.full((2, 2), single.without[0, 0]), np.full((2, 2), single.means[0, 0]),
+                     np.full((2, 2), single.means[0, 0]),
                      np.full((2, 2, 2), single.with_change[0, 0, 0]))  # fmt: skip
     assert many.power(1e-4) == pytest.approx(single.power(1e-4), abs=0.02)
 
