@@ -4,10 +4,12 @@ The prediction is the planner's: its potentials, its few configurations of therm
 and layers, a column that is tested and the others of the field as references.
 """
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from scipy.stats import norm
 
 from instrument.core.result_cache import load_or_compute
 from learn.feasibility.imaged import imaged
@@ -17,8 +19,10 @@ from learn.feasibility.scanned import Detector, Unknown, annular, camera, scanne
 from learn.feasibility.scans import Probe, Window
 from learn.feasibility.settings import lenses_about, probes_about
 from learn.information import Signature, Tests
+from tests.benchmarks._case import Case, case
+from tests.benchmarks._form import Form
 from tests.benchmarks.plan.trials import truth
-from tests.benchmarks.plan.trials.specimens import Image, Ring, Study, Technique
+from tests.benchmarks.plan.trials.specimens import Image, Ring, Study, Technique, studies
 from twin.cache_folder import usable_cache
 from twin.optics.aberrations import coefficients
 from twin.optics.transfer import Imaging
@@ -27,9 +31,109 @@ PHONONS, SETTINGS, LAYERS = 6, 8, 16
 """Of the prediction: configurations of thermal motion, settings besides the nominal, examples of amorphous layers."""
 POWERS = (0.5, 0.8, 0.95)
 FALSE_ALARMS = 0.05
-TRIALS = 200
+TRIALS = (200, 100, 6)
+RECORDINGS, CONFIGURATIONS = (16, 16, 4), ((20, 3), (20, 3), (2, 1))
+"""Of the truth: recordings, and configurations of thermal motion without layers and with them."""
+SHORT = {Form.SHORT: ("O vacancy in SrTiO3", "S vacancy in MoS2"), Form.SMOKE: ("S vacancy in MoS2",)}
+EACH, POOLED, APART = 0.12, 0.05, 1.5
+"""By how much powers may differ in a case and over all, and ratio of doses from which on techniques must be ranked rightly."""
 JITTER, GAIN = 0.05, 0.05
 """By how much columns are displaced against one another (rms, angstrom), and gains of recordings differ (rms)."""
+
+
+class Tried(NamedTuple):
+    """A case: the ``doses`` (electrons per square angstrom) at which the planner ``promised`` powers, and the powers and rates of false alarms ``measured``."""
+
+    study: str
+    technique: str
+    doses: np.ndarray
+    promised: np.ndarray
+    measured: np.ndarray
+    alarms: np.ndarray
+
+    @property
+    def difference(self) -> float:
+        """Of measured and promised power where they differ most."""
+        return float(np.abs(self.measured - self.promised).max())
+
+    @property
+    def dose(self) -> float:
+        """At which the power measured is 0.8: on a line of the powers' normal quantiles over the logarithm of dose."""
+        quantiles = norm.ppf(np.clip(self.measured, 0.005, 0.995))
+        slope, start = np.polyfit(np.log(self.doses), quantiles, 1)
+        return float(np.exp((norm.ppf(0.8) - start) / max(slope, 1e-9)))
+
+
+def cases(short: Form, progress: Callable[..., None]) -> list[Case]:
+    """Power and false alarms of each case, of all, the order of techniques, and the same of a planner to whom nothing is unknown."""
+    chosen = [each for each in studies() if not short or each.name in SHORT[short]]
+    honest: list[Tried] = []
+    sure: list[Tried] = []
+    rows: list[Case] = []
+    count = TRIALS[short]
+    for study in chosen:
+        few = {"phonons": 2, "settings": 2, "layers": 4} if short is Form.SMOKE else {}
+        made = predicted(study, **few)
+        fields = true_fields(study, made, RECORDINGS[short], CONFIGURATIONS[short], progress)
+        progress(f"trials, {study.name}")
+        honest += _tried(study, made, fields, count)
+        certain = predicted(study, phonons=few.get("phonons", PHONONS), settings=0, layers=0)
+        sure += _tried(study, certain, fields, count)
+    for each in honest:
+        for row in zip(each.doses, each.promised, each.measured, strict=True):
+            dose, promised, measured = row
+            name = f"{each.study}, {each.technique}, {dose:.3g} e/A^2: power measured ({promised:.2f} promised)"
+            rows.append(case(name, measured))
+    for each in honest:
+        name = f"{each.study}, {each.technique}: largest difference of power"
+        rows.append(case(name, each.difference, "", f"at most {EACH}", each.difference <= EACH))
+    for each in honest:
+        rows.append(_alarms(f"{each.study}, {each.technique}", each.alarms, count))
+    rows.append(_pooled("all", honest, True))
+    rows.append(_alarms("all", np.concatenate([each.alarms for each in honest]), count))
+    rows.append(_ranked(honest))
+    rows.append(_pooled("a planner to whom nothing is unknown", sure, False))
+    return rows
+
+
+def _tried(study: Study, made: Predicted, fields: dict[str, np.ndarray], count: int) -> list[Tried]:
+    results = []
+    for name, signature in made.signatures.items():
+        tests = Tests(signature, study.repeats[0] * study.repeats[1] - 1)
+        doses = [tests.dose(power, FALSE_ALARMS) for power in POWERS]
+        if not np.all(np.isfinite(doses)):
+            raise ValueError(f"{study.name}, {name}: no dose gives power {POWERS[-1]}; this technique cannot be tried")
+        trials = tried(tests, doses, study, fields, name, count, 1)
+        measured, alarms = (np.array([each[which].mean() for each in trials]) for which in range(2))
+        results.append(Tried(study.name, name, np.array(doses) / made.window.area, np.array(POWERS), measured, alarms))
+    return results
+
+
+def _alarms(name: str, rates: np.ndarray, count: int) -> Case:
+    """Three standard deviations are allowed."""
+    error = 3.0 * float(np.sqrt(FALSE_ALARMS * (1.0 - FALSE_ALARMS) / (count * len(rates))))
+    rate = float(rates.mean())
+    return case(
+        f"{name}: false alarms", rate, "", f"{FALSE_ALARMS} within {error:.4f}", abs(rate - FALSE_ALARMS) <= error
+    )
+
+
+def _pooled(name: str, tried: Sequence[Tried], agrees: bool) -> Case:
+    difference = float(np.mean([each.measured - each.promised for each in tried]))
+    within = abs(difference) <= POOLED
+    bar = f"{'at most' if agrees else 'must exceed'} {POOLED} either way"
+    return case(f"{name}: power measured less promised, mean", difference, "", bar, within == agrees)
+
+
+def _ranked(tried: Sequence[Tried]) -> Case:
+    """Pairs of techniques for one question whose doses differ enough, in the order that was predicted."""
+    right = [
+        (first.doses[1] < other.doses[1]) == (first.dose < other.dose)
+        for first, other in itertools.combinations(tried, 2)
+        if first.study == other.study and max(first.doses[1] / other.doses[1], other.doses[1] / first.doses[1]) >= APART
+    ]
+    name = f"pairs of techniques in the right order, of {len(right)}"
+    return case(name, sum(right), "", f"all whose doses differ by {APART}", all(right))
 
 
 class Predicted(NamedTuple):
@@ -44,7 +148,10 @@ class Predicted(NamedTuple):
 def predicted(
     study: Study, phonons: int = PHONONS, settings: int = SETTINGS, layers: int = LAYERS, first: int = 0
 ) -> Predicted:
-    """Signatures of all techniques from ``phonons`` configurations (the first of seed ``first``), other ``settings`` and examples of ``layers``."""
+    """Signatures of all techniques from ``phonons`` configurations (the first of seed ``first``), other ``settings`` and examples of ``layers``.
+
+    Without settings and layers columns are taken to be alike.
+    """
     hypotheses = study.hypotheses(study.nodes[0])
     grid = study.grid(tuple(range(first, first + phonons)))
     perfect = matrices_of(hypotheses.perfect, grid)
@@ -53,7 +160,8 @@ def predicted(
     probe = Probe(coefficients({"C10": study.c10}), study.source)
     probes = (probe, *probes_about(probe, study.priors, settings))
     scan = scanned(perfect, changed, window, probe, probes[1:])
-    unknown = Unknown(study.priors, {"x": JITTER, "y": JITTER, "thickness": study.roughness}, 0.05)
+    differences = {"x": JITTER, "y": JITTER, "thickness": study.roughness} if settings or layers else {}
+    unknown = Unknown(study.priors, differences, 0.05)
     detectors = {name: _detector(technique, perfect) for name, technique in study.techniques.items()}
     over = covered(hypotheses.perfect, grid, study.layers, layers) if any(study.layers) and layers else None
     scans = [name for name, technique in study.techniques.items() if not isinstance(technique, Image)]

@@ -261,7 +261,8 @@ def _fields(study, like, window, weights, settings, configurations, report) -> d
     cells = study.repeats[2]
     spare = 1 if any(each.cells for each in settings) else 0
     deep = study._replace(repeats=(*study.repeats[:2], cells + spare))
-    last = deep.cell.thickness * (cells - spare) - 1e-3
+    # within the thinnest crystal, whichever atom of the last cell is nearest
+    last = study.cell.thickness * (cells - spare - 0.5) if spare else np.inf
     nodes = 1 + max(each.depth for each in settings)
     wanted = sorted({min((number + 0.5) / nodes * cells * study.cell.thickness, last) for number in range(nodes)})
     specimens = [deep._replace(change=study.change._replace(depth=depth)).hypotheses(1) for depth in wanted]
