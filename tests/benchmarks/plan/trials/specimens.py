@@ -13,6 +13,9 @@ from twin.optics.electrons import wavelength
 from twin.sample.orthogonal import orthogonal
 from twin.sample.specimen import Specimen, srtio3
 
+JITTER = 0.05
+"""By how much columns are displaced against one another (rms, angstrom)."""
+
 
 class Ring(NamedTuple):
     """An annular detector, in radian."""
@@ -89,6 +92,19 @@ class Study(NamedTuple):
         return window_of(location, self.cell.extent, finest_step(self.semiangle, self.energy))
 
 
+class Settings(NamedTuple):
+    """What is true of one recording: aberrations ``c10``, ``c12`` (a, b), ``source``, ``shift`` (x, y) of the scan in angstrom, ``cells`` more in depth than
+    assumed, which of the true ``depth`` nodes the change has, and the ``seed`` of its layers."""
+
+    c10: float
+    c12: tuple[float, float]
+    source: float
+    shift: tuple[float, float]
+    cells: int
+    depth: int
+    seed: int
+
+
 def _reach(technique: Technique) -> float:
     if isinstance(technique, Ring):
         return technique.outer
@@ -101,7 +117,7 @@ def studies() -> tuple[Study, ...]:
     titanate = srtio3((1, 1, 1))
     return (
         Study(
-            "La in SrTiO3", titanate, (2, 2, 8), 2, Change("substitution", "Sr", "La"), 200e3, 20e-3, 0.0, 0.35, (10.0, 10.0), {**free, "thickness": 4.0},
+            "La in SrTiO3", titanate, (2, 2, 8), 2, Change("substitution", "Sr", "La"), 200e3, 20e-3, 0.0, 0.35, (5.0, 5.0), {**free, "thickness": 4.0},
             {"HAADF": Ring(60e-3, 100e-3), "ADF": Ring(28e-3, 60e-3), "4D-STEM": Camera(60e-3)},
         ),
         Study(
