@@ -17,10 +17,15 @@ from twin.optics.transfer import Imaging, focal_series
 
 
 def imaged(
-    perfect: Matrices, changed: Sequence[Matrices], window: Window, lens: Imaging, others: Sequence[Imaging] = ()
+    perfect: Matrices,
+    changed: Sequence[Matrices],
+    window: Window,
+    lens: Imaging,
+    others: Sequence[Imaging] = (),
+    thicker: Matrices | None = None,
 ) -> Scanned:
     """Images of all hypotheses through ``lens`` at the grid's pixels within the ``window``; rates are relative to an even image. What the change does is also
-    taken with ``others`` of the lenses that there may be.
+    taken with ``others`` of the lenses that there may be, ``thicker`` as for `scanned`.
 
     The matrices must reach as far as the objective aperture. ``quantum`` is of the exit wave, for an electron on the window's area.
     """
@@ -45,7 +50,11 @@ def imaged(
     picture = mean_image(waves[0], perfect, lens)
     rates = cut(picture, pixels)
     difference = np.tensordot(shares, np.stack(halves), 1) if changed else np.zeros((0, *rates.shape))
-    elsewhere = [_shifts(perfect, mean_image(waves[0], perfect, each), each, pixels) for each in others]
+    elsewhere = []
+    for number, each in enumerate(others):
+        crystal = thicker if thicker and number % 2 == 0 else perfect
+        wave = exit_waves(crystal.amplitudes, crystal)
+        elsewhere.append(_shifts(crystal, mean_image(wave, crystal, each), each, pixels))
     return Scanned(
         rates, rates + difference, unknowns_of(perfect, waves[0], picture, lens, pixels), covered, np.array(quantum),
         np.stack(halves) if changed and count > 1 else None, None, elsewhere,

@@ -53,10 +53,16 @@ class Scanned(NamedTuple):
 
 
 def scanned(
-    perfect: Matrices, changed: Sequence[Matrices], window: Window, probe: Probe, others: Sequence[Probe] = ()
+    perfect: Matrices,
+    changed: Sequence[Matrices],
+    window: Window,
+    probe: Probe,
+    others: Sequence[Probe] = (),
+    thicker: Matrices | None = None,
 ) -> Scanned:
     """Patterns of all hypotheses over the ``window``; of none but ``perfect`` where nothing is changed. What the change does is also taken with ``others`` of
-    the probes that there may be."""
+    the probes that there may be. For every second of them columns differ as in a ``thicker`` crystal, if it is given: whose thickness is not known, of that it
+    is not known either what a step of thickness does."""
     quantum = []
     before = waves_of(perfect, window, probe)
     for each in changed:
@@ -71,7 +77,7 @@ def scanned(
     whole = np.tensordot(shares, halves, 1)  # none where nothing is changed
     return Scanned(
         rates, rates + whole, derivatives_of(perfect, window, probe), window, np.array(quantum), halves if changed and count > 1 else None, None,
-        [shifts_of(perfect, window, each) for each in others],
+        [shifts_of(thicker if thicker and number % 2 == 0 else perfect, window, each) for number, each in enumerate(others)],
     )  # fmt: skip
 
 

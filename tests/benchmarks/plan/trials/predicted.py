@@ -15,7 +15,7 @@ from tests.benchmarks.plan.trials.specimens import JITTER, Image, Ring, Study, T
 from twin.optics.aberrations import coefficients
 from twin.optics.transfer import Imaging
 
-PHONONS, SETTINGS, LAYERS = 6, 8, 16
+PHONONS, SETTINGS, LAYERS = 6, 8, 32
 """Configurations of thermal motion, settings besides the nominal, examples of amorphous layers."""
 
 
@@ -39,10 +39,14 @@ def predicted(
     grid = study.grid(tuple(range(first, first + phonons)))
     perfect = matrices_of(hypotheses.perfect, grid)
     changed = [matrices_of(each, grid._replace(before=0)) for each in hypotheses.changed]
+    thicker = None
+    if settings and grid.before:
+        deep = study._replace(repeats=(*study.repeats[:2], study.repeats[2] + 1))
+        thicker = matrices_of(deep.hypotheses(1).perfect, deep.grid(grid.seeds))
     window = study.window(hypotheses.location)
     probe = Probe(coefficients({"C10": study.c10}), study.source)
     probes = (probe, *probes_about(probe, study.priors, settings))
-    scan = scanned(perfect, changed, window, probe, probes[1:])
+    scan = scanned(perfect, changed, window, probe, probes[1:], thicker)
     differences = {"x": JITTER, "y": JITTER, "thickness": study.roughness} if settings or layers else {}
     unknown = Unknown(study.priors, differences, 0.05)
     detectors = {name: _detector(technique, perfect) for name, technique in study.techniques.items()}
@@ -64,7 +68,7 @@ def predicted(
                 focal_spread=technique.focal_spread,
             )
             lenses = (lens, *lenses_about(lens, study.priors, settings))
-            seen = imaged(perfect, changed, window, lens, lenses[1:])
+            seen = imaged(perfect, changed, window, lens, lenses[1:], thicker)
             if over is not None:
                 varied[name] = image_variations(over, window, lenses)
         signatures[name] = signature_of(seen, detectors[name], unknown, varied[name])[0]
