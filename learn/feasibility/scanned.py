@@ -156,26 +156,35 @@ def signature_of(
     rates, changed = detector.counted(scan.rates) / places, detector.counted(scan.changed) / places
     columns = list(nuisances_of(scan, detector, unknown).items())
     priors = [unknown.priors.get(name, np.inf) for name, _ in columns]
-    # columns differ alike at all settings: the mean of their covariances there is the covariance of so many more directions
-    share, own = 1.0 / np.sqrt(1.0 + len(scan.elsewhere)), {name for each in scan.elsewhere for name in each}
-    differences = [unknown.differences.get(name, 0.0) * (share if name in own else 1.0) for name, _ in columns]
-    for each in scan.elsewhere:
+    # half of the settings make the test, the others are what may be true; the mean of the columns' covariances is that of so many more directions
+    settings, names = 1 + len(scan.elsewhere), [name for name, _ in columns]
+    first = (settings + 1) // 2
+    own = {name for each in scan.elsewhere for name in each}
+    differences = [unknown.differences.get(name, 0.0) / (np.sqrt(first) if name in own else 1.0) for name in names]
+    judged, judged_by = [], []
+    for number, each in enumerate(scan.elsewhere, 1):
         for name, slope in each.items():
-            if unknown.differences.get(name, 0.0) > 0.0 and unknown.priors.get(name, np.inf) > 0.0:
-                columns.append((name, detector.counted(slope).ravel() / places))
+            width = unknown.differences.get(name, 0.0)
+            if width == 0.0 or name not in names:
+                continue
+            column = detector.counted(slope).ravel() / places
+            if number < first:
+                columns.append((name, column))
                 priors.append(0.0)
-                differences.append(unknown.differences[name] * share)
+                differences.append(width / np.sqrt(first))
+            else:
+                judged.append(column * width / np.sqrt(settings - first))
+                judged_by.append(names.index(name))
     nuisances = np.stack([column for _, column in columns], 1) if columns else np.zeros((rates.size, 0))
     wrong = (unknown.model * (rates - rates.mean(0, keepdims=True))).ravel()[:, None]
     if scan.wrong is not None:
         wrong = np.concatenate([wrong, detector.counted(scan.wrong).reshape(len(scan.wrong), -1).T / places], axis=1)
-    # half of the settings make the test, the others are what may be true
-    settings = 1 + len(scan.elsewhere)
-    known = None if settings == 1 else len(scan.quantum) * ((settings + 1) // 2)
+    known = None if settings == 1 else len(scan.quantum) * first
     halves = None if scan.halves is None else detector.counted(scan.halves).reshape(2, len(changed), -1) / places
     signature = Signature(
         rates.ravel(), changed.reshape(len(changed), -1), nuisances, np.array(priors), detector.readout,
         wrong, halves, np.array(differences), None if variations is None else variations.reshape(len(variations), -1) / places, known,
+        np.stack(judged, 1) if judged else None, tuple(judged_by),
     )  # fmt: skip
     return signature, tuple(name for name, _ in columns)
 

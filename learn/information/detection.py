@@ -37,7 +37,8 @@ class Signature(NamedTuple):
     They take the priors' place where columns are compared with one another. ``variations`` [e, m]: by how much each of e columns differs from the mean of
     all by what is random in the specimen, those of one specimen together. The first half of them is noise that weights are made against; the others, which
     the weights do not know, judge how much of it is left. ``known``: only the first so many ways make the test, the others are what may be true (other settings
-    of the instrument; None: all ways are both).
+    of the instrument; None: all ways are both). ``judged`` [m, q]: by how much columns differ there (one standard deviation each), by the nuisances numbered
+    ``judged_by``: where columns are compared, what of this the weights let pass is in the sums, instead of what they let pass of the nuisances themselves.
     """
 
     rates: Float[np.ndarray, " m"]
@@ -50,6 +51,8 @@ class Signature(NamedTuple):
     differences: Float[np.ndarray, " p"] | None = None
     variations: Float[np.ndarray, "e m"] | None = None
     known: int | None = None
+    judged: Float[np.ndarray, "m q"] | None = None
+    judged_by: tuple[int, ...] = ()
 
 
 class Detection(NamedTuple):
@@ -194,7 +197,11 @@ class Tests:
             ]
             means = 0.5 * (crossed[0] + crossed[1])
         # what a prior holds back is not fitted away: it widens the sums
-        left = (combined.T @ second[used, parts.nuisances]) * np.where(np.isfinite(self.widths), self.widths, 0.0)
+        if self.references and self.signature.judged is not None:
+            left = (combined.T @ second[used, parts.judged]) * (self.widths[list(self.signature.judged_by)] > 0.0)
+        else:
+            widths = np.where(np.isfinite(self.widths), self.widths, 0.0)
+            left = (combined.T @ second[used, parts.nuisances]) * widths
         own = left @ left.T
         if self.signature.variations is not None:
             judged = combined.T @ second[used, parts.judges]
@@ -250,7 +257,7 @@ def dose_for(signature: Signature, power: float, false_alarms: float, references
 
 class _Parts(NamedTuple):
     """Where vectors are: the changes in all ``ways``, the ``known`` first, those that are ``fitted`` to them (``nuisances`` and half of the variations), the
-    changes of both ``halves``, the model's ``errors``, and the variations that are ``judges``."""
+    changes of both ``halves``, the model's ``errors``, the variations that are ``judges``, and what is ``judged`` of nuisances."""
 
     ways: slice
     known: slice
@@ -259,6 +266,7 @@ class _Parts(NamedTuple):
     halves: tuple[slice, slice]
     errors: slice
     judges: slice
+    judged: slice
 
     @property
     def used(self) -> np.ndarray:
@@ -275,12 +283,13 @@ def _vectors(signature: Signature) -> tuple[np.ndarray, _Parts]:
     making, judging = (each / math.sqrt(max(each.shape[1], 1)) for each in (varied[:, :middle], varied[:, middle:]))
     halves = [nothing] * 2 if signature.halves is None else [half.T for half in signature.halves]
     wrong = nothing if signature.model_error is None else signature.model_error
-    vectors = [(signature.changed - signature.rates).T, signature.nuisances, making, *halves, wrong, judging]
+    judged = nothing if signature.judged is None else signature.judged
+    vectors = [(signature.changed - signature.rates).T, signature.nuisances, making, *halves, wrong, judging, judged]
     ends = np.cumsum([0, *(each.shape[1] for each in vectors)])
     at = [slice(int(start), int(end)) for start, end in itertools.pairwise(ends)]
     fitted = slice(at[1].start, at[2].stop)
     known = ways if signature.known is None else signature.known
-    parts = _Parts(at[0], slice(0, known), fitted, at[1], (at[3], at[4]), at[5], at[6])
+    parts = _Parts(at[0], slice(0, known), fitted, at[1], (at[3], at[4]), at[5], at[6], at[7])
     return np.concatenate(vectors, axis=1), parts
 
 
