@@ -38,13 +38,13 @@ def covered(
 
     Waves refer to the crystal's faces: what the layers do beyond free space is all that is added.
     """  # fmt: skip
-    one = grid._replace(seeds=grid.seeds[:1], before=0)
+    single = grid._replace(seeds=grid.seeds[:1], before=0)
     made = []
     for number in range(count):
-        made.append(_with_carbon(specimen, one, thickness, np.random.default_rng([seed, number])))
+        made.append(_with_carbon(specimen, single, thickness, np.random.default_rng([seed, number])))
         if report is not None:
             report((number + 1) / count)
-    return Covered(matrices_of(specimen, one), tuple(made))
+    return Covered(matrices_of(specimen, single), tuple(made))
 
 
 def _with_carbon(specimen: Specimen, grid: Grid, thickness: tuple[float, float], rng: np.random.Generator) -> Matrices:

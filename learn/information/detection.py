@@ -92,7 +92,8 @@ class Detection(NamedTuple):
         shifts = self._gains * np.sqrt(variances)
         least = np.minimum(self._gains, self._gains * norm.isf(rate) / np.maximum(shifts, 1e-300))
         sums = _drawn((self.without * least).T, np.broadcast_to(self.without, (len(shifts), *self.without.shape)))
-        ratios = logsumexp(sums * least - 0.5 * least**2 * variances, axis=-1).ravel() - math.log(len(shifts))
+        densities = np.asarray(logsumexp(sums * least - 0.5 * least**2 * variances, axis=-1))
+        ratios = densities.ravel() - math.log(len(shifts))
         values = self.statistic(sums).ravel()
         order = np.argsort(-values)
         beyond = np.cumsum(np.exp(-ratios[order])) / values.size
@@ -187,12 +188,12 @@ class Tests:
         used = parts.used
         means = second[parts.ways][:, used] @ combined
         if self.signature.halves is not None:
-            one, other = parts.halves
+            first, last = parts.halves
             crossed = [
                 second[half, against] - second[half, parts.fitted] @ self._imitated(less, against)
                 for half, against in (
-                    (one, slice(other.start, other.start + parts.known.stop)),
-                    (other, slice(one.start, one.start + parts.known.stop)),
+                    (first, slice(last.start, last.start + parts.known.stop)),
+                    (last, slice(first.start, first.start + parts.known.stop)),
                 )
             ]
             means = 0.5 * (crossed[0] + crossed[1])

@@ -56,9 +56,9 @@ def test_one_window_for_each_column_of_the_field() -> None:
     windows = windows_of(WINDOW, (7.81, 7.81))
     moved = {tuple(np.round(each.positions[0] - WINDOW.positions[0], 3)) for each in windows}
     assert moved == {(0.0, 0.0), (3.905, 0.0), (0.0, 3.905), (3.905, 3.905)}
-    one = Covered(layers(3.0).bare._replace(extent=(3.905, 3.905)), layers(3.0).covered)
+    narrow = Covered(layers(3.0).bare._replace(extent=(3.905, 3.905)), layers(3.0).covered)
     with pytest.raises(ValueError, match="one cell"):
-        scan_variations(one, WINDOW, [PROBE], [annular(one.bare, 10e-3, 20e-3)])
+        scan_variations(narrow, WINDOW, [PROBE], [annular(narrow.bare, 10e-3, 20e-3)])
 
 
 def test_settings_spread_as_their_priors() -> None:

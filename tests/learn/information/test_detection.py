@@ -134,9 +134,9 @@ def test_columns_that_differ_at_random_are_noise_that_no_dose_removes() -> None:
     assert tests.dose(0.9, 0.01) == np.inf
     for dose in (5e3, 1e6):
         test = tests.at(dose, weights=True)
-        alarms, found = [], []
-        for each, outcome in ((test, alarms), (test, found), (detection_of(blind, dose, references), alarms)):
-            changed = BUMPS[0] if outcome is found else 0.0
+        alarms, detected = [], []
+        for each, outcome in ((test, alarms), (test, detected), (detection_of(blind, dose, references), alarms)):
+            changed = BUMPS[0] if outcome is detected else 0.0
             means = RATES + varied[rng.integers(120, 400, (references + 1, count))]
             counts = rng.poisson(dose * np.maximum(means[0] + changed, 0.0)) - np.mean(
                 [rng.poisson(dose * np.maximum(mean, 0.0)) for mean in means[1:]], axis=0
@@ -144,7 +144,7 @@ def test_columns_that_differ_at_random_are_noise_that_no_dose_removes() -> None:
             assert each.weights is not None
             outcome.append(np.mean(each.statistic(counts @ each.weights.T) > each.threshold(0.05)))
         assert alarms[0] == pytest.approx(0.05, abs=0.025)
-        assert found[0] == pytest.approx(test.power(0.05), abs=0.06)
+        assert detected[0] == pytest.approx(test.power(0.05), abs=0.06)
     assert alarms[1] > 0.2  # a test that takes columns to be alike
 
 

@@ -65,10 +65,7 @@ class Study(NamedTuple):
     @property
     def reach(self) -> float:
         """Largest angle that is counted, in radian."""
-        angles = [self.semiangle]
-        for each in self.techniques.values():
-            angles.append({Ring: "outer", Camera: "reach", Image: "aperture"}[type(each)] and _reach(each))
-        return max(angles)
+        return max(self.semiangle, *(_reach(each) for each in self.techniques.values()))
 
     def hypotheses(self, nodes: int) -> Hypotheses:
         """Specimens without and with the change at ``nodes`` depths."""
