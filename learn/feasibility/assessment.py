@@ -57,10 +57,11 @@ def assess(scan: Scanned, detector: Detector, unknown: Unknown, asked: Asked) ->
         # the halves' chance would hide small factors, and is the same for both
         certain = test.certain()
         least = certain.dose(asked.power, *rates)
-        for number, name in enumerate(names):
-            if certain.widths[number] > 0.0:
-                costs[name] = least / certain.known(number).dose(asked.power, *rates)
-    middle = len(scan.changed) // 2
+        for name in dict.fromkeys(names):
+            own = [number for number, other in enumerate(names) if other == name]
+            if certain.widths[own].any():
+                costs[name] = least / certain.known(*own).dose(asked.power, *rates)
+    middle = len(scan.quantum) // 2
     shape = scan.window.shape
     images = [detector.counted(each).T.reshape(-1, *shape) for each in (scan.rates, scan.changed[middle])]
     electrons = (dose if math.isfinite(dose) else DOSES[-1]) * area / len(scan.rates)

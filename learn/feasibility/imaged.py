@@ -6,7 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import Array, Float
 
 from learn.feasibility.matrices import Matrices
 from learn.feasibility.scanned import Scanned
@@ -16,14 +16,21 @@ from twin.optics.aberrations import index
 from twin.optics.transfer import Imaging, focal_series
 
 
-def imaged(perfect: Matrices, changed: Sequence[Matrices], window: Window, lens: Imaging) -> Scanned:
-    """Images of all hypotheses through ``lens`` at the grid's pixels within the ``window``; rates are relative to an even image.
+def imaged(
+    perfect: Matrices,
+    changed: Sequence[Matrices],
+    window: Window,
+    lens: Imaging,
+    others: Sequence[Imaging] = (),
+    thicker: Matrices | None = None,
+) -> Scanned:
+    """Images of all hypotheses through ``lens`` at the grid's pixels within the ``window``; rates are relative to an even image. What the change does is also
+    taken with ``others`` of the lenses that there may be, ``thicker`` as for `scanned`.
 
     The matrices must reach as far as the objective aperture. ``quantum`` is of the exit wave, for an electron on the window's area.
     """
     pixels, covered = pixels_of(perfect, window)
     waves = [exit_waves(each.amplitudes, each) for each in (perfect, *changed)]
-    pictures = [mean_image(wave, perfect, lens) for wave in waves]
     field = perfect.extent[0] * perfect.extent[1]
     quantum = [
         distinguishability(spectra_of(perfect.amplitudes, perfect), spectra_of(each.amplitudes, perfect))
@@ -31,27 +38,52 @@ def imaged(perfect: Matrices, changed: Sequence[Matrices], window: Window, lens:
         / window.area
         for each in changed
     ]
-    halves = None
-    if changed and len(perfect.amplitudes) > 1:
-        parts = [[mean_image(wave[first::2], perfect, lens) for wave in waves] for first in range(2)]
-        halves = np.stack([np.stack([cut(each - part[0], pixels) for each in part[1:]]) for part in parts])
+    count = len(perfect.amplitudes)
+    halves = []
+    for first in range(min(count, 2)):
+        made = []
+        for each in (lens, *others):
+            before, *after = (mean_image(wave[first::2], perfect, each) for wave in waves)
+            made += [cut(image - before, pixels) for image in after]
+        halves.append(np.stack(made) if made else np.zeros((0, len(pixels), 1)))
+    shares = [len(range(count)[first::2]) / count for first in range(len(halves))]
+    picture = mean_image(waves[0], perfect, lens)
+    rates = cut(picture, pixels)
+    difference = np.tensordot(shares, np.stack(halves), 1) if changed else np.zeros((0, *rates.shape))
+    elsewhere = []
+    for number, each in enumerate(others):
+        crystal = thicker if thicker and number % 2 == 0 else perfect
+        wave = exit_waves(crystal.amplitudes, crystal)
+        elsewhere.append(_shifts(crystal, mean_image(wave, crystal, each), each, pixels))
     return Scanned(
-        cut(pictures[0], pixels), np.stack([cut(each, pixels) for each in pictures[1:]]) if changed else np.zeros((0, len(pixels), 1)),
-        unknowns_of(perfect, waves[0], pictures[0], lens, pixels), covered, np.array(quantum), halves,
+        rates, rates + difference, unknowns_of(perfect, waves[0], picture, lens, pixels), covered, np.array(quantum),
+        np.stack(halves) if changed and count > 1 else None, None, elsewhere,
     )  # fmt: skip
+
+
+def image_of(matrices: Matrices, window: Window, lens: Imaging) -> Float[np.ndarray, "p 1"]:
+    """The mean image within the ``window``, as `imaged` has it."""
+    picture = mean_image(exit_waves(matrices.amplitudes, matrices), matrices, lens)
+    return cut(picture, pixels_of(matrices, window)[0])
 
 
 def unknowns_of(
     perfect: Matrices, waves: np.ndarray, picture: np.ndarray, lens: Imaging, pixels: np.ndarray
 ) -> dict[str, np.ndarray]:
+    results = _shifts(perfect, picture, lens, pixels)
+    for name in ABERRATIONS:
+        results[name] = cut(slope_of(waves, perfect, lens, index(name)), pixels)
+    return results
+
+
+def _shifts(perfect: Matrices, picture: np.ndarray, lens: Imaging, pixels: np.ndarray) -> dict[str, np.ndarray]:
+    """Those in which columns of one image may differ."""
     ny, nx = perfect.gpts
     fx, fy = np.fft.fftfreq(nx, perfect.extent[0] / nx)[None, :], np.fft.fftfreq(ny, perfect.extent[1] / ny)[:, None]
     spectrum = np.fft.fft2(picture)
     results = {
         name: cut(np.fft.ifft2(spectrum * -2j * np.pi * along).real, pixels) for name, along in (("x", fx), ("y", fy))
     }
-    for name in ABERRATIONS:
-        results[name] = cut(slope_of(waves, perfect, lens, index(name)), pixels)
     if perfect.thinner is not None:
         thin = mean_image(exit_waves(perfect.thinner, perfect), perfect, lens)
         results["thickness"] = cut((picture - thin) / perfect.step, pixels)

@@ -71,10 +71,22 @@ def derivatives_of(matrices: Matrices, window: Window, probe: Probe) -> dict[str
             for sign in (1.0, -1.0)
         )
         results[name] = (more - less) / (2.0 * STEP)
-    if matrices.thinner is not None:
-        thin = patterns_of(matrices, window, probe, thinner=True)
-        results["thickness"] = (blurred(clear, window, probe.source) - thin) / matrices.step
-    return results
+    return results | _by_thickness(matrices, window, probe, clear)
+
+
+def shifts_of(matrices: Matrices, window: Window, probe: Probe) -> dict[str, Float[np.ndarray, "p pixels"]]:
+    """Those of `derivatives_of` in which columns of one recording may differ: "x", "y" and "thickness"."""
+    clear = patterns_of(matrices, window, probe._replace(source=0.0))
+    places = place_derivatives(clear, window, probe.source)
+    return {name: places[name] for name in ("x", "y")} | _by_thickness(matrices, window, probe, clear)
+
+
+def _by_thickness(matrices: Matrices, window: Window, probe: Probe, clear: np.ndarray) -> dict[str, np.ndarray]:
+    """Where there is a thinner matrix; ``clear``: the patterns of a point source."""
+    if matrices.thinner is None:
+        return {}
+    thin = patterns_of(matrices, window, probe, thinner=True)
+    return {"thickness": (blurred(clear, window, probe.source) - thin) / matrices.step}
 
 
 def place_derivatives(clear: np.ndarray, window: Window, source: float) -> dict[str, np.ndarray]:

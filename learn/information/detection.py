@@ -3,11 +3,13 @@
 The test is the ratio of likelihoods averaged over the ways of the change, of sums of counts weighted with each way's signature over the variance, what
 nuisances can imitate taken out (Kay, Fundamentals of Statistical Signal Processing II, ch. 6 and 12). Means and variances of the sums are those of
 Poisson counts, with the change and without; their distribution is taken as normal. Columns that are alike may be references: then the sums' difference
-from their mean over these is tested: an error of the model, and whatever is not known of the recording but is the same in all of them, cancels.
+from their mean over these is tested: an error of the model, and whatever is not known of the recording but is the same in all of them, cancels. What
+differs between them at random (amorphous layers) is noise that no dose removes.
 """
 
 import copy
 import functools
+import itertools
 import math
 from typing import NamedTuple
 
@@ -18,6 +20,8 @@ from scipy.special import logsumexp
 from scipy.stats import norm, qmc
 
 LEAST_DOSE, MOST_DOSE = 1e-3, 1e14
+DESIGNS = 10.0 ** np.arange(0.0, 12.1, 0.5)
+"""Electrons for which weights may be made where columns vary at random: made for fewer than there are, they trust less in the variations that are known."""
 DRAWS = 2048
 """Quasi-random draws for each way of the change."""
 
@@ -30,7 +34,11 @@ class Signature(NamedTuple):
     [m, e]: directions in which predicted rates may be wrong, one standard deviation each. ``halves`` [2, k, m]: differences ``changed`` - ``rates`` by two
     independent halves of the computation (frozen phonons). What differs between them is no signature: weights of one half are held against the difference of
     the other. ``differences`` [p]: by how much each nuisance differs from column to column (standard deviations, 0: the same in all; None: as the priors).
-    They take the priors' place where columns are compared with one another.
+    They take the priors' place where columns are compared with one another. ``variations`` [e, m]: by how much each of e columns differs from the mean of
+    all by what is random in the specimen, those of one specimen together. The first half of them is noise that weights are made against; the others, which
+    the weights do not know, judge how much of it is left. ``known``: only the first so many ways make the test, the others are what may be true (other settings
+    of the instrument; None: all ways are both). ``judged`` [m, q]: by how much columns differ there (one standard deviation each), by the nuisances numbered
+    ``judged_by``: where columns are compared, what of this the weights let pass is in the sums, instead of what they let pass of the nuisances themselves.
     """
 
     rates: Float[np.ndarray, " m"]
@@ -41,16 +49,22 @@ class Signature(NamedTuple):
     model_error: Float[np.ndarray, "m e"] | None = None
     halves: Float[np.ndarray, "2 k m"] | None = None
     differences: Float[np.ndarray, " p"] | None = None
+    variations: Float[np.ndarray, "e m"] | None = None
+    known: int | None = None
+    judged: Float[np.ndarray, "m q"] | None = None
+    judged_by: tuple[int, ...] = ()
 
 
 class Detection(NamedTuple):
     """The test at one dose: ``weights`` [k, m] of the counts' deviations from their expectation (None: not asked for); the covariance ``without`` [k, k] of
-    these sums without the change, their ``means`` [k, k] with it (a row for each way) and their covariances ``with_change`` [k, k, k] then."""
+    these sums without the change, their ``means`` [k, k] with it (a row for each way); their means ``truths`` [j, k] and covariances ``with_change``
+    [j, k, k] in the ways that may be true."""
 
     weights: Float[np.ndarray, "k m"] | None
     without: Float[np.ndarray, "k k"]
     means: Float[np.ndarray, "k k"]
-    with_change: Float[np.ndarray, "k k k"]
+    truths: Float[np.ndarray, "j k"]
+    with_change: Float[np.ndarray, "j k k"]
 
     @property
     def shifts(self) -> Float[np.ndarray, " k"]:
@@ -60,40 +74,51 @@ class Detection(NamedTuple):
 
     def statistic(self, sums: Float[np.ndarray, "*n k"]) -> Float[np.ndarray, "*n"]:
         """Logarithm of the averaged likelihood ratio of weighted ``sums`` [..., k]."""
-        filters = np.linalg.pinv(self.without, rcond=1e-9, hermitian=True) @ self.means.T
-        offsets = 0.5 * np.einsum("jk,kj->j", self.means, filters)
-        ratios: np.ndarray = np.asarray(logsumexp(sums @ filters - offsets, axis=-1))
+        # each way by its own sum alone: ways that are nearly alike differ by noise of the computation, which an inverse of ``without`` would magnify
+        gains = self._gains
+        offsets = 0.5 * gains**2 * np.diag(self.without)
+        ratios: np.ndarray = np.asarray(logsumexp(sums * gains - offsets, axis=-1))
         return ratios - math.log(len(self.means))
+
+    @property
+    def _gains(self) -> Float[np.ndarray, " k"]:
+        return np.maximum(np.diag(self.means), 0.0) / np.maximum(np.diag(self.without), 1e-300)
 
     def threshold(self, false_alarms: float, tests: int = 1) -> float:
         """Of the statistic, for a rate of ``false_alarms`` over all of ``tests`` places that are tested alike."""
         rate = -math.expm1(math.log1p(-false_alarms) / tests)
-        # drawn with the change and weighted with the inverse ratio of likelihoods: exact far out, where draws without it are rare
-        drawn = np.sort(self.statistic(self._drawn(np.broadcast_to(self.without, self.with_change.shape))).ravel())[
-            ::-1
-        ]
-        beyond = np.cumsum(np.exp(-drawn)) / drawn.size
+        # drawn with changes that just reach the threshold, and weighted with the inverse ratio of likelihoods: exact far out, where other draws are rare
+        variances = np.maximum(np.diag(self.without), 1e-300)
+        shifts = self._gains * np.sqrt(variances)
+        least = np.minimum(self._gains, self._gains * norm.isf(rate) / np.maximum(shifts, 1e-300))
+        sums = _drawn((self.without * least).T, np.broadcast_to(self.without, (len(shifts), *self.without.shape)))
+        densities = np.asarray(logsumexp(sums * least - 0.5 * least**2 * variances, axis=-1))
+        ratios = densities.ravel() - math.log(len(shifts))
+        values = self.statistic(sums).ravel()
+        order = np.argsort(-values)
+        beyond = np.cumsum(np.exp(-ratios[order])) / values.size
         rank = int(np.searchsorted(beyond, rate))
-        return float(drawn[min(rank, drawn.size - 1)])
+        return float(values[order][min(rank, values.size - 1)])
 
     def power(self, false_alarms: float, tests: int = 1) -> float:
         """Probability of detection, averaged over the ways, at a rate of ``false_alarms`` over all of ``tests`` places that are tested alike."""
         if not np.any(self.means):
             return false_alarms
-        if len(self.means) == 1:
+        if self.truths.shape == (1, 1):
             rate = -math.expm1(math.log1p(-false_alarms) / tests)
             scale = math.sqrt(self.without[0, 0])
             spread = math.sqrt(self.with_change[0, 0, 0]) / scale
-            return float(norm.sf((norm.isf(rate) - self.means[0, 0] / scale) / spread))
+            return float(norm.sf((norm.isf(rate) - self.truths[0, 0] / scale) / spread))
         threshold = self.threshold(false_alarms, tests)
-        return float(np.mean(self.statistic(self._drawn(self.with_change)) > threshold))
+        return float(np.mean(self.statistic(_drawn(self.truths, self.with_change)) > threshold))
 
-    def _drawn(self, covariances: np.ndarray) -> np.ndarray:
-        """Sums [k, draws, k] with the change, a row for each way."""
-        normals = _normals(len(self.means))
-        values, vectors = np.linalg.eigh(covariances)
-        roots = vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :]
-        return self.means[:, None, :] + np.einsum("nl,jkl->jnk", normals, roots)
+
+def _drawn(means: np.ndarray, covariances: np.ndarray) -> np.ndarray:
+    """Sums [j, draws, k] about ``means`` [j, k] with ``covariances`` [j, k, k], a row for each way."""
+    normals = _normals(means.shape[1])
+    values, vectors = np.linalg.eigh(covariances)
+    roots = vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :]
+    return means[:, None, :] + np.einsum("nl,jkl->jnk", normals, roots, optimize=True)
 
 
 @functools.cache
@@ -103,12 +128,11 @@ def _normals(ways: int) -> np.ndarray:
 
 
 class Moments(NamedTuple):
-    """Sums over the counts, of the vectors ``changed`` - ``rates`` [k], those of both halves (if there are) [2 k], nuisances [p] and the model's errors [e]: of
-    products over the variance ``second`` [b, b], and the same times the expected counts without the change and with it over the variance ``third``
-    [k + 1, b, b]."""
+    """Sums over the counts of products of vectors over the variance, ``second`` [b, b], and of the first a of them, of which weights are made, the same times
+    the expected counts without the change and with it over the variance, ``third`` [k + 1, a, a]."""
 
     second: Float[np.ndarray, "b b"]
-    third: Float[np.ndarray, "k+1 b b"]
+    third: Float[np.ndarray, "k+1 a a"]
 
 
 class Tests:
@@ -118,19 +142,19 @@ class Tests:
     """
 
     def __init__(self, signature: Signature, references: int = 0):
-        if np.any(signature.rates < 0) or np.any(signature.changed < 0):
+        if np.any(signature.rates < 0):
             raise ValueError("rates must not be negative")
         widths = signature.priors
         if references and signature.differences is not None:
             widths = signature.differences
         self.signature, self.references, self.widths = signature, references, np.asarray(widths, float)
-        self._vectors = _vectors(signature)
-        self._unit = _moments(signature, self._vectors, 1.0) if signature.readout == 0.0 else None
+        self._vectors, self._parts = _vectors(signature)
+        self._unit = _moments(signature, self._vectors, self._parts, 1.0) if signature.readout == 0.0 else None
 
-    def known(self, nuisance: int) -> "Tests":
-        """The same tests with one nuisance known exactly."""
+    def known(self, *nuisances: int) -> "Tests":
+        """The same tests with some nuisances known exactly."""
         other = copy.copy(self)
-        other.widths = np.where(np.arange(len(self.widths)) == nuisance, 0.0, self.widths)
+        other.widths = np.where(np.isin(np.arange(len(self.widths)), nuisances), 0.0, self.widths)
         return other
 
     def certain(self) -> "Tests":
@@ -145,33 +169,54 @@ class Tests:
             raise ValueError(f"a dose of {dose} electrons tests nothing; give a positive one")
         signature = self.signature
         if self._unit is None:
-            second, third = _moments(signature, self._vectors, dose)
+            second, third = _moments(signature, self._vectors, self._parts, dose)
             second, third = dose**2 * second, dose**2 * third
         else:
             second, third = dose * self._unit.second, dose * self._unit.third
-        ways, halves, nuisances, errors = self._parts()
-        combined = self._combined(second, ways, nuisances)
-        means = second[ways] @ combined
-        if signature.halves is not None:
-            first, last = halves
-            means = 0.5 * (
-                second[first] @ self._combined(second, last, nuisances)
-                + second[last] @ self._combined(second, first, nuisances)
-            )
+        designs = [dose] if signature.variations is None else [*DESIGNS[dose > DESIGNS], dose]
+        tests = [self._tested(second, third, dose / design) for design in designs]
+        test, combined = max(tests, key=lambda each: float(each[0].shifts.mean()))
+        if weights:
+            variance = dose * signature.rates + signature.readout
+            test = test._replace(weights=dose * (self._vectors[:, self._parts.used] @ combined).T * _inverse(variance))
+        return test
+
+    def _tested(self, second: np.ndarray, third: np.ndarray, caution: float) -> tuple[Detection, np.ndarray]:
+        """The test with weights for ``caution`` times as much noise of counting as there is, and the combinations [a, k] that its weights are."""
+        parts, less = self._parts, second / caution
+        combined = np.concatenate([np.eye(parts.known.stop), -self._imitated(less, parts.known)])
+        used = parts.used
+        means = second[parts.ways][:, used] @ combined
+        if self.signature.halves is not None:
+            first, last = parts.halves
+            crossed = [
+                second[half, against] - second[half, parts.fitted] @ self._imitated(less, against)
+                for half, against in (
+                    (first, slice(last.start, last.start + parts.known.stop)),
+                    (last, slice(first.start, first.start + parts.known.stop)),
+                )
+            ]
+            means = 0.5 * (crossed[0] + crossed[1])
         # what a prior holds back is not fitted away: it widens the sums
-        left = (combined.T @ second[:, nuisances]) * np.where(np.isfinite(self.widths), self.widths, 0.0)
+        if self.references and self.signature.judged is not None:
+            left = (combined.T @ second[used, parts.judged]) * (self.widths[list(self.signature.judged_by)] > 0.0)
+        else:
+            widths = np.where(np.isfinite(self.widths), self.widths, 0.0)
+            left = (combined.T @ second[used, parts.nuisances]) * widths
         own = left @ left.T
+        if self.signature.variations is not None:
+            judged = combined.T @ second[used, parts.judges]
+            own = own + judged @ judged.T
         counted = combined.T @ third @ combined
         shared = 1.0 / self.references if self.references else 0.0
         common = (own + counted[0]) * shared
         if not self.references:
-            wrong = combined.T @ second[:, errors]
+            wrong = combined.T @ second[used, parts.errors]
             common = common + wrong @ wrong.T
-        summed = None
-        if weights:
-            variance = dose * signature.rates + signature.readout
-            summed = dose * (self._vectors @ combined).T * _inverse(variance)
-        return Detection(summed, counted[0] + own + common, means, counted[1:] + own + common)
+        # what the test does not know is what may be true, else all of it
+        true = slice(0 if len(means) == parts.known.stop else parts.known.stop, None)
+        spread = counted[1:][true] + own + common
+        return Detection(None, counted[0] + own + common, means[parts.known], means[true], spread), combined
 
     def dose(self, power: float, false_alarms: float, tests: int = 1) -> float:
         """The electrons at which the change is detected with ``power``; inf where none suffice (the model's error outweighs the change)."""
@@ -186,26 +231,19 @@ class Tests:
             return LEAST_DOSE
         return math.exp(float(np.asarray(brentq(lacking, first, last, xtol=1e-3)).item()))
 
-    def _parts(self) -> tuple[slice, tuple[slice, slice], slice, slice]:
-        """Where the vectors of ways, halves, nuisances and errors are."""
-        ways = len(self.signature.changed)
-        start = self._vectors.shape[1] - len(self.widths) - _count(self.signature.model_error)
-        end = start + len(self.widths)
-        return slice(0, ways), (slice(ways, 2 * ways), slice(2 * ways, 3 * ways)), slice(start, end), slice(end, None)
-
-    def _combined(self, second: np.ndarray, ways: slice, nuisances: slice) -> np.ndarray:
-        """Combinations [b, k] of the vectors that are the weights times the variance: the change, less what nuisances within their priors imitate."""
-        combined = np.zeros((len(second), ways.stop - ways.start))
-        combined[ways] = np.eye(combined.shape[1])
-        used = np.flatnonzero(self.widths > 0.0)
-        if used.size:
-            at = nuisances.start + used
-            information = second[np.ix_(at, at)] + np.diag(1.0 / np.square(self.widths[used]))
+    def _imitated(self, second: np.ndarray, ways: slice) -> np.ndarray:
+        """How much [q, k] of each fitted vector, within its prior, is in each of the changes ``ways``."""
+        at = np.arange(self._parts.fitted.start, self._parts.fitted.stop)
+        widths = np.append(self.widths, np.ones(len(at) - len(self.widths)))
+        shares = np.zeros((len(at), ways.stop - ways.start))
+        used = widths > 0.0
+        if used.any():
+            information = second[np.ix_(at[used], at[used])] + np.diag(1.0 / np.square(widths[used]))
             size = np.sqrt(np.maximum(np.diag(information), 1e-300))
-            cross = second[at, ways] / size[:, None]
+            cross = second[at[used], ways] / size[:, None]
             fitted = np.linalg.lstsq(information / size[:, None] / size[None, :], cross, rcond=1e-12)[0]
-            combined[at] = -fitted / size[:, None]
-        return combined
+            shares[used] = fitted / size[:, None]
+        return shares
 
 
 def detection_of(signature: Signature, dose: float, references: int = 0) -> Detection:
@@ -218,26 +256,50 @@ def dose_for(signature: Signature, power: float, false_alarms: float, references
     return Tests(signature, references).dose(power, false_alarms, tests)
 
 
-def _vectors(signature: Signature) -> np.ndarray:
+class _Parts(NamedTuple):
+    """Where vectors are: the changes in all ``ways``, the ``known`` first, those that are ``fitted`` to them (``nuisances`` and half of the variations), the
+    changes of both ``halves``, the model's ``errors``, the variations that are ``judges``, and what is ``judged`` of nuisances."""
+
+    ways: slice
+    known: slice
+    fitted: slice
+    nuisances: slice
+    halves: tuple[slice, slice]
+    errors: slice
+    judges: slice
+    judged: slice
+
+    @property
+    def used(self) -> np.ndarray:
+        """Of which weights are made."""
+        return np.r_[self.known, self.fitted]
+
+
+def _vectors(signature: Signature) -> tuple[np.ndarray, _Parts]:
     """All vectors [m, b] of a signature."""
-    parts = [(signature.changed - signature.rates).T]
-    if signature.halves is not None:
-        parts += [half.T for half in signature.halves]
-    parts.append(signature.nuisances)
-    if signature.model_error is not None:
-        parts.append(signature.model_error)
-    return np.concatenate(parts, axis=1)
+    ways = len(signature.changed)
+    nothing = np.zeros((len(signature.rates), 0))
+    varied = nothing if signature.variations is None else signature.variations.T
+    middle = varied.shape[1] // 2
+    making, judging = (each / math.sqrt(max(each.shape[1], 1)) for each in (varied[:, :middle], varied[:, middle:]))
+    halves = [nothing] * 2 if signature.halves is None else [half.T for half in signature.halves]
+    wrong = nothing if signature.model_error is None else signature.model_error
+    judged = nothing if signature.judged is None else signature.judged
+    vectors = [(signature.changed - signature.rates).T, signature.nuisances, making, *halves, wrong, judging, judged]
+    ends = np.cumsum([0, *(each.shape[1] for each in vectors)])
+    at = [slice(int(start), int(end)) for start, end in itertools.pairwise(ends)]
+    fitted = slice(at[1].start, at[2].stop)
+    known = ways if signature.known is None else signature.known
+    parts = _Parts(at[0], slice(0, known), fitted, at[1], (at[3], at[4]), at[5], at[6], at[7])
+    return np.concatenate(vectors, axis=1), parts
 
 
-def _count(directions: np.ndarray | None) -> int:
-    return 0 if directions is None else directions.shape[1]
-
-
-def _moments(signature: Signature, vectors: np.ndarray, dose: float) -> Moments:
-    inverse = _inverse(dose * signature.rates + signature.readout)
-    weighted = vectors * inverse[:, None]
+def _moments(signature: Signature, vectors: np.ndarray, parts: _Parts, dose: float) -> Moments:
+    weighted = vectors * _inverse(dose * signature.rates + signature.readout)[:, None]
+    base = weighted[:, parts.used]
+    # what is more than expected with a change at other settings may be less than nothing
     third = [
-        weighted.T @ (weighted * (dose * each + signature.readout)[:, None])
+        base.T @ (base * np.maximum(dose * each + signature.readout, 0.0)[:, None])
         for each in (signature.rates, *signature.changed)
     ]
     return Moments(vectors.T @ weighted, np.stack(third))

@@ -6,7 +6,7 @@ from tests.benchmarks._case import Case
 from tests.benchmarks._form import Form
 from tests.benchmarks._parts import cases_of
 
-PARTS = ("damage", "bounds", "bounds_eels", "settings")
+PARTS = ("damage", "bounds", "bounds_eels", "settings", "trials.detection")
 
 
 def cases(short: Form, progress: Callable[..., None], kinds: Sequence[str] = PARTS) -> list[Case]:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from learn import information
 from learn.information import Detection, Signature, detection_of, dose_for
 
 X = np.linspace(0.0, 1.0, 60)
@@ -87,6 +88,7 @@ def test_many_places_ask_for_more() -> None:
     # a rate far out is detected by weighted draws: with one way it is that of the normal distribution
     single = detection_of(signature(1), 8000.0)
     many = Detection(None, np.full((2, 2), single.without[0, 0]), np.full((2, 2), single.means[0, 0]),
+                     np.full((2, 2), single.means[0, 0]),
                      np.full((2, 2, 2), single.with_change[0, 0, 0]))  # fmt: skip
     assert many.power(1e-4) == pytest.approx(single.power(1e-4), abs=0.02)
 
@@ -108,3 +110,54 @@ def test_what_cannot_be_tested_is_refused() -> None:
     with pytest.raises(ValueError, match="negative"):
         detection_of(signature()._replace(rates=-RATES), 1.0)
     assert detection_of(signature()._replace(changed=RATES[None]), 100.0).power(0.02) == 0.02
+
+
+def test_ways_that_are_nearly_alike_promise_no_more_than_one() -> None:
+    """Two halves of a computation whose chance is larger than the difference of the ways."""
+    rng = np.random.default_rng(8)
+    halves = np.stack(
+        [np.stack([BUMPS[0], BUMPS[0]]) + 0.02 * BUMPS.max() * rng.normal(size=(2, 60)) for _ in range(2)]
+    )
+    chosen = signature(1)._replace(changed=RATES + halves.mean(0), halves=halves)
+    single = chosen._replace(changed=chosen.changed[:1], halves=halves[:, :1])
+    assert detection_of(chosen, 5000.0).power(0.05) <= detection_of(single, 5000.0).power(0.05) + 0.03
+
+
+def test_columns_that_differ_at_random_are_noise_that_no_dose_removes() -> None:
+    rng = np.random.default_rng(4)
+    shapes = np.stack([np.exp(-0.5 * ((X - centre) / 0.08) ** 2) for centre in np.linspace(0.1, 0.9, 5)]) / len(X)
+    varied = 0.03 * rng.normal(size=(400, 5)) @ shapes + 0.5 * rng.normal(size=(400, 1)) * BUMPS[0]
+    chosen = signature(1)._replace(variations=varied[:120])
+    blind = signature(1)
+    references, count = 5, 3000
+    tests = information.Tests(chosen, references)
+    assert tests.dose(0.9, 0.01) == np.inf
+    for dose in (5e3, 1e6):
+        test = tests.at(dose, weights=True)
+        alarms, detected = [], []
+        for each, outcome in ((test, alarms), (test, detected), (detection_of(blind, dose, references), alarms)):
+            changed = BUMPS[0] if outcome is detected else 0.0
+            means = RATES + varied[rng.integers(120, 400, (references + 1, count))]
+            counts = rng.poisson(dose * np.maximum(means[0] + changed, 0.0)) - np.mean(
+                [rng.poisson(dose * np.maximum(mean, 0.0)) for mean in means[1:]], axis=0
+            )
+            assert each.weights is not None
+            outcome.append(np.mean(each.statistic(counts @ each.weights.T) > each.threshold(0.05)))
+        assert alarms[0] == pytest.approx(0.05, abs=0.025)
+        assert detected[0] == pytest.approx(test.power(0.05), abs=0.06)
+    assert alarms[1] > 0.2  # a test that takes columns to be alike
+
+
+def test_power_is_that_of_what_may_be_true_beside_what_the_test_knows() -> None:
+    """The bump's place is unknown; the test knows two places, those that may be true lie between and beyond."""
+    bumps = np.stack([0.2 * np.exp(-0.5 * ((X - c) / 0.06) ** 2) / len(X) for c in (0.4, 0.5, 0.33, 0.45, 0.55)])
+    chosen = Signature(RATES, RATES + bumps, RATES[:, None], np.array([np.inf]), known=2)
+    test = detection_of(chosen, 5000.0)
+    assert test.means.shape == (2, 2)
+    assert test.truths.shape == (3, 2)
+    detected = [
+        np.mean(drawn(test, 5000.0 * np.stack([RATES, each]), 3000) > test.threshold(0.05))
+        for each in chosen.changed[2:]
+    ]
+    assert np.mean(detected) == pytest.approx(test.power(0.05), abs=0.03)
+    assert test.power(0.05) < detection_of(chosen._replace(changed=chosen.changed[2:], known=None), 5000.0).power(0.05)

@@ -104,7 +104,7 @@ def test_images_of_a_plane_wave_and_their_gradients() -> None:
         return log_dose(images.signals(values, data), ASKED[3])
 
     value, slopes = jax.jit(jax.value_and_grad(objective))(settings, images.waves)
-    assert float(value) == pytest.approx(np.log(dose_for(signature, 0.95, 0.01, 3)), abs=0.12)
+    assert float(value) == pytest.approx(np.log(dose_for(signature, 0.95, 0.01, 3)), abs=0.15)
     evaluate = jax.jit(objective)
     for name, step in (("defocus", 0.2), ("c30", 200.0), ("aperture", 2e-5)):
         moved = [

@@ -1,0 +1,107 @@
+"""Trials: a recording of abTEM's mean counts, and the planner's test of one of its columns against the others."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from instrument.core.result_cache import load_or_compute
+from learn.information import Tests
+from tests.benchmarks.plan.trials import truth
+from tests.benchmarks.plan.trials.predicted import Predicted
+from tests.benchmarks.plan.trials.specimens import JITTER, Study
+from twin.cache_folder import usable_cache
+
+FALSE_ALARMS = 0.05
+GAIN = 0.05
+"""By how much gains of recordings differ (rms)."""
+
+
+def true_fields(
+    study: Study,
+    made: Predicted,
+    recordings: int,
+    configurations: tuple[int, int],
+    progress: Callable[..., None],
+    seed: int = 0,
+) -> dict[str, np.ndarray]:
+    """abTEM's, from the cache if they are there."""
+    settings = truth.drawn(study, recordings, study.nodes[1], seed)
+    weights = {name: each.weights for name, each in made.detectors.items()}
+    inputs = {
+        "study": repr(study._replace(cell=None)), "positions": study.cell.positions, "symbols": "".join(study.cell.symbols), "u2": study.cell.u2,
+        "cell": study.cell.cell, "settings": [list(each) for each in settings], "configurations": list(configurations), "motion": truth.MOTION,
+        "weights": weights, "gpts": list(made.matrices.gpts),
+    }  # fmt: skip
+
+    def compute() -> dict[str, np.ndarray]:
+        return truth.fields(study, made.matrices, made.window, weights, settings, configurations, progress)
+
+    return load_or_compute(usable_cache(), "trials", truth.VERSION, inputs, compute, progress)
+
+
+class Trials(NamedTuple):
+    """``detected`` and ``alarmed`` [trials]: whether the test found a change where there is one, and where there is none."""
+
+    detected: np.ndarray
+    alarmed: np.ndarray
+
+
+def tried(
+    tests: Tests, doses: Sequence[float], study: Study, fields: dict[str, np.ndarray], name: str, count: int, seed: int
+) -> list[Trials]:
+    """``count`` trials of a technique at each of ``doses`` (electrons over a window), on its mean counts in ``fields``."""
+    made = [tests.at(dose, weights=True) for dose in doses]
+    thresholds = [each.threshold(FALSE_ALARMS) for each in made]
+    outcome = np.zeros((len(doses), 2, count), bool)
+    rng = np.random.default_rng([seed, 11])
+    for recording in range(len(fields[f"{name} perfect"])):
+        for which, kind in enumerate(("changed", "perfect")):
+            scenes = _slopes(fields[f"{name} {kind}"][recording], study)
+            thickness = fields[f"{name} thickness"][recording]
+            for number in range(recording, count, len(fields[f"{name} perfect"])):
+                for at, (dose, test, threshold) in enumerate(zip(doses, made, thresholds, strict=True)):
+                    tested = int(rng.integers(len(scenes[0]))) if which else 0
+                    counts = _recorded(scenes, thickness, tested, dose, study, rng)
+                    assert test.weights is not None
+                    value = test.statistic((test.weights @ counts)[None])[0]
+                    outcome[at, which, number] = value > threshold
+    return [Trials(*each) for each in outcome]
+
+
+def _recorded(
+    scenes: Sequence[np.ndarray],
+    thickness: np.ndarray,
+    tested: int,
+    dose: float,
+    study: Study,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Counts of the column that is tested less the mean of all others."""
+    field, along_x, along_y = scenes
+    columns = len(field)
+    share = dose / (field.shape[1] * field.shape[2]) * (1.0 + GAIN * rng.standard_normal())
+    moves = JITTER * rng.standard_normal((2, columns, 1, 1, 1))
+    rough = study.roughness * rng.standard_normal((columns, 1, 1, 1))
+    means = share * np.maximum(field + moves[0] * along_x + moves[1] * along_y + rough * thickness, 0.0)
+    rest = means.sum(0) - means[tested]
+    # the sum of Poisson counts is one
+    return (rng.poisson(means[tested]) - rng.poisson(np.maximum(rest, 0.0)) / (columns - 1.0)).ravel()
+
+
+def _slopes(field: np.ndarray, study: Study) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The columns' counts, and by how much they change where the specimen lies an angstrom further along x and y."""
+    sides = [study.cell.cell[axis] * study.repeats[axis] for axis in range(2)]
+    ny, nx = field.shape[:2]
+    fx, fy = np.fft.fftfreq(nx, sides[0] / nx)[None, :, None], np.fft.fftfreq(ny, sides[1] / ny)[:, None, None]
+    spectrum = np.fft.fft2(field, axes=(0, 1))
+    along = [np.fft.ifft2(spectrum * -2j * np.pi * each, axes=(0, 1)).real.astype(np.float32) for each in (fx, fy)]
+    made = [_windows(each[None], study.repeats)[0] for each in (field, *along)]
+    return made[0], made[1], made[2]
+
+
+def _windows(fields: np.ndarray, repeats: tuple[int, ...]) -> np.ndarray:
+    """[recordings, columns, ny, nx, channels], the first column that of the change."""
+    count, ny, nx, channels = fields.shape
+    split = fields.reshape(count, repeats[1], ny // repeats[1], repeats[0], nx // repeats[0], channels)
+    return split.transpose(0, 1, 3, 2, 4, 5).reshape(count, -1, ny // repeats[1], nx // repeats[0], channels)
