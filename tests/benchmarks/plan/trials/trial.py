@@ -29,7 +29,7 @@ def true_fields(
     settings = truth.drawn(study, recordings, study.nodes[1], seed)
     weights = {name: each.weights for name, each in made.detectors.items()}
     inputs = {
-        "study": repr(study._replace(cell=None)), "positions": study.cell.positions, "symbols": "".join(study.cell.symbols), "u2": study.cell.u2,
+        "study": repr(study._replace(cell=None, roughness=0.0)), "positions": study.cell.positions, "symbols": "".join(study.cell.symbols), "u2": study.cell.u2,
         "cell": study.cell.cell, "settings": [list(each) for each in settings], "configurations": list(configurations), "motion": truth.MOTION,
         "weights": weights, "gpts": list(made.matrices.gpts),
     }  # fmt: skip
