@@ -42,9 +42,15 @@ class Assessment(NamedTuple):
     """Unknowns that stand in the way where no dose is enough: of a change they are not told apart."""
 
 
-def assess(scan: Scanned, detector: Detector, unknown: Unknown, asked: Asked) -> Assessment:
-    """The power of one detector of a ``scan`` to answer what is ``asked``."""
-    signature, names = signature_of(scan, detector, unknown)
+def assess(
+    scan: Scanned,
+    detector: Detector,
+    unknown: Unknown,
+    asked: Asked,
+    variations: Float[np.ndarray, "e p channels"] | None = None,
+) -> Assessment:
+    """The power of one detector of a ``scan`` to answer what is ``asked``; ``variations`` of columns as in `signature_of`."""
+    signature, names = signature_of(scan, detector, unknown, variations)
     test, area = Tests(signature, asked.references), scan.window.area
     rates = asked.false_alarms, asked.tests
     powers = np.array([test.at(dose * area).power(*rates) for dose in DOSES])

@@ -7,9 +7,10 @@ import numpy as np
 from learn.feasibility.imaged import imaged
 from learn.feasibility.matrices import Matrices
 from learn.feasibility.scanned import Detector, Scanned, annular, camera, segments, still
+from learn.feasibility.settings import lenses_about
 from scenarios.io.errors import BadInput
 from scenarios.io.progress import Progress
-from scenarios.plan.scene import Scene
+from scenarios.plan.scene import Scene, settings_of
 from scenarios.plan.spectra.image import recorded
 from scenarios.question.options import (
     AnnularOption,
@@ -49,10 +50,17 @@ def reading_of(option: OptionPlan, scene: Scene, progress: Progress) -> Reading:
     if not detector.weights.any():
         raise BadInput(f"option {name}", "counts no beam of the grid", "Give a wider ring of angles.")
     if isinstance(option, ImageOption):
-        seen = imaged(perfect, changed, scene.window, lens_of(option, scene.grid.energy))
+        lens, *others = lenses_of(option, scene)
+        seen = imaged(perfect, changed, scene.window, lens, others, scene.thicker)
     elif isinstance(option, PatternOption):
         seen = still(scene.scan, perfect, changed, scene.probe)
     return Reading(option, name, seen, detector)
+
+
+def lenses_of(option: ImageOption, scene: Scene) -> tuple[Imaging, ...]:
+    """The objective lens of an option, and others that it may be."""
+    lens = lens_of(option, scene.grid.energy)
+    return lens, *lenses_about(lens, settings_of(scene.question), len(scene.others))
 
 
 def detector_of(option: ElasticPlan, matrices: Matrices, semiangle: float) -> Detector:

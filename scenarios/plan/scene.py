@@ -10,12 +10,14 @@ from scipy.stats import norm
 
 from instrument.core.result_cache import load_or_compute
 from learn.feasibility.candidates import Candidate
-from learn.feasibility.hypotheses import Hypotheses
+from learn.feasibility.hypotheses import Hypotheses, repeated
+from learn.feasibility.layers import Covered, covered
 from learn.feasibility.matrices import Grid, Matrices, matrices_of, with_geometry
 from learn.feasibility.measuring.ends import Ends
 from learn.feasibility.measuring.sensitivity import Patterns
 from learn.feasibility.scanned import Scanned, scanned
 from learn.feasibility.scans import Probe, Window, finest_step, window_of
+from learn.feasibility.settings import probes_about
 from scenarios.io.errors import BadInput
 from scenarios.io.progress import Progress
 from scenarios.question.options import CameraOption, ImageOption, PatternOption, SpectrumOption
@@ -39,7 +41,8 @@ VERSION = 1
 class Scene(NamedTuple):
     """``hypotheses`` of a question on a ``grid``, the scattering ``matrices`` of the perfect specimen and of each change, the ``probe`` over the ``window``,
     and the ``scan`` of all of them; ``ends``: matrices on both sides of what is measured ("quantity") and of unknowns by name, and the
-    ``patterns`` of it with their derivatives; ``candidates``: what is scanned of each structure that is to be told apart."""
+    ``patterns`` of it with their derivatives; ``candidates``: what is scanned of each structure that is to be told apart; ``others`` of the probes that
+    there may be, a ``thicker`` crystal for what steps of the surface do to columns, and amorphous ``layers``, each where it counts."""
 
     question: Question
     made: Made
@@ -52,6 +55,9 @@ class Scene(NamedTuple):
     ends: Mapping[str, Ends] = {}
     candidates: tuple[Candidate, ...] = ()
     patterns: Patterns | None = None
+    others: tuple[Probe, ...] = ()
+    thicker: Matrices | None = None
+    layers: Covered | None = None
 
 
 def scene_of(question: Question, hypothesise: Callable[[Made], Hypotheses], progress: Progress) -> Scene:
@@ -71,8 +77,45 @@ def scene_of(question: Question, hypothesise: Callable[[Made], Hypotheses], prog
     progress.stage("patterns of all probe positions")
     window = window_of(hypotheses.location, made.unit[:2], finest_step(grid.semiangle, grid.energy))
     probe = probe_of(question)
-    scan = scanned(matrices[0], matrices[1:], window, probe)
-    return Scene(question, made, hypotheses, grid, matrices, probe, window, scan)
+    if not hypotheses.changed:
+        return Scene(question, made, hypotheses, grid, matrices, probe, window, scanned(matrices[0], (), window, probe))
+    others = probes_about(probe, settings_of(question), question.compute.settings)
+    thicker = _thicker(question, made, grid, progress) if others else None
+    layers = _layers(question, hypotheses.perfect, grid, progress)
+    scan = scanned(matrices[0], matrices[1:], window, probe, others, thicker)
+    return Scene(
+        question, made, hypotheses, grid, matrices, probe, window, scan, others=others, thicker=thicker, layers=layers
+    )
+
+
+def settings_of(question: Question) -> dict[str, float]:
+    """Standard deviations of the lenses' settings, in angstrom."""
+    given = question.unknown
+    return {"C10": given.defocus, "C12a": given.astigmatism, "C12b": given.astigmatism, "source": given.source}
+
+
+def _thicker(question: Question, made: Made, grid: Grid, progress: Progress) -> Matrices | None:
+    """The crystal with one more cell in depth, where its thickness is not known and differs from column to column."""
+    cells, deep, per_cell = question.compute.cells, made.repeats[2], made.slices // made.repeats[2]
+    if deep == 1 or question.unknown.thickness == 0.0 or question.unknown.roughness == 0.0:
+        return None
+    assert made.cell_specimen is not None
+    specimen = repeated(made.cell_specimen, (cells, cells, deep + 1))
+    return kept_matrices([(specimen, grid._replace(slices=grid.slices + per_cell, before=per_cell))], progress)[0]
+
+
+def _layers(question: Question, specimen: Specimen, grid: Grid, progress: Progress) -> Covered | None:
+    thickness = question.unknown.layers
+    if not any(thickness) or not question.asked.references:
+        return None
+    if question.compute.cells < 2:
+        problem = "key compute.cells: amorphous layers need columns to compare with"
+        raise BadInput(question.name, problem, "Give at least 2, or no unknown.layers.")
+
+    def report(share: float) -> None:
+        progress.stage("scattering by amorphous layers", share)
+
+    return covered(specimen, grid, thickness, question.compute.layers, question.seed, report)
 
 
 def at_thicknesses(question: Question) -> list[Question]:
@@ -137,7 +180,9 @@ def grid_of(question: Question, extent: tuple[float, float], slices: int, specim
     """The grid on which a number of ``specimens`` of ``extent`` (x, y) in angstrom are computed; BadInput where it is too large."""
     energy, reach = 1e3 * question.instrument.energy_keV, reach_of(question)
     highest = 1.1 * reach / wavelength(energy) / CUTOFF
-    nx, ny = (smooth(math.ceil(2.0 * highest * side)) for side in extent)
+    # whole numbers of points to a cell, so that columns are seen alike
+    cells = question.compute.cells
+    nx, ny = (cells * smooth(math.ceil(2.0 * highest * side / cells)) for side in extent)
     if max(nx, ny) > 2048:
         problem = f"angles of {1e3 * reach:.0f} mrad over {question.compute.cells} cells need {nx} x {ny} points"
         raise BadInput("compute.cells", problem, "Give fewer cells, or options of smaller angles.")

@@ -14,6 +14,7 @@ Sectors = Annotated[int, Meta(ge=2, le=16)]
 Depth = Annotated[float, Meta(ge=0, le=1e5)] | Literal["unknown"]
 
 
+Layer = Annotated[float, Meta(ge=0, le=200)]
 Technique = Literal["annular", "dpc", "4d-stem", "hrtem", "cbed", "eels"]
 
 
@@ -110,12 +111,22 @@ class InstrumentPlan(Plan, frozen=True):
 
 class UnknownPlan(Plan, frozen=True):
     """Standard deviations of what is not known of a recording and is fitted along; 0: known exactly. Compared with columns of the same recording, only
-    place and roughness count: the rest is the same in all."""
+    jitter, roughness and layers count: the rest is the same in all."""
 
     defocus: Annotated[NotNegative, key("angstrom", "of the defocus")] = 20.0
     astigmatism: Annotated[NotNegative, key("angstrom", "of each part of the twofold astigmatism")] = 10.0
     source: Annotated[NotNegative, key("angstrom", "of the source's size")] = 0.1
     thickness: Annotated[NotNegative, key("angstrom", "of the thickness")] = 20.0
+    jitter: Annotated[
+        NotNegative, key("angstrom", "of the place of one column of the scan against another, along x and y")
+    ] = 0.05
+    layers: Annotated[
+        tuple[Layer, Layer],
+        key(
+            "angstrom",
+            'thickness of amorphous carbon on the entrance and the exit face, unlike at every column ("detect")',
+        ),
+    ] = (0.0, 0.0)
     roughness: Annotated[NotNegative, key("angstrom", "of the thickness, from one column to another")] = 2.0
     level: Annotated[
         NotNegative | None, key("", 'of an even background, as a share of the mean ("measure" only)', default="free")
@@ -223,4 +234,14 @@ class ComputePlan(Plan, frozen=True):
     thicknesses: Annotated[
         int, key("", 'thicknesses over which one that is not known is averaged ("detect"); 1: as given', ge=1, le=9)
     ] = 1
+    settings: Annotated[
+        int,
+        key(
+            "",
+            'other settings of the lenses, within [unknown], at which the test must hold, too ("detect"); 0: the recording tells them',
+            ge=0,
+            le=30,
+        ),
+    ] = 0
+    layers: Annotated[int, key("", "examples of amorphous layers, where there are any", ge=2, le=200)] = 16
     depths: Annotated[int, key("", "depths over which an unknown depth is averaged", ge=1, le=20)] = 3

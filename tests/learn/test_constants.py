@@ -198,6 +198,7 @@ def fits(seeds: int, names: list[str], generate=lambda model: model) -> np.ndarr
     return np.array(errors)
 
 
+@pytest.mark.slow
 def test_errors_cover_the_truth_as_often_as_they_say():
     away = np.abs(fits(16, ["walk", "lag"])).ravel()
     assert 0.5 < (away < 1.0).mean() < 0.86  # about two standard deviations of 32 about 0.68

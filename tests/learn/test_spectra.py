@@ -216,6 +216,7 @@ def test_uncertainty_is_a_share_of_the_range() -> None:
     assert prediction.inflated(4.0).uncertainty == pytest.approx(0.2)
 
 
+@pytest.mark.slow
 def test_a_response_multiplies_the_process() -> None:
     """Values that are a smooth map times a known response: found where the plain process sees noise, blur with it; covariance against the formula."""
     rng = np.random.default_rng(4)

@@ -94,6 +94,7 @@ def crystal(seed=3):
     return specimen, specimen.displacements(seed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("table,periodic", [("lobato", True), ("kirkland", False)])
 def test_finite_slices_add_up_to_the_infinite_projection(table, periodic):
     specimen, displacements = crystal()

@@ -115,6 +115,7 @@ def test_a_table_needs_a_folder(log: Path, capsys: pytest.CaptureFixture[str]) -
     assert "--out" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_krios_hour(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     log = data / "sensors/krios-health-2025-07-28.xml.gz"
     assert run(["instrument", "learn-sensors", str(log), "--json"]) == DONE

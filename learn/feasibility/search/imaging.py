@@ -14,6 +14,7 @@ from learn.feasibility.matrices import Matrices
 from learn.feasibility.scanned import Unknown
 from learn.feasibility.scans import ABERRATIONS, Window
 from learn.feasibility.search.smooth import Signals, signals_of
+from twin import checks
 from twin.optics.aberrations import index
 from twin.optics.electrons import wavelength
 from twin.optics.transfer import Imaging, focal_series
@@ -40,7 +41,7 @@ class Images(NamedTuple):
 
     def signals(self, settings: Mapping[str, Array | float], waves: ExitWaves) -> Signals:
         """What an electron over the window leaves at ``settings``: "defocus" and "c30" in angstrom, "aperture" in radian, its edge a step wide."""
-        values = {name: jnp.asarray(value, jnp.float64) for name, value in settings.items()}
+        values = {name: checks.float64(value) for name, value in settings.items()}
         vector = self.lens.coefficients.at[index("C10")].set(-values["defocus"]).at[index("C30")].set(values["c30"])
         step = wavelength(self.matrices.energy) * 0.5 * sum(1.0 / side for side in self.matrices.extent)
         lens = Imaging(

@@ -16,6 +16,7 @@ from learn.feasibility.matrices import Matrices
 from learn.feasibility.scanned import Unknown
 from learn.feasibility.scans import ABERRATIONS, Probe, Window, finest_step
 from learn.feasibility.search.smooth import Signals, signals_of
+from twin import checks
 from twin.detection.detectors import Annular, Segmented
 from twin.optics.aberrations import index, phase
 from twin.optics.electrons import wavelength
@@ -54,7 +55,7 @@ class Scans(NamedTuple):
     def signals(self, settings: Mapping[str, Array | float], waves: Waves) -> Signals:
         """What an electron over the window leaves in the detector at ``settings``: "defocus" in angstrom, and in radian "semiangle" and "inner" and "outer", or
         "reach". ``waves`` are its own, given apart so that a compiled program does not contain them."""
-        values = {name: jnp.asarray(value, jnp.float64) for name, value in settings.items()}
+        values = {name: checks.float64(value) for name, value in settings.items()}
         weight = self._weights(values)
         incident, moved = self._incident(values, waves.perfect[0].dtype)
         sharp, slopes = [], []

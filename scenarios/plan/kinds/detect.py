@@ -3,15 +3,19 @@
 import math
 from collections.abc import Iterable
 
+import numpy as np
+
 from learn.feasibility.assessment import Asked, Assessment, assess
 from learn.feasibility.hypotheses import Change, Hypotheses, hypotheses_of
+from learn.feasibility.layers import image_variations, scan_variations
 from learn.feasibility.scanned import Unknown
 from learn.feasibility.spectra.image import BACKGROUND, CROSS_SECTION, EXPONENT, OFFSET
 from scenarios.io.errors import BadInput
 from scenarios.io.progress import Progress
 from scenarios.plan.planned import Merit
-from scenarios.plan.readings import Reading
+from scenarios.plan.readings import Reading, lenses_of
 from scenarios.plan.scene import Scene, scene_of
+from scenarios.question.options import ImageOption, PatternOption, SpectrumOption
 from scenarios.question.tables import Question
 from twin.simulation.specimen import Made
 
@@ -54,7 +58,22 @@ def merit(question: Question, scene: Scene) -> Merit:
 def judge(question: Question, scene: Scene, reading: Reading) -> Assessment:
     """The power of an option."""
     unknown = unknown_of(question, reading.seen.derivatives)
-    return assess(reading.seen, reading.detector, unknown, asked_of(question, scene))
+    return assess(reading.seen, reading.detector, unknown, asked_of(question, scene), variations_of(scene, reading))
+
+
+def variations_of(scene: Scene, reading: Reading) -> np.ndarray | None:
+    """By how much columns differ by the amorphous layers on them; None where there are none."""
+    option, layers = reading.option, scene.layers
+    if layers is None or isinstance(option, SpectrumOption):
+        return None
+    if isinstance(option, ImageOption):
+        return image_variations(layers, scene.window, lenses_of(option, scene))
+    made = scan_variations(layers, scene.window, (scene.probe, *scene.others), [reading.detector])[0]
+    if not isinstance(option, PatternOption):
+        return made
+    ny, nx = scene.window.shape
+    middle = ny // 2 * nx + nx // 2
+    return made[:, middle : middle + 1]
 
 
 def asked_of(question: Question, scene: Scene) -> Asked:
@@ -73,7 +92,7 @@ def unknown_of(question: Question, names: Iterable[str] = ()) -> Unknown:
         "thickness": given.thickness, "gain": free if given.gain is None else given.gain, OFFSET: given.energy_offset,
         **{name: given.cross_section for name in names if name.startswith(CROSS_SECTION)},
     }  # fmt: skip
-    differences = {"x": location, "y": location, "thickness": given.roughness}
+    differences = {"x": given.jitter, "y": given.jitter, "thickness": given.roughness}
     if OFFSET in set(names):
         below = {BACKGROUND: given.background, EXPONENT: given.exponent}
         for known in (priors, differences):

@@ -10,6 +10,8 @@ import numpy as np
 from jaxtyping import Array
 
 from learn.feasibility.assessment import Assessment
+from learn.feasibility.layers import Covered
+from learn.feasibility.matrices import Matrices
 from learn.feasibility.scanned import scanned
 from learn.feasibility.scans import Probe
 from learn.feasibility.search.climbing import Found, climb
@@ -67,9 +69,20 @@ def settled(scene: Scene, semiangle: float, defocus: float) -> Scene:
         return scene
     vector[index("C10")] = -defocus
     probe = Probe(vector, scene.probe.source)
-    matrices = tuple(narrowed(each, semiangle, scene.grid.soft) for each in scene.matrices)
-    scan = scanned(matrices[0], matrices[1:], scene.window, probe)
-    return scene._replace(grid=scene.grid._replace(semiangle=semiangle), matrices=matrices, probe=probe, scan=scan)
+    others = tuple(Probe(each.coefficients + vector - scene.probe.coefficients, each.source) for each in scene.others)
+
+    def narrow(matrices: Matrices) -> Matrices:
+        return narrowed(matrices, semiangle, scene.grid.soft)
+
+    matrices = tuple(narrow(each) for each in scene.matrices)
+    thicker = None if scene.thicker is None else narrow(scene.thicker)
+    layers = scene.layers
+    if layers is not None:
+        layers = Covered(narrow(layers.bare), tuple(narrow(each) for each in layers.covered))
+    return scene._replace(
+        grid=scene.grid._replace(semiangle=semiangle), matrices=matrices, probe=probe, others=others, thicker=thicker, layers=layers,
+        scan=scanned(matrices[0], matrices[1:], scene.window, probe, others, thicker),
+    )  # fmt: skip
 
 
 def search(

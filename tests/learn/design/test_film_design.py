@@ -83,6 +83,7 @@ def test_information_grows_with_electrons_and_less_than_they_where_the_film_limi
     assert np.linalg.eigvalsh(once / np.sqrt(np.outer(np.diag(once), np.diag(once)))).min() > -1e-6
 
 
+@pytest.mark.slow
 def test_the_choice_is_the_smallest_expected_loss_and_defocus_is_more_informative_than_focus():
     choice = next_exposure(CANDIDATES, OPTICS, FILM, np.zeros(12), BELIEF)
     weights = aperture_weights(OPTICS)

@@ -4,6 +4,7 @@ import functools
 
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from learn.feasibility.hypotheses import Change, hypotheses_of
 from learn.feasibility.imaged import imaged
@@ -42,6 +43,7 @@ def multislice_image(specimen, slices: int = 8) -> np.ndarray:
     return np.mean(images, axis=0)
 
 
+@pytest.mark.slow
 def test_images_are_those_of_multislice_around_the_place() -> None:
     perfect, changed = matrices()
     seen = imaged(perfect, [changed], WINDOW, LENS)

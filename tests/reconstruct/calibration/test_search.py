@@ -50,6 +50,7 @@ def test_the_search_finds_a_column_far_from_the_priors_mean():
     assert result @ result < 60  # no further from the prior than such a column is
 
 
+@pytest.mark.slow
 def test_steps_lower_the_cost_and_an_outlier_has_little_influence():
     rows = rows_of(COLUMN.vector({"diffraction.ampere_turns": 8300.0}))
     lying = [Row(rows[0].label, rows[0].settings, rows[0].quantity, 20 * rows[0].value, rows[0].std), *rows[1:]]

@@ -119,6 +119,7 @@ def test_an_uninformative_image_leaves_the_prior(image, word):
     assert result.value("black") == pytest.approx((100.0, 5.0))
 
 
+@pytest.mark.slow
 def test_a_saturated_image_is_refused_and_said():
     image = drawn(5, OPTICS)
     result = read(image, saturation=float(np.quantile(image, 0.97)))

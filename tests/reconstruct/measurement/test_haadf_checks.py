@@ -32,6 +32,7 @@ def test_a_right_model_passes_all_checks():
     assert not result.contradictions
 
 
+@pytest.mark.slow
 def test_a_thickness_stated_more_than_twice_too_large_is_named_with_its_value():
     result = read(drawn(11, OPTICS, cells=2))
     assert result.outcome == "the model does not fit"

@@ -179,6 +179,7 @@ def test_what_is_stated_wrongly_is_contradicted(statement):
     assert result.value(name)[0] == pytest.approx(value, abs=error)
 
 
+@pytest.mark.slow
 def test_a_dead_quadrant_that_is_masked_is_left_out():
     image = counted(150.0, (0.5e-3, -1e-3))
     image[:28, :30] = np.nan

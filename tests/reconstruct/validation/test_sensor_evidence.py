@@ -102,6 +102,7 @@ def test_files_of_2020_are_not_covered_by_a_log_of_2025(krios: SensorTracks, dat
         assert "not covered" in gap.why and "2025-07-28" in gap.why and "2020-07-29 16:" in gap.why  # noqa: PT018
 
 
+@pytest.mark.slow
 def test_a_file_without_a_time_or_with_local_time(krios: SensorTracks) -> None:
     at = krios.record.start + 1800 * SECOND
     claims = _claims(at, high_tension=(3e5, "volt"))

@@ -77,6 +77,7 @@ def built(monkeypatch, tmp_path) -> Builds:
     return Builds(monkeypatch, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_model_is_computed_once(built):
     first, again = built(), built(priors={"thickness": (30.0, 2.0)})
     assert built.count == 1

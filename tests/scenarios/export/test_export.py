@@ -264,6 +264,7 @@ def test_times_of_users() -> None:
     assert moment("2026-01-05T08:00:00.25Z", "--start") == 1_767_600_000 * 10**9 + 250_000_000
 
 
+@pytest.mark.slow
 def test_validate_writes_side_cars(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = hspy(tmp_path)
     with records.opened(file, "r+") as content:

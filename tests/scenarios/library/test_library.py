@@ -209,6 +209,7 @@ def test_a_question_finds_its_specimen_and_technique_first(tmp_path: Path, simul
     assert any(words.startswith("O of Mg, O, Sr, Ti") for words in second["why"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["scenario", "recording", "session", "preset"])
 def test_what_is_looked_for_may_be_any_of_these(tmp_path: Path, simulated: Path, form: str):
     folder = session(tmp_path / "night", 0.0)

@@ -106,6 +106,7 @@ def test_python_says_the_same_and_takes_arrays(files, capsys) -> None:
     assert again.values == pytest.approx(result.values)
 
 
+@pytest.mark.slow
 def test_elements_are_proposed(files, capsys) -> None:
     result = command(capsys, files["core"], *ANGLES)
     assert {item["element"] for item in result["details"]["proposed"]} == {"Ti", "O"}

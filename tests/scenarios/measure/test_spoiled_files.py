@@ -93,6 +93,7 @@ def test_hot_pixels_and_a_hot_column_in_a_lattice(data: Path, capsys, name: str,
     assert words in measured.words
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "pixel"), [("undersampled", 2.2), ("near-nyquist", 1.8)])
 def test_a_lattice_of_about_two_pixels_a_period(data: Path, capsys, name: str, pixel: float):
     measured = Measured(capsys, data / f"spoiled/lattice-{name}.tif", (*LATTICE, pixel))

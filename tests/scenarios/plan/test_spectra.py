@@ -115,6 +115,7 @@ def test_the_valence_of_titanium_and_a_composition(folder: Path, capsys: pytest.
     assert "the gain" in answered(absolute, capsys, DISAGREES)["options"][0]["obstacles"][0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "key", "problem"),
     [

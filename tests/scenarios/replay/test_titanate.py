@@ -111,6 +111,7 @@ def test_the_crystal_under_the_map_explains_more_of_it(replay: ReplayInstrument,
         run(replay, host=Host("Si", (1, 1, 0), 100.0))
 
 
+@pytest.mark.slow
 def test_an_image_without_the_crystal_leaves_the_plain_map(replay: ReplayInstrument, tmp_path: Path) -> None:
     class Noise(_Changed):
         def acquire(self, scan: Scan) -> Frame:

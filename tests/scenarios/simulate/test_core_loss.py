@@ -47,6 +47,7 @@ def test_maps_of_probes_are_those_of_the_crystal(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_specimen_that_is_narrow_against_the_range_of_losses_is_told_of(tmp_path: Path) -> None:
     shallow = {**TITANIUM, "edge": "Ti M3", "window": [40, 60]}
     specimen = {"repeats": [2, 2], "cells": 1, "vacancies": {"Sr": 0.5}}
@@ -102,6 +103,7 @@ CAMERA = {"kind": "pixelated", "reach_mrad": 45}
 BESIDE = {"detectors": {"disk": DISK, "Ti": TITANIUM, "camera": CAMERA}, "specimen": {"repeats": [2, 2], "cells": 1}}
 
 
+@pytest.mark.slow
 def test_images_maps_and_patterns_come_from_the_same_probes(tmp_path: Path) -> None:
     data, result, out = simulated(tmp_path, "stem", grid__gpts=[60, 60], **BESIDE)
     images = {**BESIDE, "detectors": {"disk": DISK, "Ti": TITANIUM}}
@@ -119,6 +121,7 @@ def test_images_maps_and_patterns_come_from_the_same_probes(tmp_path: Path) -> N
     assert "pattern_rotation" not in image.claims
 
 
+@pytest.mark.slow
 def test_patterns_beside_an_image_are_counted_and_kept_by_hyperspy(tmp_path: Path) -> None:
     tables = {**BESIDE, "dose": {"electrons": 1e6}, "grid": {"gpts": [60, 60]}}
     _, result, out = simulated(tmp_path, "stem", "hspy", **tables)

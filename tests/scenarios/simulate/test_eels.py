@@ -126,6 +126,7 @@ def test_electrons_are_current_times_exposure_and_noise_is_theirs():
     np.testing.assert_array_equal(again.recording.data, made.recording.data)
 
 
+@pytest.mark.slow
 def test_high_tension_and_drift_tube_move_edges_that_the_axis_does_not_know_of():
     still = run_spectrum(plan())
     moved = run_spectrum(plan(spectrometer__drift_tube=3.0, beam__high_tension_change=2.0))

@@ -88,6 +88,7 @@ def test_refused_before_anything_is_computed(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_failing_at_once_leaves_nothing(tmp_path):
     """Too few nodes for the focal spread is seen only with the wave at hand."""
     lens, tables = {"coherence": "averaged", "aperture_mrad": 25.0}, {"beam__focal_spread": 3000.0}

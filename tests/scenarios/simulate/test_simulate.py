@@ -106,6 +106,7 @@ def through(tmp_path_factory) -> float:
     return result["flux"]["through"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["gram", "crystal"])
 def test_every_form_makes_the_same_images_and_says_so(form, scan, through, tmp_path):
     # so exact that all plane waves are taken, whose share that comes through is that of a whole cell

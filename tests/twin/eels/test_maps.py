@@ -45,6 +45,7 @@ def positions(count: int, side: float = 3.905) -> np.ndarray:
     return np.arange(count) * side / count
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("channelling", ["double", "local"])
 def test_an_isolated_atom_has_the_spectrums_cross_section(channelling: str) -> None:
     along = positions(36, 12.0)
@@ -69,6 +70,7 @@ def test_thin_specimen_and_all_angles_give_intensity_times_potential() -> None:
     assert made == pytest.approx((np.abs(waves) ** 2 * density).mean(axis=(1, 2)), rel=5e-4)
 
 
+@pytest.mark.slow
 def test_maps_by_reciprocity_are_those_of_waves_that_go_on_after_the_loss() -> None:
     scene, light = crystal(True, (0.01, -0.005)), beam()
     extent, gpts = scene.specimen.extent, scene.gpts

@@ -68,6 +68,7 @@ def test_beams_of_the_default_cell():
     assert {tuple(index) for index in (-bundle.indices).tolist()} == {tuple(index) for index in bundle.indices.tolist()}
 
 
+@pytest.mark.slow
 def test_image_is_real_positive_periodic_and_symmetric(model):
     spectrum = harmonics(model, coefficients({"C10": 20.0}), 10.0, np.zeros(2), 30.0)
     assert spectrum.dtype == jnp.complex64

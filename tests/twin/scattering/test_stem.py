@@ -52,6 +52,7 @@ def test_exact_forms_agree(perfect, form):
     assert 0.5 < images.through < 0.999
 
 
+@pytest.mark.slow
 def test_frozen_phonons_by_one_wave_for_each_probe(perfect):
     sharp, _ = perfect
     direct = stem_images(scene((1, 2)), sharp, X, Y, DETECTORS, form="direct", focal_nodes=5)
