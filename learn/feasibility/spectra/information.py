@@ -14,6 +14,7 @@ from jaxtyping import Array, Float
 
 from learn.feasibility.spectra.image import BACKGROUND, CROSS_SECTION, EXPONENT, OFFSET
 from learn.information import Bound, bound, fisher_information
+from twin import checks
 from twin.eels.spectrum import SpectrumModel, components
 from twin.simulation.spectrum.ready import ReadySpectrum
 
@@ -77,7 +78,7 @@ def parametrised(ready: ReadySpectrum, asked: SpectralQuantity, priors: Mapping[
     model = ready.model
     first, last = float(model.axis.energies[0]), float(model.axis.energies[-1])
     within = tuple(at.label for at in model.edges if first <= at.onset < last)
-    values = {name: jnp.asarray(value, jnp.float64) for name, value in ready.values.items()}
+    values = {name: checks.float64(value) for name, value in ready.values.items()}
     values |= {
         item.name: jnp.asarray(item.default, jnp.float64) for item in model.parameters if item.name not in values
     }
