@@ -79,11 +79,9 @@ def parametrised(ready: ReadySpectrum, asked: SpectralQuantity, priors: Mapping[
     first, last = float(model.axis.energies[0]), float(model.axis.energies[-1])
     within = tuple(at.label for at in model.edges if first <= at.onset < last)
     values = {name: checks.float64(value) for name, value in ready.values.items()}
-    values |= {
-        item.name: jnp.asarray(item.default, jnp.float64) for item in model.parameters if item.name not in values
-    }
+    values |= {item.name: checks.float64(item.default) for item in model.parameters if item.name not in values}
     del values[GAIN]  # of the camera: components are electrons before it
-    values["counts"] = jnp.asarray(ready.plan.spectrometer.acceptance, jnp.float64)
+    values["counts"] = checks.float64(ready.plan.spectrometer.acceptance)
     wanted = _wanted(asked, model, within)
     own = {"t_over_lambda": THICKNESS, "energy_offset": OFFSET}.get(asked.kind)
     free = _unknown(model, asked, within, first)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from twin import checks
 from twin.eels.maps import EdgeWindow
 from twin.eels.spectrum import components
 from twin.optics.electrons import momentum_times_velocity, wavelength
@@ -41,7 +42,7 @@ def shapes_of(ready: ReadySpectrum) -> Shapes:
         edges = jnp.stack([made.pop(at.label) for at in model.edges])
         return sum(made.values(), jnp.zeros(model.axis.channels)), edges / areal[:, None]
 
-    at = jnp.array([values["offset"], values["t_over_lambda"]], jnp.float64)
+    at = checks.float64([values["offset"], values["t_over_lambda"]])
     background, per_atom = parts(at)
     by_offset, by_thickness = (jax.jvp(parts, (at,), (unit,))[1] for unit in jnp.eye(2))
     deep = ready.t_over_lambda / ready.composition.thickness if ready.composition.thickness else 0.0

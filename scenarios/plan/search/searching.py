@@ -37,6 +37,7 @@ from scenarios.question.options import (
 )
 from scenarios.question.parts import SearchPlan
 from scenarios.question.tables import Question
+from twin import checks
 from twin.optics.aberrations import index
 
 Weigh = Callable[[Scene, OptionPlan, Mapping[str, float]], Weighed]
@@ -217,4 +218,4 @@ def _technique(option: OptionPlan) -> str:
 
 
 def _arrays(settings: Mapping[str, float]) -> dict[str, Array]:
-    return {name: jnp.asarray(value, jnp.float64) for name, value in settings.items()}
+    return {name: checks.float64(value) for name, value in settings.items()}
