@@ -69,7 +69,9 @@ def _planned(question: Question, progress: Progress) -> Planned:
     merged = Searched(advices, front([way for each in searched for way in each.front])) if searched else None
     damages = tuple(each for part in parts for each in part.damages)
     took = time.monotonic() - begun
-    return parts[0]._replace(question=question, options=tuple(options), damages=damages, searched=merged, seconds=took)
+    # places of the scan and images are those of the option that is best
+    base = next(part for part in parts if any(each is options[0] for each in part.options))
+    return base._replace(question=question, options=tuple(options), damages=damages, searched=merged, seconds=took)
 
 
 def _order(option: Weighed) -> tuple[bool, float]:

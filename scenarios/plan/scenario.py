@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from scenarios.io.atomic_output import new_file, write_whole
@@ -61,8 +62,8 @@ def write_scenario(planned: Planned, path: Path) -> tuple[Path, Path]:
 def scenario_of(planned: Planned, option: Weighed, structure: str) -> dict[str, Any]:
     """Plain values of the scenario, its specimen read from the file ``structure``."""
     question, plan = planned.question, option.option
-    instrument, given, specimen = question.instrument, question.specimen, _specimen(planned)
-    probe = {"semiangle_mrad": instrument.semiangle_mrad, "defocus": instrument.defocus, **option.probe}
+    instrument = msgspec.structs.replace(question.instrument, **option.probe)
+    given, specimen = question.specimen, _specimen(planned)
     location = ", ".join(f"{value:.2f}" for value in planned.hypotheses.location)
     beam: dict[str, Any] = {"energy_keV": instrument.energy_keV}
     values: dict[str, Any] = {
@@ -84,9 +85,9 @@ def scenario_of(planned: Planned, option: Weighed, structure: str) -> dict[str, 
         if plan.readout:
             values["camera"] = {"readout": plan.readout}
         return values
-    beam |= {"semiangle_mrad": probe["semiangle_mrad"], "defocus": probe["defocus"], "source": instrument.source}
+    beam |= {"semiangle_mrad": instrument.semiangle_mrad, "defocus": instrument.defocus, "source": instrument.source}
     values["grid"] = {
-        "gpts": _gpts(specimen, _largest(question, option, probe["semiangle_mrad"]), instrument.energy_keV)
+        "gpts": _gpts(specimen, _largest(question, option, instrument.semiangle_mrad), instrument.energy_keV)
     }
     ny, nx = planned.window.shape
     shape = [
@@ -97,12 +98,12 @@ def scenario_of(planned: Planned, option: Weighed, structure: str) -> dict[str, 
         beam["position"] = [float(value) for value in planned.hypotheses.location]
         area = math.prod(planned.window.sides)
         values |= {"signal": "cbed", "dose": {"electrons": option.assessment.dose * area}}
-        values["detectors"] = {"camera": _camera(plan, probe["semiangle_mrad"])}
+        values["detectors"] = {"camera": _camera(plan, instrument.semiangle_mrad)}
         return values
     values |= {"signal": "4d-stem" if isinstance(plan, CameraOption) else "stem", "scan": {"shape": shape}}
     values["scan"]["fov"] = [float(side) for side in specimen.extent]
     if isinstance(plan, CameraOption):
-        values["detectors"] = {"camera": _camera(plan, probe["semiangle_mrad"])}
+        values["detectors"] = {"camera": _camera(plan, instrument.semiangle_mrad)}
         if plan.readout:
             values["camera"] = {"readout": plan.readout}
     elif isinstance(plan, SegmentedOption):
