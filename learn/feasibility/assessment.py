@@ -28,7 +28,7 @@ class Assessment(NamedTuple):
     """Power (``curve``) at `DOSES` electrons per square angstrom, the ``dose`` at which the power asked for is reached (inf: never), the ``efficiency`` (the
     dose that the best of all detectors would need within the angles that are computed, all else being known, as a share of it), how many times more dose each
     unknown costs (``costs`` by name), and images ``perfect`` and ``changed`` [channels, ny, nx], rates for each electron on a place, of the way nearest to the
-    middle, with their difference in standard deviations ``sigmas`` at ``dose``."""
+    middle, with their difference in standard deviations ``sigmas`` at ``dose``; ``titles`` of the images (None: the usual)."""
 
     curve: Float[np.ndarray, " d"]
     dose: float
@@ -38,6 +38,7 @@ class Assessment(NamedTuple):
     changed: Float[np.ndarray, "c ny nx"]
     sigmas: Float[np.ndarray, "c ny nx"]
     signature: Signature
+    titles: tuple[str, str] | None = None
     inseparable: tuple[str, ...] = ()
     """Unknowns that stand in the way where no dose is enough: of a change they are not told apart."""
 

@@ -57,6 +57,11 @@ class Judged(Protocol):
         ...
 
     @property
+    def titles(self) -> tuple[str, str] | None:
+        """Of the two images; None: those of the merit."""
+        ...
+
+    @property
     def perfect(self) -> Float[np.ndarray, "c ny nx"]:
         """Rates without the change."""
         ...

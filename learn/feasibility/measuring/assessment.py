@@ -22,7 +22,7 @@ class Measurement(NamedTuple):
     the angles that are computed; the ``dose`` of the asked one (inf: none suffices, because of the unknowns ``inseparable``, of "phonons", or of the
     "model"'s error); ``efficiency``: dose of the limit as a share of it; ``costs``: how many times more dose each unknown costs, by name; ``information``
     and ``quantum`` of one electron, all else being known; images ``perfect`` and ``changed`` by the asked one [channels, ny, nx], rates for each electron
-    on a place, and ``sigmas``: their difference in standard deviations at ``dose``."""
+    on a place, and ``sigmas``: their difference in standard deviations at ``dose``; ``titles`` of the images (None: the usual)."""
 
     curve: Float[np.ndarray, " d"]
     limits: Float[np.ndarray, " d"]
@@ -35,6 +35,7 @@ class Measurement(NamedTuple):
     perfect: Float[np.ndarray, "c ny nx"]
     changed: Float[np.ndarray, "c ny nx"]
     sigmas: Float[np.ndarray, "c ny nx"]
+    titles: tuple[str, str] | None = None
 
 
 class Informed(NamedTuple):
@@ -92,7 +93,7 @@ def reached(made: Informed, number: int, known: Collection[str] = ()) -> Reached
     """The least standard deviation of the quantity at a ``number`` of `_GRID`, unknowns estimated along but for those ``known``.
 
     The Cramer-Rao bound of the mean derivative, over the share of it that different configurations agree on: weights of one are held against the derivative
-    of the others, as in `learn.information.detection`. Few configurations therefore make it too large, never too small.
+    of the others, as in `learn.information.detection`. Few configurations therefore make it too large, on average.
     """
     count = made.configurations
     kept = [index for index, name in enumerate(made.names) if name not in known]

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from learn.feasibility.hypotheses import Hypotheses
+from learn.feasibility.hypotheses import Hypotheses, repeated
 from learn.feasibility.matrices import Grid
 from learn.feasibility.scans import ABERRATIONS, STEP, Probe, Window, blurred, place_derivatives
 from twin.eels.maps import EdgeWindow, core_loss_maps, local_potential, placed_potentials, window_modes
@@ -137,13 +137,9 @@ def fast_error(
 
     ValueError for elements that the crystal lacks.
     """
-    sides = tuple(side * count for side, count in zip(cell.cell, repeats, strict=True))
-    offsets = np.stack(np.meshgrid(*(np.arange(count) for count in repeats), indexing="ij"), -1).reshape(-1, 3)
-    whole = Specimen(
-        (cell.positions[None] + offsets[:, None] * np.array(cell.cell)).reshape(-1, 3), np.tile(cell.u2, len(offsets)),
-        cell.symbols * len(offsets), (sides[0], sides[1], sides[2]), np.tile(cell.occupancy, len(offsets)),
-    )  # fmt: skip
-    scene = Scene(whole, grid.gpts, grid.slices, (), grid.tilt, cell, repeats, (("thermal", "debye-waller"),))
+    scene = Scene(
+        repeated(cell, repeats), grid.gpts, grid.slices, (), grid.tilt, cell, repeats, (("thermal", "debye-waller"),)
+    )
     light = Illumination(probe.coefficients, grid.energy, grid.semiangle, grid.soft, source=probe.source)
     nx = window.shape[1]
     x, y = window.positions[:nx, 0], window.positions[::nx, 1]

@@ -6,7 +6,6 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from learn.feasibility.assessment import DOSES
-from learn.feasibility.candidates import Told
 from scenarios.plan.planned import Planned, Weighed
 from scenarios.style.figure import FAINT, INK, draw
 from twin.units import symbol
@@ -71,7 +70,7 @@ def _images(figure: Figure, planned: Planned, option: Weighed) -> None:
     sides, location = planned.window.sides, planned.hypotheses.location
     extent = (-sides[0] / 2, sides[0] / 2, sides[1] / 2, -sides[1] / 2)
     low, high = min(perfect.min(), changed.min()), max(perfect.max(), changed.max())
-    titles = (isinstance(shown, Told) and shown.titles) or planned.merit.titles
+    titles = shown.titles or planned.merit.titles
     panels = figure.subplots(1, 3)
     for axes, image, title in zip(panels[:2], (perfect, changed), titles, strict=True):
         drawn = axes.imshow(image, cmap="gray", extent=extent, vmin=low, vmax=high, interpolation="bicubic")
