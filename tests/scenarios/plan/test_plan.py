@@ -11,9 +11,12 @@ import pytest
 from learn.feasibility.assessment import DOSES
 from scenarios.cli.main import BAD_INPUT, DISAGREES, DONE, run
 from scenarios.io.errors import BadInput
+from scenarios.library.record import Record
+from scenarios.library.store import Library
 from scenarios.plan.costs import costs_of
 from scenarios.plan.damage import damage_of
 from scenarios.plan.job import plan_question
+from scenarios.plan.report.past import past_lines, past_of
 from scenarios.plan.scenario import scenario_of
 from scenarios.question.options import PatternOption
 from scenarios.question.reading import question_names, question_of, read_question
@@ -202,3 +205,35 @@ def test_presets_are_read_and_pages_are_pages(question: Path, capsys: pytest.Cap
     assert run(["plan", "absent"]) == BAD_INPUT
     assert run(["plan", "--keys"]) == DONE
     assert "[defect]" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_layers_and_other_settings_ask_for_more(question: Path) -> None:
+    """What columns differ by at random, and one test for settings that are not known, cost dose."""
+    camera = SMALL.replace('[[option]]\ntechnique = "annular"\ninner_mrad = 20\nouter_mrad = 40\n', "")
+    question.write_text(camera)
+    alone = plan_question(read_question("small.toml")).options[0].assessment
+    question.write_text(camera + "layers = 6\n[unknown]\nlayers = [4, 4]\n")
+    covered = plan_question(read_question("small.toml")).options[0].assessment
+    assert covered.dose > 1.1 * alone.dose
+    assert covered.curve[-1] <= alone.curve[-1]
+    question.write_text(camera + "settings = 4\n[unknown]\ndefocus = 60\n")
+    assert plan_question(read_question("small.toml")).options[0].assessment.dose > alone.dose
+    question.write_text(camera.replace("cells = 2", "cells = 1") + "[unknown]\nlayers = [4, 4]\n")
+    with pytest.raises(BadInput, match=r"compute\.cells"):
+        plan_question(read_question("small.toml"))
+
+
+def test_the_library_tells_of_the_past(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EMTWIN_LIBRARY", str(tmp_path / "library.db"))
+    assert past_of("la-in-srtio3") is None
+    elements = ("O", "Sr", "Ti")
+    record = Record(
+        kind="simulation", identity="mine", part=0, digest="1", name="earlier", path="", technique="stem", elements=elements,
+        planned={"power": 0.9, "dose": 1e4}, reached={"detected": 1.0},
+    )  # fmt: skip
+    with Library(tmp_path / "library.db", create=True) as library:
+        library.add([record])
+    lines = past_lines(past_of("la-in-srtio3"))
+    assert "earlier" in lines[0]
+    assert "mean power of 0.90; reached were 1.00 (of 1)" in lines[1]
