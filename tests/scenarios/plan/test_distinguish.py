@@ -38,14 +38,6 @@ phonons = 2
 """
 
 
-@pytest.fixture
-def question(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    path = tmp_path / "small.toml"
-    path.write_text(QUESTION)
-    return path
-
-
 @pytest.mark.slow
 def test_a_polarity_is_planned(question: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["plan", "small.toml", "--json", "--out", "page.html"]) == DONE

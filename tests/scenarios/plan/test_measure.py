@@ -9,7 +9,7 @@ import pytest
 from scenarios.cli.main import BAD_INPUT, DISAGREES, DONE, run
 from scenarios.library.plans import read_planned
 
-SMALL = """
+QUESTION = """
 name = "small"
 kind = "measure"
 [specimen]
@@ -42,14 +42,6 @@ phonons = 2
 """
 
 
-@pytest.fixture
-def question(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    path = tmp_path / "small.toml"
-    path.write_text(SMALL)
-    return path
-
-
 @pytest.mark.slow
 def test_a_thickness_is_planned(question: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["plan", "small.toml", "--json", "--out", "page.html"]) == DONE
@@ -69,7 +61,7 @@ def test_a_thickness_is_planned(question: Path, capsys: pytest.CaptureFixture[st
     assert "Least standard deviation of thickness" in page
     (question.parent / "plan.json").write_text(printed)
     assert read_planned(question.parent / "plan.json") == {"dose": by_name[result["best"]]["dose"], "std": 2.0}
-    question.write_text(SMALL.replace("[unknown]", "[limits]\ndose = 0.001\n[unknown]"))
+    question.write_text(QUESTION.replace("[unknown]", "[limits]\ndose = 0.001\n[unknown]"))
     assert run(["plan", "small.toml"]) == DISAGREES
     told = capsys.readouterr().out
     assert "Not feasible: no option reaches thickness to 2 Å" in " ".join(told.split())
@@ -89,7 +81,7 @@ def test_a_thickness_is_planned(question: Path, capsys: pytest.CaptureFixture[st
 def test_quantities_have_options_that_measure_them(
     question: Path, quantity: str, std: float, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    made = SMALL.replace('kind = "thickness"', quantity).replace("std = 2", f"std = {std}")
+    made = QUESTION.replace('kind = "thickness"', quantity).replace("std = 2", f"std = {std}")
     question.write_text(made.replace("gain = 0.05", "gain = 0.05\ntilt = 1"))
     assert run(["plan", "small.toml", "--json"]) in (DONE, DISAGREES)
     result = json.loads(capsys.readouterr().out)
@@ -119,7 +111,7 @@ def test_quantities_have_options_that_measure_them(
 def test_questions_that_cannot_be(
     question: Path, old: str, new: str, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    question.write_text(SMALL.replace(old, new, 1))
+    question.write_text(QUESTION.replace(old, new, 1))
     assert run(["plan", "small.toml", "--json"]) == BAD_INPUT
     error = json.loads(capsys.readouterr().out)["error"]
     assert message in f"{error['input']} {error['problem']}"

@@ -23,7 +23,7 @@ from scenarios.question.reading import question_names, question_of, read_questio
 from twin.damage import knock_on
 from twin.sample.specimen import srtio3
 
-SMALL = """
+QUESTION = """
 name = "small"
 kind = "detect"
 [specimen]
@@ -49,14 +49,6 @@ depths = 1
 """
 
 
-@pytest.fixture
-def question(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    path = tmp_path / "small.toml"
-    path.write_text(SMALL)
-    return path
-
-
 @pytest.mark.slow
 def test_a_question_is_answered(question: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["plan", "small.toml", "--json", "--out", "page.html"]) == DONE
@@ -73,7 +65,7 @@ def test_a_question_is_answered(question: Path, capsys: pytest.CaptureFixture[st
     text = (question.parent / "page.html").read_text()
     assert "Feasible with 4D-STEM" in text
     assert text.count("data:image") == 3
-    question.write_text(SMALL + "[limits]\ndose = 1.0\n")
+    question.write_text(QUESTION + "[limits]\ndose = 1.0\n")
     assert run(["plan", "small.toml"]) == DISAGREES
     told = capsys.readouterr().out
     assert "Not feasible" in told
@@ -107,7 +99,7 @@ def test_costs_follow_the_dose_and_the_slowest_part() -> None:
     ],
 )
 def test_damage_bounds_the_dose(question: Path, limits: str, energy: float, words: str | None) -> None:
-    question.write_text(SMALL.replace("semiangle_mrad = 15", f"semiangle_mrad = 15\nenergy_keV = {energy}") + limits)
+    question.write_text(QUESTION.replace("semiangle_mrad = 15", f"semiangle_mrad = 15\nenergy_keV = {energy}") + limits)
     damages = damage_of(read_question("small.toml"), srtio3((1, 1, 1)))
     assert [str(words) in damage.words for damage in damages] == ([True] if words else [])
     if words and "%" in words:
@@ -116,7 +108,7 @@ def test_damage_bounds_the_dose(question: Path, limits: str, energy: float, word
             key=lambda row: row.dose,
         )
         assert damages[0].dose == oxygen.dose
-    question.write_text(SMALL + '[limits]\nradiolysis = "cheese"\n')
+    question.write_text(QUESTION + '[limits]\nradiolysis = "cheese"\n')
     with pytest.raises(BadInput, match=r"limits\.radiolysis"):
         damage_of(read_question("small.toml"), srtio3((1, 1, 1)))
 
@@ -141,7 +133,7 @@ def test_damage_bounds_the_dose(question: Path, limits: str, energy: float, word
 def test_questions_that_cannot_be(
     question: Path, old: str, new: str, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    question.write_text(SMALL.replace(old, new, 1))
+    question.write_text(QUESTION.replace(old, new, 1))
     assert run(["plan", "small.toml", "--json"]) == BAD_INPUT
     error = json.loads(capsys.readouterr().out)["error"]
     assert message in f"{error['input']} {error['problem']}"
@@ -171,7 +163,7 @@ def test_default_options_are_those_that_the_instrument_has() -> None:
 @pytest.mark.slow
 def test_energies_and_thicknesses_are_weighed(question: Path) -> None:
     """Each energy is one more option; power is the mean over thicknesses that are as likely."""
-    energies = SMALL.replace("semiangle_mrad = 15", "semiangle_mrad = 15\nenergies_keV = [80, 200]")
+    energies = QUESTION.replace("semiangle_mrad = 15", "semiangle_mrad = 15\nenergies_keV = [80, 200]")
     question.write_text(energies)
     planned = plan_question(read_question("small.toml"))
     assert sorted(each.name for each in planned.options) == [
@@ -182,13 +174,13 @@ def test_energies_and_thicknesses_are_weighed(question: Path) -> None:
         option = next(each for each in planned.options if each.name == f"4D-STEM at {energy} kV")
         assert scenario_of(planned, option, "structure.cif")["beam"]["energy_keV"] == energy
     best = planned.options[0].probe["energy_keV"]
-    question.write_text(SMALL.replace("semiangle_mrad = 15", f"semiangle_mrad = 15\nenergy_keV = {best}"))
+    question.write_text(QUESTION.replace("semiangle_mrad = 15", f"semiangle_mrad = 15\nenergy_keV = {best}"))
     assert plan_question(read_question("small.toml")).window.shape == planned.window.shape
     alone = {}
     for thickness in (12, 16, 20):
-        question.write_text(SMALL.replace("thickness = 16", f"thickness = {thickness}"))
+        question.write_text(QUESTION.replace("thickness = 16", f"thickness = {thickness}"))
         alone[thickness] = plan_question(read_question("small.toml")).options[0].assessment.curve
-    question.write_text(SMALL + "thicknesses = 3\n[unknown]\nthickness = 4.2\n")
+    question.write_text(QUESTION + "thicknesses = 3\n[unknown]\nthickness = 4.2\n")
     mean = plan_question(read_question("small.toml")).options[0]
     # quantiles of 16 +- 4.2 angstrom are whole cells of these three
     np.testing.assert_allclose(mean.assessment.curve, np.mean(list(alone.values()), axis=0), atol=1e-6)
@@ -210,7 +202,7 @@ def test_presets_are_read_and_pages_are_pages(question: Path, capsys: pytest.Cap
 @pytest.mark.slow
 def test_layers_and_other_settings_ask_for_more(question: Path) -> None:
     """What columns differ by at random, and one test for settings that are not known, cost dose."""
-    camera = SMALL.replace('[[option]]\ntechnique = "annular"\ninner_mrad = 20\nouter_mrad = 40\n', "")
+    camera = QUESTION.replace('[[option]]\ntechnique = "annular"\ninner_mrad = 20\nouter_mrad = 40\n', "")
     question.write_text(camera)
     alone = plan_question(read_question("small.toml")).options[0].assessment
     question.write_text(camera + "layers = 6\n[unknown]\nlayers = [4, 4]\n")

@@ -47,14 +47,6 @@ depths = 1
 """
 
 
-@pytest.fixture
-def question(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    path = tmp_path / "small.toml"
-    path.write_text(QUESTION)
-    return path
-
-
 @pytest.mark.slow
 def test_settings_are_advised_and_simulated(question: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["plan", "small.toml", "--json", "--out", "page.html", "--scenario", "advised.toml"]) == DONE
