@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy.stats import norm
 
-from learn.feasibility.scanned import Detector, Scanned, Unknown, signature_of
-from learn.information import Signature, Tests
+from learn.feasibility.scanned import Detector, Scanned, Unknown, signatures_of
+from learn.information import AveragedTests
 
 DOSES = np.geomspace(1.0, 1e8, 81)
 """Electrons per square angstrom at which power is told."""
@@ -28,7 +28,7 @@ class Assessment(NamedTuple):
     """Power (``curve``) at `DOSES` electrons per square angstrom, the ``dose`` at which the power asked for is reached (inf: never), the ``efficiency`` (the
     dose that the best of all detectors would need within the angles that are computed, all else being known, as a share of it), how many times more dose each
     unknown costs (``costs`` by name), and images ``perfect`` and ``changed`` [channels, ny, nx], rates for each electron on a place, of the way nearest to the
-    middle, with their difference in standard deviations ``sigmas`` at ``dose``; ``titles`` of the images (None: the usual)."""
+    middle, with their difference in standard deviations ``sigmas`` at ``dose``; the ``tests`` themselves; ``titles`` of the images (None: the usual)."""
 
     curve: Float[np.ndarray, " d"]
     dose: float
@@ -37,7 +37,7 @@ class Assessment(NamedTuple):
     perfect: Float[np.ndarray, "c ny nx"]
     changed: Float[np.ndarray, "c ny nx"]
     sigmas: Float[np.ndarray, "c ny nx"]
-    signature: Signature
+    tests: AveragedTests
     titles: tuple[str, str] | None = None
     inseparable: tuple[str, ...] = ()
     """Unknowns that stand in the way where no dose is enough: of a change they are not told apart."""
@@ -50,11 +50,14 @@ def assess(
     asked: Asked,
     variations: Float[np.ndarray, "e p channels"] | None = None,
 ) -> Assessment:
-    """The power of one detector of a ``scan`` to answer what is ``asked``; ``variations`` of columns as in `signature_of`."""
-    signature, names = signature_of(scan, detector, unknown, variations)
-    test, area = Tests(signature, asked.references), scan.window.area
+    """The power of one detector of a ``scan`` to answer what is ``asked``; ``variations`` of columns as in `signatures_of`.
+
+    Where columns are compared with one another, these tell the settings: power is averaged over the scan's others. Else settings are fitted to the column.
+    """
+    signatures, names = signatures_of(scan, detector, unknown, variations)
+    test, area = AveragedTests(signatures if asked.references else signatures[:1], asked.references), scan.window.area
     rates = asked.false_alarms, asked.tests
-    powers = np.array([test.at(dose * area).power(*rates) for dose in DOSES])
+    powers = np.array([test.power(dose * area, *rates) for dose in DOSES])
     dose = test.dose(asked.power, *rates) / area
     # the shift that a test of one known way needs, by the electrons that have it at the quantum limit
     shift = norm.isf(-math.expm1(math.log1p(-asked.false_alarms) / asked.tests)) + norm.isf(1.0 - asked.power)
@@ -64,17 +67,16 @@ def assess(
         # the halves' chance would hide small factors, and is the same for both
         certain = test.certain()
         least = certain.dose(asked.power, *rates)
-        for name in dict.fromkeys(names):
-            own = [number for number, other in enumerate(names) if other == name]
-            if certain.widths[own].any():
-                costs[name] = least / certain.known(*own).dose(asked.power, *rates)
+        for number, name in enumerate(names):
+            if certain.each[0].widths[number] > 0.0:
+                costs[name] = least / certain.known(number).dose(asked.power, *rates)
     middle = len(scan.quantum) // 2
     shape = scan.window.shape
     images = [detector.counted(each).T.reshape(-1, *shape) for each in (scan.rates, scan.changed[middle])]
     electrons = (dose if math.isfinite(dose) else DOSES[-1]) * area / len(scan.rates)
     spread = np.sqrt(np.maximum(electrons * images[0] + detector.readout, 1e-300))
     return Assessment(
-        powers, dose, efficiency, costs, images[0], images[1], electrons * (images[1] - images[0]) / spread, signature
+        powers, dose, efficiency, costs, images[0], images[1], electrons * (images[1] - images[0]) / spread, test
     )
 
 

@@ -17,15 +17,10 @@ from twin.optics.transfer import Imaging, focal_series
 
 
 def imaged(
-    perfect: Matrices,
-    changed: Sequence[Matrices],
-    window: Window,
-    lens: Imaging,
-    others: Sequence[Imaging] = (),
-    thicker: Matrices | None = None,
+    perfect: Matrices, changed: Sequence[Matrices], window: Window, lens: Imaging, others: Sequence[Imaging] = ()
 ) -> Scanned:
-    """Images of all hypotheses through ``lens`` at the grid's pixels within the ``window``; rates are relative to an even image. What the change does is also
-    taken with ``others`` of the lenses that there may be, ``thicker`` as for `scanned`.
+    """Images of all hypotheses through ``lens`` at the grid's pixels within the ``window``; rates are relative to an even image; also through ``others`` of
+    the lenses that there may be.
 
     The matrices must reach as far as the objective aperture. ``quantum`` is of the exit wave, for an electron on the window's area.
     """
@@ -38,27 +33,24 @@ def imaged(
         / window.area
         for each in changed
     ]
-    count = len(perfect.amplitudes)
-    halves = []
-    for first in range(min(count, 2)):
-        made = []
-        for each in (lens, *others):
-            before, *after = (mean_image(wave[first::2], perfect, each) for wave in waves)
-            made += [cut(image - before, pixels) for image in after]
-        halves.append(np.stack(made) if made else np.zeros((0, len(pixels), 1)))
-    shares = [len(range(count)[first::2]) / count for first in range(len(halves))]
-    picture = mean_image(waves[0], perfect, lens)
-    rates = cut(picture, pixels)
-    difference = np.tensordot(shares, np.stack(halves), 1) if changed else np.zeros((0, *rates.shape))
-    elsewhere = []
-    for number, each in enumerate(others):
-        crystal = thicker if thicker and number % 2 == 0 else perfect
-        wave = exit_waves(crystal.amplitudes, crystal)
-        elsewhere.append(_shifts(crystal, mean_image(wave, crystal, each), each, pixels))
-    return Scanned(
-        rates, rates + difference, unknowns_of(perfect, waves[0], picture, lens, pixels), covered, np.array(quantum),
-        np.stack(halves) if changed and count > 1 else None, None, elsewhere,
-    )  # fmt: skip
+
+    def compared(each: Imaging) -> Scanned:
+        count, picture = len(waves[0]), mean_image(waves[0], perfect, each)
+        halves = np.zeros((min(count, 2), len(changed), len(pixels), 1))
+        for first in range(len(halves)):
+            before = mean_image(waves[0][first::2], perfect, each)
+            for way, wave in enumerate(waves[1:]):
+                halves[first, way] = cut(mean_image(wave[first::2], perfect, each) - before, pixels)
+        shares = [len(range(count)[first::2]) / count for first in range(len(halves))]
+        rates, whole = cut(picture, pixels), np.tensordot(shares, halves, 1)
+        slopes = _shifts(perfect, picture, each, pixels)
+        return Scanned(
+            rates, rates + whole, slopes, covered, np.zeros(0), halves if changed and count > 1 else None
+        )  # fmt: skip
+
+    made = compared(lens)
+    slopes = {**made.derivatives, **_by_lens(perfect, waves[0], lens, pixels)}
+    return made._replace(derivatives=slopes, quantum=np.array(quantum), others=[compared(each) for each in others])
 
 
 def image_of(matrices: Matrices, window: Window, lens: Imaging) -> Float[np.ndarray, "p 1"]:
@@ -70,10 +62,11 @@ def image_of(matrices: Matrices, window: Window, lens: Imaging) -> Float[np.ndar
 def unknowns_of(
     perfect: Matrices, waves: np.ndarray, picture: np.ndarray, lens: Imaging, pixels: np.ndarray
 ) -> dict[str, np.ndarray]:
-    results = _shifts(perfect, picture, lens, pixels)
-    for name in ABERRATIONS:
-        results[name] = cut(slope_of(waves, perfect, lens, index(name)), pixels)
-    return results
+    return {**_shifts(perfect, picture, lens, pixels), **_by_lens(perfect, waves, lens, pixels)}
+
+
+def _by_lens(perfect: Matrices, waves: np.ndarray, lens: Imaging, pixels: np.ndarray) -> dict[str, np.ndarray]:
+    return {name: cut(slope_of(waves, perfect, lens, index(name)), pixels) for name in ABERRATIONS}
 
 
 def _shifts(perfect: Matrices, picture: np.ndarray, lens: Imaging, pixels: np.ndarray) -> dict[str, np.ndarray]:

@@ -95,8 +95,8 @@ def windows_of(window: Window, extent: tuple[float, float]) -> tuple[Window, ...
 def scan_variations(
     layers: Covered, window: Window, probes: Sequence[Probe], detectors: Sequence[Detector]
 ) -> list[Float[np.ndarray, "e p channels"]]:
-    """By how much what each detector counts at a column differs from the mean of the columns of the field, for `signature_of`; each carbon with the next of the
-    ``probes`` that there may be."""
+    """By how much what each detector counts at a column differs from the mean of the columns of the field, for `signatures_of`; each carbon with the next of
+    the ``probes`` that there may be."""
     windows = windows_of(window, layers.bare.extent)
 
     def counted(matrices: Matrices, probe: Probe) -> list[np.ndarray]:

@@ -36,49 +36,51 @@ class Detector(NamedTuple):
 
 
 class Scanned(NamedTuple):
-    """A scan without a change and with it: ``rates`` [p, pixels] and ``changed`` [s k, p, pixels] as shares of the beam, all k changes at the assumed settings
-    first, then at each of s - 1 others (``rates`` and the difference that a change makes there), ``derivatives`` by name, the ``window``, and ``quantum`` [k]:
-    how far one electron can tell both apart at most; ``halves``: differences by the even and the odd configurations, where there are at least two;
-    ``wrong`` [e, p, pixels]: directions in which the rates may be off by an approximation, one standard deviation each; ``elsewhere``: derivatives by place
-    and thickness at the other settings."""
+    """A scan without a change and with it: ``rates`` [p, pixels] and ``changed`` [k, p, pixels] as shares of the beam, ``derivatives`` by name, the
+    ``window``, and ``quantum`` [k]: how far one electron can tell both apart at most; ``halves``: differences by the even and the odd configurations, where
+    there are at least two; ``wrong`` [e, p, pixels]: directions in which the rates may be off by an approximation, one standard deviation each; ``others``:
+    the same at other settings that there may be, with derivatives by place and thickness only and without ``quantum``."""
 
     rates: Float[np.ndarray, "p pixels"]
-    changed: Float[np.ndarray, "sk p pixels"]
+    changed: Float[np.ndarray, "k p pixels"]
     derivatives: Mapping[str, Float[np.ndarray, "p pixels"]]
     window: Window
     quantum: Float[np.ndarray, " k"]
-    halves: Float[np.ndarray, "2 sk p pixels"] | None
+    halves: Float[np.ndarray, "2 k p pixels"] | None
     wrong: Float[np.ndarray, "e p pixels"] | None = None
-    elsewhere: Sequence[Mapping[str, Float[np.ndarray, "p pixels"]]] = ()
+    others: Sequence["Scanned"] = ()
 
 
 def scanned(
-    perfect: Matrices,
-    changed: Sequence[Matrices],
-    window: Window,
-    probe: Probe,
-    others: Sequence[Probe] = (),
-    thicker: Matrices | None = None,
+    perfect: Matrices, changed: Sequence[Matrices], window: Window, probe: Probe, others: Sequence[Probe] = ()
 ) -> Scanned:
-    """Patterns of all hypotheses over the ``window``; of none but ``perfect`` where nothing is changed. What the change does is also taken with ``others`` of
-    the probes that there may be. For every second of them columns differ as in a ``thicker`` crystal, if it is given: whose thickness is not known, of that it
-    is not known either what a step of thickness does."""
+    """Patterns of all hypotheses over the ``window``, of none but ``perfect`` where nothing is changed; also with ``others`` of the probes there may be."""
     quantum = []
     before = waves_of(perfect, window, probe)
     for each in changed:
         after = waves_of(each, window, probe)
         flat = [waves.reshape(-1, waves.shape[-1]) for waves in (before, after)]
         quantum.append(distinguishability(*flat))
+    made = _compared(perfect, changed, window, probe, derivatives_of(perfect, window, probe))
+    elsewhere = [_compared(perfect, changed, window, each, shifts_of(perfect, window, each)) for each in others]
+    return made._replace(quantum=np.array(quantum), others=elsewhere)
+
+
+def _compared(
+    perfect: Matrices, changed: Sequence[Matrices], window: Window, probe: Probe, slopes: Mapping[str, np.ndarray]
+) -> Scanned:
+    """Without what one electron can tell."""
     count = len(perfect.amplitudes)
     parts = [slice(first, None, 2) for first in range(min(count, 2))]
     shares = [len(range(count)[part]) / count for part in parts]
-    halves = np.stack([_differences(perfect, changed, window, (probe, *others), part) for part in parts])
-    rates = patterns_of(perfect, window, probe)
+    befores = [patterns_of(perfect, window, probe, configurations=part) for part in parts]
+    halves = np.zeros((len(parts), len(changed), *befores[0].shape))
+    for number, (part, before) in enumerate(zip(parts, befores, strict=True)):
+        for way, each in enumerate(changed):
+            halves[number, way] = patterns_of(each, window, probe, configurations=part) - before
+    rates = np.tensordot(shares, np.stack(befores), 1)
     whole = np.tensordot(shares, halves, 1)  # none where nothing is changed
-    return Scanned(
-        rates, rates + whole, derivatives_of(perfect, window, probe), window, np.array(quantum), halves if changed and count > 1 else None, None,
-        [shifts_of(thicker if thicker and number % 2 == 0 else perfect, window, each) for number, each in enumerate(others)],
-    )  # fmt: skip
+    return Scanned(rates, rates + whole, slopes, window, np.zeros(0), halves if changed and count > 1 else None)
 
 
 def still(scan: Scanned, perfect: Matrices, changed: Sequence[Matrices], probe: Probe) -> Scanned:
@@ -88,21 +90,15 @@ def still(scan: Scanned, perfect: Matrices, changed: Sequence[Matrices], probe: 
     window = Window(scan.window.positions[middle], (1, 1), scan.window.sides)
     before = waves_of(perfect, window, probe)[:, 0]
     quantum = [distinguishability(before, waves_of(each, window, probe)[:, 0]) for each in changed]
+    resting = _resting(scan, middle, window)
+    return resting._replace(quantum=np.array(quantum), others=[_resting(each, middle, window) for each in scan.others])
+
+
+def _resting(scan: Scanned, middle: slice, window: Window) -> Scanned:
     return Scanned(
-        scan.rates[middle], scan.changed[:, middle], {name: slope[middle] for name, slope in scan.derivatives.items()}, window, np.array(quantum),
+        scan.rates[middle], scan.changed[:, middle], {name: slope[middle] for name, slope in scan.derivatives.items()}, window, scan.quantum,
         None if scan.halves is None else scan.halves[:, :, middle], None if scan.wrong is None else scan.wrong[:, middle],
-        [{name: slope[middle] for name, slope in each.items()} for each in scan.elsewhere],
     )  # fmt: skip
-
-
-def _differences(
-    perfect: Matrices, changed: Sequence[Matrices], window: Window, probes: Sequence[Probe], configurations: slice
-) -> np.ndarray:
-    made = []
-    for probe in probes:
-        before = patterns_of(perfect, window, probe, configurations=configurations)
-        made += [patterns_of(each, window, probe, configurations=configurations) - before for each in changed]
-    return np.stack(made) if made else np.zeros((0, len(window.positions), len(perfect.pixels)))
 
 
 def annular(matrices: Matrices, inner: float, outer: float, readout: float = 0.0) -> Detector:
@@ -147,46 +143,38 @@ class Unknown(NamedTuple):
     model: float
 
 
-def signature_of(
+def signatures_of(
     scan: Scanned, detector: Detector, unknown: Unknown, variations: Float[np.ndarray, "e p channels"] | None = None
-) -> tuple[Signature, tuple[str, ...]]:
-    """The change in the counts of ``detector``, for each electron that is spread over the window, and the names of its nuisances (`nuisances_of`, and once more
-    for each of the scan's other settings those in which columns differ). ``variations`` of what columns count at each place: `learn.feasibility.layers`."""
+) -> tuple[list[Signature], tuple[str, ...]]:
+    """The change in the counts of ``detector``, for each electron that is spread over the window, at the assumed settings and at each of the ``others``, and
+    the names of its nuisances (`nuisances_of`; of the others those in which columns may differ). ``variations`` of what columns count at each place:
+    `learn.feasibility.layers`."""
+    names, made = tuple(nuisances_of(scan, detector, unknown)), []
+    for each in (scan, *scan.others):
+        own = nuisances_of(each, detector, unknown)
+        blank = np.zeros(each.rates.shape[0] * len(detector.weights))
+        made.append(_signature(each, detector, {name: own.get(name, blank) for name in names}, unknown, variations))
+    return made, names
+
+
+def _signature(
+    scan: Scanned,
+    detector: Detector,
+    nuisances: Mapping[str, np.ndarray],
+    unknown: Unknown,
+    variations: np.ndarray | None,
+) -> Signature:
     places = len(scan.rates)
     rates, changed = detector.counted(scan.rates) / places, detector.counted(scan.changed) / places
-    columns = list(nuisances_of(scan, detector, unknown).items())
-    priors = [unknown.priors.get(name, np.inf) for name, _ in columns]
-    # half of the settings make the test, the others are what may be true; the mean of the columns' covariances is that of so many more directions
-    settings, names = 1 + len(scan.elsewhere), [name for name, _ in columns]
-    first = (settings + 1) // 2
-    own = {name for each in scan.elsewhere for name in each}
-    differences = [unknown.differences.get(name, 0.0) / (np.sqrt(first) if name in own else 1.0) for name in names]
-    judged, judged_by = [], []
-    for number, each in enumerate(scan.elsewhere, 1):
-        for name, slope in each.items():
-            width = unknown.differences.get(name, 0.0)
-            if width == 0.0 or name not in names:
-                continue
-            column = detector.counted(slope).ravel() / places
-            if number < first:
-                columns.append((name, column))
-                priors.append(0.0)
-                differences.append(width / np.sqrt(first))
-            else:
-                judged.append(column * width / np.sqrt(settings - first))
-                judged_by.append(names.index(name))
-    nuisances = np.stack([column for _, column in columns], 1) if columns else np.zeros((rates.size, 0))
     wrong = (unknown.model * (rates - rates.mean(0, keepdims=True))).ravel()[:, None]
     if scan.wrong is not None:
         wrong = np.concatenate([wrong, detector.counted(scan.wrong).reshape(len(scan.wrong), -1).T / places], axis=1)
-    known = None if settings == 1 else len(scan.quantum) * first
     halves = None if scan.halves is None else detector.counted(scan.halves).reshape(2, len(changed), -1) / places
-    signature = Signature(
-        rates.ravel(), changed.reshape(len(changed), -1), nuisances, np.array(priors), detector.readout,
-        wrong, halves, np.array(differences), None if variations is None else variations.reshape(len(variations), -1) / places, known,
-        np.stack(judged, 1) if judged else None, tuple(judged_by),
+    return Signature(
+        rates.ravel(), changed.reshape(len(changed), -1), stacked(nuisances, rates.size), np.array([unknown.priors.get(name, np.inf) for name in nuisances]),
+        detector.readout, wrong, halves, np.array([unknown.differences.get(name, 0.0) for name in nuisances]),
+        None if variations is None else variations.reshape(len(variations), -1) / places,
     )  # fmt: skip
-    return signature, tuple(name for name, _ in columns)
 
 
 def nuisances_of(scan: Scanned, detector: Detector, unknown: Unknown) -> dict[str, Float[np.ndarray, " m"]]:

@@ -11,10 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-from scipy.optimize import brentq
 from scipy.stats import multivariate_normal, norm
 
-from learn.information.detection import LEAST_DOSE, MOST_DOSE
+from learn.information.doses import dose_at
 
 
 class Alternative(NamedTuple):
@@ -62,16 +61,7 @@ class Decisions:
 
     def dose(self, error: float) -> float:
         """The electrons at which the probability of a wrong decision is ``error``; inf where none suffice."""
-
-        def excess(logarithm: float) -> float:
-            return math.log(max(self.error(math.exp(logarithm)), 1e-300) / error)
-
-        first, last = math.log(LEAST_DOSE), math.log(MOST_DOSE)
-        if excess(last) > 0.0:
-            return math.inf
-        if excess(first) <= 0.0:
-            return LEAST_DOSE
-        return math.exp(float(np.asarray(brentq(excess, first, last, xtol=1e-3)).item()))
+        return dose_at(lambda electrons: math.log(max(self.error(electrons), 1e-300) / error))
 
     def _wrong(self, number: int, dose: float) -> float:
         case, unit = self.cases[number], self._unit[number]

@@ -15,11 +15,9 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-from scipy.optimize import brentq
 from scipy.special import logsumexp
 from scipy.stats import norm, qmc
 
-LEAST_DOSE, MOST_DOSE = 1e-3, 1e14
 DESIGNS = 10.0 ** np.arange(0.0, 12.1, 0.5)
 """Electrons for which weights may be made where columns vary at random: made for fewer than there are, they trust less in the variations that are known."""
 DRAWS = 2048
@@ -36,9 +34,7 @@ class Signature(NamedTuple):
     the other. ``differences`` [p]: by how much each nuisance differs from column to column (standard deviations, 0: the same in all; None: as the priors).
     They take the priors' place where columns are compared with one another. ``variations`` [e, m]: by how much each of e columns differs from the mean of
     all by what is random in the specimen, those of one specimen together. The first half of them is noise that weights are made against; the others, which
-    the weights do not know, judge how much of it is left. ``known``: only the first so many ways make the test, the others are what may be true (other settings
-    of the instrument; None: all ways are both). ``judged`` [m, q]: by how much columns differ there (one standard deviation each), by the nuisances numbered
-    ``judged_by``: where columns are compared, what of this the weights let pass is in the sums, instead of what they let pass of the nuisances themselves.
+    the weights do not know, judge how much of it is left.
     """
 
     rates: Float[np.ndarray, " m"]
@@ -50,21 +46,18 @@ class Signature(NamedTuple):
     halves: Float[np.ndarray, "2 k m"] | None = None
     differences: Float[np.ndarray, " p"] | None = None
     variations: Float[np.ndarray, "e m"] | None = None
-    known: int | None = None
-    judged: Float[np.ndarray, "m q"] | None = None
-    judged_by: tuple[int, ...] = ()
 
 
 class Detection(NamedTuple):
     """The test at one dose: ``weights`` [k, m] of the counts' deviations from their expectation (None: not asked for); the covariance ``without`` [k, k] of
-    these sums without the change, their ``means`` [k, k] with it (a row for each way); their means ``truths`` [j, k] and covariances ``with_change``
-    [j, k, k] in the ways that may be true."""
+    these sums without the change, the part of it that is ``counting`` noise [k], their ``means`` [k, k] with it (a row for each way) and covariances
+    ``with_change`` [k, k, k]."""
 
     weights: Float[np.ndarray, "k m"] | None
     without: Float[np.ndarray, "k k"]
+    counting: Float[np.ndarray, " k"]
     means: Float[np.ndarray, "k k"]
-    truths: Float[np.ndarray, "j k"]
-    with_change: Float[np.ndarray, "j k k"]
+    with_change: Float[np.ndarray, "k k k"]
 
     @property
     def shifts(self) -> Float[np.ndarray, " k"]:
@@ -79,6 +72,27 @@ class Detection(NamedTuple):
         offsets = 0.5 * gains**2 * np.diag(self.without)
         ratios: np.ndarray = np.asarray(logsumexp(sums * gains - offsets, axis=-1))
         return ratios - math.log(len(self.means))
+
+    def of_counts(
+        self, column: Float[np.ndarray, " m"], references: Float[np.ndarray, "n m"], readout: float = 0.0
+    ) -> float:
+        """The statistic of the counts of a ``column`` against ``references`` recorded alike, their counting noise being that of what all of them count
+        instead of what was expected; ``readout`` as in `Signature`. ValueError without weights or references."""
+        if self.weights is None or not len(references):
+            raise ValueError("counts are tested by a test with weights, against one reference at least")
+        count = len(references)
+        sums = self.weights @ (column - references.mean(0))
+        # the mean of all is not correlated with the difference, that of the references would be
+        mean = (column + references.sum(0)) / (count + 1.0)
+        counted = np.square(self.weights) @ (mean + readout) * (1.0 + 1.0 / count)
+        variance = np.diag(self.without)
+        spread = np.maximum(variance - self.counting + counted, 1e-300)
+        # few counts are not distributed normally: the first term of Cornish and Fisher takes their skewness off
+        skewness = self.weights**3 @ mean * (1.0 - 1.0 / count**2) / spread**1.5
+        within = 1.0 / np.maximum(np.abs(skewness), 1e-12)
+        normal = sums / np.sqrt(spread)
+        normal = normal - skewness / 6.0 * (np.clip(normal, -within, within) ** 2 - 1.0)
+        return float(self.statistic((normal * np.sqrt(variance))[None])[0])
 
     @property
     def _gains(self) -> Float[np.ndarray, " k"]:
@@ -104,13 +118,13 @@ class Detection(NamedTuple):
         """Probability of detection, averaged over the ways, at a rate of ``false_alarms`` over all of ``tests`` places that are tested alike."""
         if not np.any(self.means):
             return false_alarms
-        if self.truths.shape == (1, 1):
+        if len(self.means) == 1:
             rate = -math.expm1(math.log1p(-false_alarms) / tests)
             scale = math.sqrt(self.without[0, 0])
             spread = math.sqrt(self.with_change[0, 0, 0]) / scale
-            return float(norm.sf((norm.isf(rate) - self.truths[0, 0] / scale) / spread))
+            return float(norm.sf((norm.isf(rate) - self.means[0, 0] / scale) / spread))
         threshold = self.threshold(false_alarms, tests)
-        return float(np.mean(self.statistic(_drawn(self.truths, self.with_change)) > threshold))
+        return float(np.mean(self.statistic(_drawn(self.means, self.with_change)) > threshold))
 
 
 def _drawn(means: np.ndarray, covariances: np.ndarray) -> np.ndarray:
@@ -184,25 +198,19 @@ class Tests:
     def _tested(self, second: np.ndarray, third: np.ndarray, caution: float) -> tuple[Detection, np.ndarray]:
         """The test with weights for ``caution`` times as much noise of counting as there is, and the combinations [a, k] that its weights are."""
         parts, less = self._parts, second / caution
-        combined = np.concatenate([np.eye(parts.known.stop), -self._imitated(less, parts.known)])
+        combined = np.concatenate([np.eye(parts.ways.stop), -self._imitated(less, parts.ways)])
         used = parts.used
         means = second[parts.ways][:, used] @ combined
         if self.signature.halves is not None:
             first, last = parts.halves
             crossed = [
                 second[half, against] - second[half, parts.fitted] @ self._imitated(less, against)
-                for half, against in (
-                    (first, slice(last.start, last.start + parts.known.stop)),
-                    (last, slice(first.start, first.start + parts.known.stop)),
-                )
+                for half, against in ((first, last), (last, first))
             ]
             means = 0.5 * (crossed[0] + crossed[1])
         # what a prior holds back is not fitted away: it widens the sums
-        if self.references and self.signature.judged is not None:
-            left = (combined.T @ second[used, parts.judged]) * (self.widths[list(self.signature.judged_by)] > 0.0)
-        else:
-            widths = np.where(np.isfinite(self.widths), self.widths, 0.0)
-            left = (combined.T @ second[used, parts.nuisances]) * widths
+        widths = np.where(np.isfinite(self.widths), self.widths, 0.0)
+        left = (combined.T @ second[used, parts.nuisances]) * widths
         own = left @ left.T
         if self.signature.variations is not None:
             judged = combined.T @ second[used, parts.judges]
@@ -213,23 +221,9 @@ class Tests:
         if not self.references:
             wrong = combined.T @ second[used, parts.errors]
             common = common + wrong @ wrong.T
-        # what the test does not know is what may be true, else all of it
-        true = slice(0 if len(means) == parts.known.stop else parts.known.stop, None)
-        spread = counted[1:][true] + own + common
-        return Detection(None, counted[0] + own + common, means[parts.known], means[true], spread), combined
-
-    def dose(self, power: float, false_alarms: float, tests: int = 1) -> float:
-        """The electrons at which the change is detected with ``power``; inf where none suffice (the model's error outweighs the change)."""
-
-        def lacking(logarithm: float) -> float:
-            return self.at(math.exp(logarithm)).power(false_alarms, tests) - power
-
-        first, last = math.log(LEAST_DOSE), math.log(MOST_DOSE)
-        if lacking(last) < 0.0:
-            return math.inf
-        if lacking(first) >= 0.0:
-            return LEAST_DOSE
-        return math.exp(float(np.asarray(brentq(lacking, first, last, xtol=1e-3)).item()))
+        spread = counted[1:] + own + common
+        counting = np.diag(counted[0]) * (1.0 + shared)
+        return Detection(None, counted[0] + own + common, counting, means, spread), combined
 
     def _imitated(self, second: np.ndarray, ways: slice) -> np.ndarray:
         """How much [q, k] of each fitted vector, within its prior, is in each of the changes ``ways``."""
@@ -251,53 +245,43 @@ def detection_of(signature: Signature, dose: float, references: int = 0) -> Dete
     return Tests(signature, references).at(dose, weights=True)
 
 
-def dose_for(signature: Signature, power: float, false_alarms: float, references: int = 0, tests: int = 1) -> float:
-    """The electrons at which the change is detected with ``power`` (`Tests.dose`)."""
-    return Tests(signature, references).dose(power, false_alarms, tests)
-
-
 class _Parts(NamedTuple):
-    """Where vectors are: the changes in all ``ways``, the ``known`` first, those that are ``fitted`` to them (``nuisances`` and half of the variations), the
-    changes of both ``halves``, the model's ``errors``, the variations that are ``judges``, and what is ``judged`` of nuisances."""
+    """Where vectors are: the changes in all ``ways``, those that are ``fitted`` to them (``nuisances`` and half of the variations), the changes of both
+    ``halves``, the model's ``errors``, and the variations that are ``judges``."""
 
     ways: slice
-    known: slice
     fitted: slice
     nuisances: slice
     halves: tuple[slice, slice]
     errors: slice
     judges: slice
-    judged: slice
 
     @property
     def used(self) -> np.ndarray:
         """Of which weights are made."""
-        return np.r_[self.known, self.fitted]
+        return np.r_[self.ways, self.fitted]
 
 
 def _vectors(signature: Signature) -> tuple[np.ndarray, _Parts]:
     """All vectors [m, b] of a signature."""
-    ways = len(signature.changed)
     nothing = np.zeros((len(signature.rates), 0))
     varied = nothing if signature.variations is None else signature.variations.T
     middle = varied.shape[1] // 2
     making, judging = (each / math.sqrt(max(each.shape[1], 1)) for each in (varied[:, :middle], varied[:, middle:]))
     halves = [nothing] * 2 if signature.halves is None else [half.T for half in signature.halves]
     wrong = nothing if signature.model_error is None else signature.model_error
-    judged = nothing if signature.judged is None else signature.judged
-    vectors = [(signature.changed - signature.rates).T, signature.nuisances, making, *halves, wrong, judging, judged]
+    vectors = [(signature.changed - signature.rates).T, signature.nuisances, making, *halves, wrong, judging]
     ends = np.cumsum([0, *(each.shape[1] for each in vectors)])
     at = [slice(int(start), int(end)) for start, end in itertools.pairwise(ends)]
     fitted = slice(at[1].start, at[2].stop)
-    known = ways if signature.known is None else signature.known
-    parts = _Parts(at[0], slice(0, known), fitted, at[1], (at[3], at[4]), at[5], at[6], at[7])
+    parts = _Parts(at[0], fitted, at[1], (at[3], at[4]), at[5], at[6])
     return np.concatenate(vectors, axis=1), parts
 
 
 def _moments(signature: Signature, vectors: np.ndarray, parts: _Parts, dose: float) -> Moments:
     weighted = vectors * _inverse(dose * signature.rates + signature.readout)[:, None]
     base = weighted[:, parts.used]
-    # what is more than expected with a change at other settings may be less than nothing
+    # halves of few configurations may leave less than nothing
     third = [
         base.T @ (base * np.maximum(dose * each + signature.readout, 0.0)[:, None])
         for each in (signature.rates, *signature.changed)

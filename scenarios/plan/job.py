@@ -12,6 +12,7 @@ from learn.feasibility.search.front import front
 from scenarios.io.progress import Progress, SilentProgress
 from scenarios.plan.costs import Costs, costs_of, over_limits
 from scenarios.plan.damage import Damage, damage_of
+from scenarios.plan.kept import kept_plan
 from scenarios.plan.kinds import detect, distinguish, measure, spectral
 from scenarios.plan.planned import Judged, Merit, Planned, Weighed
 from scenarios.plan.readings import Reading, reading_of
@@ -33,11 +34,16 @@ KINDS = {"detect": detect, "measure": measure, "distinguish": distinguish}
 
 
 def plan_question(question: Question, progress: Progress | None = None) -> Planned:
-    """Weigh the options of ``question``. Float64 is switched on for the time it takes. BadInput, naming the key, for what cannot be computed."""
+    """Weigh the options of ``question``, or take from the cache folder what was found before. Float64 is switched on for the time it takes. BadInput, naming
+    the key, for what cannot be computed."""
     told = progress or SilentProgress()
-    with double_precision():
+
+    def plan() -> Planned:
         planned = _planned(question, told)
         return planned if question.what_if is None else _with_what_if(planned, question.what_if, told)
+
+    with double_precision():
+        return kept_plan(question, plan, told)
 
 
 def _kind_of(question: Question) -> Any:

@@ -238,10 +238,10 @@ class ComputePlan(Plan, frozen=True):
         int,
         key(
             "",
-            'other settings of the lenses, within [unknown], at which the test must hold, too ("detect"); 0: the recording tells them',
+            'other settings of the lenses, within [unknown], over which power is averaged, too ("detect", with references, which tell them)',
             ge=0,
             le=30,
         ),
-    ] = 0
+    ] = 4
     layers: Annotated[int, key("", "examples of amorphous layers, where there are any", ge=2, le=200)] = 16
     depths: Annotated[int, key("", "depths over which an unknown depth is averaged", ge=1, le=20)] = 3

@@ -54,16 +54,15 @@ def spectrum_image(
             slopes[CROSS_SECTION + shapes.labels[row]] = np.outer(seen.perfect[:, row], shapes.per_atom[row])
     background, per_atom = shapes.slopes[OFFSET]
     slopes[OFFSET] = entered[:, None] * background + seen.perfect @ per_atom
-    ways = len(scan.quantum)  # at the assumed settings; a spectrum is not followed to others
     halves = None
     if scan.halves is not None and seen.halves is not None:
-        halves = spectra(scan.halves[:, :ways] @ weights, seen.halves)
+        halves = spectra(scan.halves @ weights, seen.halves)
     directions = [
         np.outer(each, shapes.per_atom[row])
         for row, each in enumerate(wrong)
         if each is not None
     ]  # fmt: skip
     return Scanned(
-        rates, spectra(scan.changed[:ways] @ weights, seen.changed), slopes, scan.window, scan.quantum, halves,
+        rates, spectra(scan.changed @ weights, seen.changed), slopes, scan.window, scan.quantum, halves,
         np.stack(directions) if directions else None,
     )  # fmt: skip

@@ -19,7 +19,6 @@ from learn.feasibility.search.front import Candidate, front
 from learn.feasibility.search.imaging import images_of
 from learn.feasibility.search.scanning import narrowed, scans_of
 from learn.feasibility.search.smooth import log_dose
-from learn.information import dose_for
 from scenarios.io.progress import Progress
 from scenarios.plan.kinds.detect import asked_of, unknown_of
 from scenarios.plan.planned import Weighed
@@ -76,13 +75,12 @@ def settled(scene: Scene, semiangle: float, defocus: float) -> Scene:
         return narrowed(matrices, semiangle, scene.grid.soft)
 
     matrices = tuple(narrow(each) for each in scene.matrices)
-    thicker = None if scene.thicker is None else narrow(scene.thicker)
     layers = scene.layers
     if layers is not None:
         layers = Covered(narrow(layers.bare), tuple(narrow(each) for each in layers.covered))
     return scene._replace(
-        grid=scene.grid._replace(semiangle=semiangle), matrices=matrices, probe=probe, others=others, thicker=thicker, layers=layers,
-        scan=scanned(matrices[0], matrices[1:], scene.window, probe, others, thicker),
+        grid=scene.grid._replace(semiangle=semiangle), matrices=matrices, probe=probe, others=others, layers=layers,
+        scan=scanned(matrices[0], matrices[1:], scene.window, probe, others),
     )  # fmt: skip
 
 
@@ -205,10 +203,7 @@ def _front(question: Question, options: Sequence[Weighed], scene: Scene, seconds
     for each in options:
         assert isinstance(each.assessment, Assessment)
         for error in ERRORS:
-            electrons = dose_for(
-                each.assessment.signature, 1.0 - error, asked.false_alarms, asked.references, asked.tests
-            )
-            dose = electrons / area
+            dose = each.assessment.tests.dose(1.0 - error, asked.false_alarms, asked.tests) / area
             candidates.append(Candidate(dose, seconds(each, dose), error, each.name))
     return front(candidates)
 

@@ -14,7 +14,7 @@ from learn.feasibility.assessment import Asked
 from learn.feasibility.hypotheses import Change, Hypotheses, hypotheses_of
 from learn.feasibility.imaged import imaged
 from learn.feasibility.matrices import Grid, Matrices, matrices_of
-from learn.feasibility.scanned import Detector, Scanned, Unknown, annular, camera, scanned, segments, signature_of
+from learn.feasibility.scanned import Detector, Scanned, Unknown, annular, camera, scanned, segments, signatures_of
 from learn.feasibility.scans import Probe, Window, finest_step, window_of
 from learn.feasibility.search.climbing import climb
 from learn.feasibility.search.imaging import images_of
@@ -180,7 +180,7 @@ class Judge:
         else:
             seen, narrow = self._scan(settings)
             detector = _detector(self.study, narrow, settings)
-        signature, _ = signature_of(seen, detector, UNKNOWN)
+        (signature,), _ = signatures_of(seen, detector, UNKNOWN)
         return dose_for(signature, ASKED.power, ASKED.false_alarms, ASKED.references) / self.window.area
 
     def _scan(self, settings: Settings) -> tuple[Scanned, Matrices]:

@@ -9,7 +9,7 @@ import pytest
 from learn.feasibility.hypotheses import Change, hypotheses_of
 from learn.feasibility.imaged import imaged
 from learn.feasibility.matrices import Grid, Matrices, matrices_of
-from learn.feasibility.scanned import Detector, Unknown, signature_of
+from learn.feasibility.scanned import Detector, Unknown, signatures_of
 from learn.feasibility.scans import window_of
 from learn.information import classical_distance
 from twin.grid import band_limit
@@ -89,5 +89,5 @@ def test_an_image_tells_no_more_than_the_exit_wave() -> None:
     told = classical_distance(seen.rates.T / pixels, seen.changed[0].T / pixels)
     assert 0.0 < told < seen.quantum[0]
     assert imaged(perfect, [changed], WINDOW, LENS).quantum[0] == seen.quantum[0] * field / WINDOW.area
-    signature = signature_of(seen, Detector(np.ones((1, 1))), Unknown({"C10": 20.0}, {}, 0.02))[0]
+    (signature,), _ = signatures_of(seen, Detector(np.ones((1, 1))), Unknown({"C10": 20.0}, {}, 0.02))
     assert 0.8 < signature.rates.sum() <= 1.0

@@ -7,7 +7,7 @@ import pytest
 
 from learn.feasibility.hypotheses import Change, hypotheses_of
 from learn.feasibility.matrices import Grid, Matrices, matrices_of
-from learn.feasibility.scanned import Unknown, annular, camera, scanned, segments, signature_of
+from learn.feasibility.scanned import Unknown, annular, camera, scanned, segments, signatures_of
 from learn.feasibility.scanned import still as still_probe
 from learn.feasibility.scans import Probe, derivatives_of, finest_step, patterns_of, window_of
 from learn.information import classical_distance
@@ -89,7 +89,7 @@ def test_detectors_count_what_they_should_and_no_more_than_there_is() -> None:
     for detector in (ring, cut, pixels):
         rates = [part @ detector.weights.T for part in (scan.rates, scan.changed[0])]
         distances.append(classical_distance(*rates))
-        signature = signature_of(scan, detector, Unknown({"C10": 20.0}, {}, 0.02))[0]
+        (signature,), _ = signatures_of(scan, detector, Unknown({"C10": 20.0}, {}, 0.02))
         assert signature.rates.sum() <= 1.0
         assert signature.nuisances.shape[0] == signature.rates.size
     assert distances[0] <= distances[1] <= distances[2] <= scan.quantum[0]

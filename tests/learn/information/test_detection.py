@@ -87,9 +87,8 @@ def test_many_places_ask_for_more() -> None:
     assert test.power(0.01, tests=100) < test.power(0.01) < test.power(0.1)
     # a rate far out is detected by weighted draws: with one way it is that of the normal distribution
     single = detection_of(signature(1), 8000.0)
-    many = Detection(None, np.full((2, 2), single.without[0, 0]), np.full((2, 2), single.means[0, 0]),
-                     np.full((2, 2), single.means[0, 0]),
-                     np.full((2, 2, 2), single.with_change[0, 0, 0]))  # fmt: skip
+    many = Detection(None, np.full((2, 2), single.without[0, 0]), np.repeat(single.counting, 2),
+                     np.full((2, 2), single.means[0, 0]), np.full((2, 2, 2), single.with_change[0, 0, 0]))  # fmt: skip
     assert many.power(1e-4) == pytest.approx(single.power(1e-4), abs=0.02)
 
 
@@ -131,7 +130,7 @@ def test_columns_that_differ_at_random_are_noise_that_no_dose_removes() -> None:
     blind = signature(1)
     references, count = 5, 3000
     tests = information.Tests(chosen, references)
-    assert tests.dose(0.9, 0.01) == np.inf
+    assert information.dose_for(chosen, 0.9, 0.01, references) == np.inf
     for dose in (5e3, 1e6):
         test = tests.at(dose, weights=True)
         alarms, detected = [], []
@@ -148,16 +147,34 @@ def test_columns_that_differ_at_random_are_noise_that_no_dose_removes() -> None:
     assert alarms[1] > 0.2  # a test that takes columns to be alike
 
 
-def test_power_is_that_of_what_may_be_true_beside_what_the_test_knows() -> None:
-    """The bump's place is unknown; the test knows two places, those that may be true lie between and beyond."""
-    bumps = np.stack([0.2 * np.exp(-0.5 * ((X - c) / 0.06) ** 2) / len(X) for c in (0.4, 0.5, 0.33, 0.45, 0.55)])
-    chosen = Signature(RATES, RATES + bumps, RATES[:, None], np.array([np.inf]), known=2)
-    test = detection_of(chosen, 5000.0)
-    assert test.means.shape == (2, 2)
-    assert test.truths.shape == (3, 2)
-    detected = [
-        np.mean(drawn(test, 5000.0 * np.stack([RATES, each]), 3000) > test.threshold(0.05))
-        for each in chosen.changed[2:]
-    ]
-    assert np.mean(detected) == pytest.approx(test.power(0.05), abs=0.03)
-    assert test.power(0.05) < detection_of(chosen._replace(changed=chosen.changed[2:], known=None), 5000.0).power(0.05)
+def test_power_is_averaged_over_settings_that_references_tell() -> None:
+    weak = signature(1)._replace(changed=RATES + 0.5 * BUMPS[:1])
+    both = information.AveragedTests([signature(1), weak], references=4)
+    dose = 6000.0
+    each = [detection_of(one, dose, 4).power(0.05) for one in (signature(1), weak)]
+    assert both.power(dose, 0.05) == pytest.approx(np.mean(each))
+    assert each[1] < both.power(dose, 0.05) < each[0]
+    needed = both.dose(0.9, 0.05)
+    assert both.power(needed, 0.05) == pytest.approx(0.9, abs=2e-3)
+    assert both.known(0, 1).dose(0.9, 0.05) <= needed
+    with pytest.raises(ValueError, match="no signature"):
+        information.AveragedTests([])
+
+
+@pytest.mark.parametrize("scale", [0.7, 1.4])
+def test_counting_noise_is_that_of_the_counts(scale: float) -> None:
+    """Backgrounds other than predicted alter the rate of false alarms of a test that takes the predicted noise, not of one that takes that of the counts."""
+    dose, references, trials = 300.0, 3, 8000
+    chosen = signature(2)._replace(differences=np.zeros(2))
+    test = detection_of(chosen, dose, references)
+    assert test.weights is not None
+    rng, mean = np.random.default_rng(12), scale * dose * RATES
+    counts = rng.poisson(mean, (trials, references + 1, len(RATES))).astype(float)
+    threshold = test.threshold(0.05)
+    counted = np.mean([test.of_counts(each[0], each[1:]) > threshold for each in counts])
+    assert counted == pytest.approx(0.05, abs=0.0075)
+    differences = counts[:, 0] - counts[:, 1:].mean(1)
+    naive = np.mean(test.statistic(differences @ test.weights.T) > threshold)
+    assert abs(naive - 0.05) > 0.015
+    with pytest.raises(ValueError, match="one reference"):
+        test.of_counts(counts[0, 0], counts[0, :0])

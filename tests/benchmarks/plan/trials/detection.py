@@ -10,11 +10,11 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import norm
 
-from learn.information import Tests
+from learn.information import AveragedTests
 from tests.benchmarks._case import Case, case
 from tests.benchmarks._form import Form
 from tests.benchmarks.plan.trials.predicted import PHONONS, Predicted, predicted
-from tests.benchmarks.plan.trials.specimens import Study, studies
+from tests.benchmarks.plan.trials.specimens import studies
 from tests.benchmarks.plan.trials.trial import FALSE_ALARMS, tried, true_fields
 
 POWERS = (0.5, 0.8, 0.95)
@@ -49,7 +49,7 @@ class Tried(NamedTuple):
         return float(np.exp((norm.ppf(0.8) - start) / max(slope, 1e-9)))
 
 
-def cases(short: Form, progress: Callable[..., None]) -> list[Case]:
+def cases(short: Form, progress: Callable[..., None], seed: int = 0) -> list[Case]:
     """Power and false alarms of each case, of all, the order of techniques, and the same of a planner to whom nothing is unknown."""
     chosen = [each for each in studies() if not short or each.name in SHORT[short]]
     honest: list[Tried] = []
@@ -57,13 +57,13 @@ def cases(short: Form, progress: Callable[..., None]) -> list[Case]:
     rows: list[Case] = []
     count = TRIALS[short]
     for study in chosen:
-        few = {"phonons": 2, "settings": 2, "layers": 4} if short is Form.SMOKE else {}
+        few = {"phonons": 2, "settings": 1, "layers": 4} if short is Form.SMOKE else {}
         made = predicted(study, **few)
-        fields = true_fields(study, made, RECORDINGS[short], CONFIGURATIONS[short], progress)
+        fields = true_fields(study, made, RECORDINGS[short], CONFIGURATIONS[short], progress, seed)
         progress(f"trials, {study.name}")
-        honest += _tried(study, made, fields, count)
+        honest += _tried(made, fields, count, True)
         certain = predicted(study, phonons=few.get("phonons", PHONONS), settings=0, layers=0)
-        sure += _tried(study, certain, fields, count)
+        sure += _tried(certain, fields, count, False)
     for each in honest:
         for row in zip(each.doses, each.promised, each.measured, strict=True):
             dose, promised, measured = row
@@ -81,14 +81,14 @@ def cases(short: Form, progress: Callable[..., None]) -> list[Case]:
     return rows
 
 
-def _tried(study: Study, made: Predicted, fields: dict[str, np.ndarray], count: int) -> list[Tried]:
-    results = []
-    for name, signature in made.signatures.items():
-        tests = Tests(signature, study.repeats[0] * study.repeats[1] - 1)
+def _tried(made: Predicted, fields: dict[str, np.ndarray], count: int, calibrate: bool) -> list[Tried]:
+    results, study = [], made.study
+    for name, signatures in made.signatures.items():
+        tests = AveragedTests(signatures, study.repeats[0] * study.repeats[1] - 1)
         doses = [tests.dose(power, FALSE_ALARMS) for power in POWERS]
         if not np.all(np.isfinite(doses)):
             raise ValueError(f"{study.name}, {name}: no dose gives power {POWERS[-1]}; this technique cannot be tried")
-        trials = tried(tests, doses, study, fields, name, count, 1)
+        trials = tried(made, doses, fields, name, count, 1, calibrate)
         measured, alarms = (np.array([each[which].mean() for each in trials]) for which in range(2))
         results.append(Tried(study.name, name, np.array(doses) / made.window.area, np.array(POWERS), measured, alarms))
     return results

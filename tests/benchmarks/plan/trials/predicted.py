@@ -7,7 +7,7 @@ import numpy as np
 from learn.feasibility.imaged import imaged
 from learn.feasibility.layers import covered, image_variations, scan_variations
 from learn.feasibility.matrices import Matrices, matrices_of
-from learn.feasibility.scanned import Detector, Unknown, annular, camera, scanned, signature_of
+from learn.feasibility.scanned import Detector, Scanned, Unknown, annular, camera, scanned, signatures_of
 from learn.feasibility.scans import Probe, Window
 from learn.feasibility.settings import lenses_about, probes_about
 from learn.information import Signature
@@ -15,17 +15,48 @@ from tests.benchmarks.plan.trials.specimens import JITTER, Image, Ring, Study, T
 from twin.optics.aberrations import coefficients
 from twin.optics.transfer import Imaging
 
-PHONONS, SETTINGS, LAYERS = 6, 8, 32
+PHONONS, SETTINGS, LAYERS = 6, 4, 32
 """Configurations of thermal motion, settings besides the nominal, examples of amorphous layers."""
+MODEL = 0.05
+"""Share of the contrast by which the prediction may be wrong (rms)."""
+
+
+class Crystal(NamedTuple):
+    """Scattering matrices of the crystal without the change and with it, ``cells`` more in depth than assumed."""
+
+    perfect: Matrices
+    changed: tuple[Matrices, ...]
+    cells: int
 
 
 class Predicted(NamedTuple):
-    """What the planner makes of a study: scattering ``matrices`` of the perfect specimen, the ``window``, and by technique ``detectors`` and ``signatures``."""
+    """What the planner makes of a study: ``crystals`` that there may be, the assumed one first, the ``window``, what is ``unknown``, and by technique
+    ``detectors``, ``variations`` of columns and ``signatures``: at all settings of the first crystal, then of the others."""
 
-    matrices: Matrices
+    study: Study
+    crystals: tuple[Crystal, ...]
     window: Window
+    unknown: Unknown
     detectors: dict[str, Detector]
-    signatures: dict[str, Signature]
+    variations: dict[str, np.ndarray | None]
+    signatures: dict[str, list[Signature]]
+
+    @property
+    def matrices(self) -> Matrices:
+        """Of the assumed crystal."""
+        return self.crystals[0].perfect
+
+    def seen(self, name: str, crystal: Crystal, probe: Probe) -> Scanned:
+        """What a technique sees of a ``crystal``; of the ``probe`` an image has the aberrations, beside those of its lens."""
+        technique = self.study.techniques[name]
+        if isinstance(technique, Image):
+            lens = lens_of(self.study, technique, probe.coefficients)
+            return imaged(crystal.perfect, crystal.changed, self.window, lens)
+        return scanned(crystal.perfect, crystal.changed, self.window, probe)
+
+    def signature(self, name: str, seen: Scanned) -> Signature:
+        """Of the change in what a technique has ``seen``."""
+        return signatures_of(seen, self.detectors[name], self.unknown, self.variations[name])[0][0]
 
 
 def predicted(
@@ -33,46 +64,54 @@ def predicted(
 ) -> Predicted:
     """Signatures of all techniques from ``phonons`` configurations (the first of seed ``first``), other ``settings`` and examples of ``layers``.
 
-    Without settings and layers columns are taken to be alike.
+    Without settings all is taken to be known, and columns to be alike.
     """
-    hypotheses = study.hypotheses(study.nodes[0])
-    grid = study.grid(tuple(range(first, first + phonons)))
-    perfect = matrices_of(hypotheses.perfect, grid)
-    changed = [matrices_of(each, grid._replace(before=0)) for each in hypotheses.changed]
-    thicker = None
-    if settings and grid.before:
-        deep = study._replace(repeats=(*study.repeats[:2], study.repeats[2] + 1))
-        thicker = matrices_of(deep.hypotheses(1).perfect, deep.grid(grid.seeds))
+    seeds = tuple(range(first, first + phonons))
+    spread = study.priors.get("thickness", 0.0) > 0.0 and settings > 0
+    crystals = tuple(_crystal(study, cells, seeds) for cells in ((0, -1, 1) if spread else (0,)))
+    perfect = crystals[0].perfect
+    hypotheses = study.hypotheses(1)
     window = study.window(hypotheses.location)
     probe = Probe(coefficients({"C10": study.c10}), study.source)
-    probes = (probe, *probes_about(probe, study.priors, settings))
-    scan = scanned(perfect, changed, window, probe, probes[1:], thicker)
+    others = probes_about(probe, study.priors, settings)
     differences = {"x": JITTER, "y": JITTER, "thickness": study.roughness} if settings or layers else {}
-    unknown = Unknown(study.priors, differences, 0.05)
+    unknown = Unknown(study.priors, differences, MODEL)
     detectors = {name: _detector(technique, perfect) for name, technique in study.techniques.items()}
-    over = covered(hypotheses.perfect, grid, study.layers, layers) if any(study.layers) and layers else None
     scans = [name for name, technique in study.techniques.items() if not isinstance(technique, Image)]
+    lenses = {
+        name: (lens, *lenses_about(lens, study.priors, settings))
+        for name, technique in study.techniques.items()
+        if isinstance(technique, Image)
+        for lens in [lens_of(study, technique, probe.coefficients)]
+    }
     varied: dict[str, np.ndarray | None] = dict.fromkeys(study.techniques)
-    if over is not None:
-        varied.update(
-            zip(scans, scan_variations(over, window, probes, [detectors[name] for name in scans]), strict=True)
-        )
-    signatures = {}
-    for name, technique in study.techniques.items():
-        seen = scan
-        if isinstance(technique, Image):
-            lens = Imaging(
-                coefficients({"C10": technique.c10}),
-                study.energy,
-                technique.aperture,
-                focal_spread=technique.focal_spread,
-            )
-            lenses = (lens, *lenses_about(lens, study.priors, settings))
-            seen = imaged(perfect, changed, window, lens, lenses[1:], thicker)
-            if over is not None:
-                varied[name] = image_variations(over, window, lenses)
-        signatures[name] = signature_of(seen, detectors[name], unknown, varied[name])[0]
-    return Predicted(perfect, window, detectors, signatures)
+    if any(study.layers) and layers:
+        over = covered(hypotheses.perfect, study.grid(seeds), study.layers, layers)
+        made = scan_variations(over, window, (probe, *others), [detectors[name] for name in scans])
+        varied.update(zip(scans, made, strict=True))
+        varied.update({name: image_variations(over, window, each) for name, each in lenses.items()})
+    signatures: dict[str, list[Signature]] = {name: [] for name in study.techniques}
+    for crystal in crystals:
+        scan = scanned(crystal.perfect, crystal.changed, window, probe, others)
+        for name in study.techniques:
+            seen = scan
+            if name in lenses:
+                seen = imaged(crystal.perfect, crystal.changed, window, lenses[name][0], lenses[name][1:])
+            signatures[name] += signatures_of(seen, detectors[name], unknown, varied[name])[0]
+    return Predicted(study, crystals, window, unknown, detectors, varied, signatures)
+
+
+def _crystal(study: Study, cells: int, seeds: tuple[int, ...]) -> Crystal:
+    deep = study._replace(repeats=(*study.repeats[:2], study.repeats[2] + cells))
+    hypotheses, grid = deep.hypotheses(study.nodes[0]), deep.grid(seeds)
+    changed = tuple(matrices_of(each, grid._replace(before=0)) for each in hypotheses.changed)
+    return Crystal(matrices_of(hypotheses.perfect, grid), changed, cells)
+
+
+def lens_of(study: Study, technique: Image, aberrations: np.ndarray) -> Imaging:
+    """The objective lens, whose aberrations are off by as much as those of the probe."""
+    vector = aberrations + coefficients({"C10": technique.c10 - study.c10})
+    return Imaging(vector, study.energy, technique.aperture, focal_spread=technique.focal_spread)
 
 
 def _detector(technique: Technique, matrices: Matrices) -> Detector:

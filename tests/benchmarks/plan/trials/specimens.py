@@ -13,6 +13,8 @@ from twin.optics.electrons import wavelength
 from twin.sample.orthogonal import orthogonal
 from twin.sample.specimen import Specimen, srtio3
 
+SHIFT = 0.05
+"""Angstrom by which the lattice is placed wrongly at most, along either axis."""
 JITTER = 0.05
 """By how much columns are displaced against one another (rms, angstrom)."""
 

@@ -8,13 +8,12 @@ import numpy as np
 from instrument.core.result_cache import load_or_compute
 from learn.information import Tests
 from tests.benchmarks.plan.trials import truth
+from tests.benchmarks.plan.trials.calibrated import GAIN, calibrated
 from tests.benchmarks.plan.trials.predicted import Predicted
 from tests.benchmarks.plan.trials.specimens import JITTER, Study
 from twin.cache_folder import usable_cache
 
 FALSE_ALARMS = 0.05
-GAIN = 0.05
-"""By how much gains of recordings differ (rms)."""
 
 
 def true_fields(
@@ -48,23 +47,34 @@ class Trials(NamedTuple):
 
 
 def tried(
-    tests: Tests, doses: Sequence[float], study: Study, fields: dict[str, np.ndarray], name: str, count: int, seed: int
+    made: Predicted,
+    doses: Sequence[float],
+    fields: dict[str, np.ndarray],
+    name: str,
+    count: int,
+    seed: int,
+    calibrate: bool = True,
 ) -> list[Trials]:
-    """``count`` trials of a technique at each of ``doses`` (electrons over a window), on its mean counts in ``fields``."""
-    made = [tests.at(dose, weights=True) for dose in doses]
-    thresholds = [each.threshold(FALSE_ALARMS) for each in made]
+    """``count`` trials of a technique at each of ``doses`` (electrons over a window), on its mean counts in ``fields``. Tests are made at the settings that
+    references of each recording tell at the least dose (``calibrate``), else at those that are assumed."""
+    study, columns = made.study, made.study.repeats[0] * made.study.repeats[1]
     outcome = np.zeros((len(doses), 2, count), bool)
     rng = np.random.default_rng([seed, 11])
-    for recording in range(len(fields[f"{name} perfect"])):
-        for which, kind in enumerate(("changed", "perfect")):
-            scenes = _slopes(fields[f"{name} {kind}"][recording], study)
-            thickness = fields[f"{name} thickness"][recording]
-            for number in range(recording, count, len(fields[f"{name} perfect"])):
-                for at, (dose, test, threshold) in enumerate(zip(doses, made, thresholds, strict=True)):
-                    tested = int(rng.integers(len(scenes[0]))) if which else 0
-                    counts = _recorded(scenes, thickness, tested, dose, study, rng)
-                    assert test.weights is not None
-                    value = test.statistic((test.weights @ counts)[None])[0]
+    recordings = len(fields[f"{name} perfect"])
+    for recording in range(recordings):
+        scenes = [_slopes(fields[f"{name} {kind}"][recording], study) for kind in ("changed", "perfect")]
+        thickness = fields[f"{name} thickness"][recording]
+        signature = made.signatures[name][0]
+        if calibrate:
+            counts = _recorded(scenes[0], thickness, 0, min(doses), study, rng)[1]
+            signature = calibrated(made, name, counts.mean(0), min(doses))
+        tests = [Tests(signature, columns - 1).at(dose, weights=True) for dose in doses]
+        thresholds = [each.threshold(FALSE_ALARMS) for each in tests]
+        for which, scene in enumerate(scenes):
+            for number in range(recording, count, recordings):
+                for at, (dose, test, threshold) in enumerate(zip(doses, tests, thresholds, strict=True)):
+                    tested = int(rng.integers(columns)) if which else 0
+                    value = test.of_counts(*_recorded(scene, thickness, tested, dose, study, rng))
                     outcome[at, which, number] = value > threshold
     return [Trials(*each) for each in outcome]
 
@@ -76,17 +86,16 @@ def _recorded(
     dose: float,
     study: Study,
     rng: np.random.Generator,
-) -> np.ndarray:
-    """Counts of the column that is tested less the mean of all others."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """Counts [m] of the column that is tested, and [n, m] of all others."""
     field, along_x, along_y = scenes
     columns = len(field)
     share = dose / (field.shape[1] * field.shape[2]) * (1.0 + GAIN * rng.standard_normal())
     moves = JITTER * rng.standard_normal((2, columns, 1, 1, 1))
     rough = study.roughness * rng.standard_normal((columns, 1, 1, 1))
     means = share * np.maximum(field + moves[0] * along_x + moves[1] * along_y + rough * thickness, 0.0)
-    rest = means.sum(0) - means[tested]
-    # the sum of Poisson counts is one
-    return (rng.poisson(means[tested]) - rng.poisson(np.maximum(rest, 0.0)) / (columns - 1.0)).ravel()
+    counts = rng.poisson(means).reshape(columns, -1)
+    return counts[tested], np.delete(counts, tested, axis=0)
 
 
 def _slopes(field: np.ndarray, study: Study) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

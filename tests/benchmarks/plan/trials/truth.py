@@ -12,14 +12,12 @@ from learn.feasibility.matrices import Matrices
 from learn.feasibility.scans import Window
 from tests.benchmarks.plan.trials.medium import Medium, carbon
 from tests.benchmarks.plan.trials.recorder import Recorder
-from tests.benchmarks.plan.trials.specimens import Image, Settings, Study
+from tests.benchmarks.plan.trials.specimens import SHIFT, Image, Settings, Study
 
 VERSION = 1
 MOTION = 1.06
 """Mean square displacements over those of the prediction."""
 LAYER_STEP = 2.5
-SHIFT = 0.05
-"""Angstrom by which the lattice is placed wrongly at most, along either axis."""
 
 
 def drawn(study: Study, count: int, depths: int, seed: int) -> list[Settings]:

@@ -14,7 +14,7 @@ from learn.feasibility.assessment import Asked
 from learn.feasibility.hypotheses import Change, hypotheses_of
 from learn.feasibility.imaged import imaged
 from learn.feasibility.matrices import Grid, Matrices, matrices_of
-from learn.feasibility.scanned import Detector, Unknown, annular, camera, scanned, segments, signature_of
+from learn.feasibility.scanned import Detector, Unknown, annular, camera, scanned, segments, signatures_of
 from learn.feasibility.scans import Probe, finest_step, window_of
 from learn.feasibility.search.climbing import climb
 from learn.feasibility.search.imaging import images_of
@@ -73,7 +73,7 @@ def test_the_smooth_dose_is_the_exact_one_nearly(form: Form) -> None:
     for semiangle, references, off in ((20e-3, 3, 0.12), (15e-3, 3, 0.12), (20e-3, 0, 0.3)):
         objective, data, settings = option(form, semiangle)
         narrow, others = narrowed(perfect, semiangle), [narrowed(each, semiangle) for each in changed]
-        signature, _ = signature_of(scanned(narrow, others, WINDOW, PROBE), FORMS[form][0](narrow), UNKNOWN)
+        (signature,), _ = signatures_of(scanned(narrow, others, WINDOW, PROBE), FORMS[form][0](narrow), UNKNOWN)
         exact = dose_for(signature, 0.95, 0.01, references)
         assert float(objective(settings, data, references)) == pytest.approx(np.log(exact), abs=off)
 
@@ -98,7 +98,7 @@ def test_images_of_a_plane_wave_and_their_gradients() -> None:
     lens = Imaging(coefficients({"C10": -60.0}), ENERGY, 30e-3, focal_spread=20.0)
     images = images_of(perfect, changed, WINDOW, lens, UNKNOWN)
     settings = {"defocus": 60.0, "c30": 0.0, "aperture": 30e-3}
-    signature, _ = signature_of(imaged(perfect, changed, WINDOW, lens), Detector(np.ones((1, 1))), UNKNOWN)
+    (signature,), _ = signatures_of(imaged(perfect, changed, WINDOW, lens), Detector(np.ones((1, 1))), UNKNOWN)
 
     def objective(values: Mapping[str, Array | float], data: Any) -> Array:
         return log_dose(images.signals(values, data), ASKED[3])

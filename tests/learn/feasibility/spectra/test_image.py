@@ -8,7 +8,7 @@ import pytest
 from learn.feasibility.assessment import Asked, assess
 from learn.feasibility.hypotheses import Change, Hypotheses, hypotheses_of
 from learn.feasibility.matrices import Grid, Matrices, matrices_of
-from learn.feasibility.scanned import Detector, Scanned, Unknown, annular, scanned, signature_of
+from learn.feasibility.scanned import Detector, Scanned, Unknown, annular, scanned, signatures_of
 from learn.feasibility.scans import Probe, finest_step, window_of
 from learn.feasibility.spectra.image import BACKGROUND, CROSS_SECTION, EXPONENT, OFFSET, spectrum_image
 from learn.feasibility.spectra.seen import Kernel, Seen, atoms_seen, fast_error, kernel_of
@@ -196,7 +196,7 @@ def test_the_fast_form_tells_its_error() -> None:
     rows: list[np.ndarray | None] = [None] * len(shapes().labels)
     rows[shapes().labels.index("O K")] = wrong
     made = spectrum_image(scan(), annular(matrices()[0], 0.0, COLLECTION), seen(), shapes(), rows)
-    signature, _ = signature_of(made, channels(), Unknown({}, {}, 0.05))
+    (signature,), _ = signatures_of(made, channels(), Unknown({}, {}, 0.05))
     assert signature.model_error is not None
     assert signature.model_error.shape == (signature.rates.size, 2)
 
@@ -223,7 +223,7 @@ def test_drawn_counts_are_detected_as_often_as_predicted() -> None:
     asked = Asked(0.8, 0.05, 1, 3)
     result = assess(made, channels(), unknown, asked)
     assert np.isfinite(result.dose)
-    signature, _ = signature_of(made, channels(), unknown)
+    (signature,), _ = signatures_of(made, channels(), unknown)
     electrons = result.dose * made.window.area
     exact = detection_of(signature, electrons, asked.references)
     assert exact.weights is not None
