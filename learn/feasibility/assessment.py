@@ -9,6 +9,7 @@ from jaxtyping import Float
 from scipy.stats import norm
 
 from learn.feasibility.scanned import Detector, Scanned, Unknown, signatures_of
+from learn.feasibility.scans import ABOVE
 from learn.information import AveragedTests
 
 DOSES = np.geomspace(1.0, 1e8, 81)
@@ -67,9 +68,12 @@ def assess(
         # the halves' chance would hide small factors, and is the same for both
         certain = test.certain()
         least = certain.dose(asked.power, *rates)
-        for number, name in enumerate(names):
-            if certain.each[0].widths[number] > 0.0:
-                costs[name] = least / certain.known(number).dose(asked.power, *rates)
+        for name in [each for each in names if each != ABOVE]:
+            own = [
+                number for number, other in enumerate(names) if other == name or (other, name) == (ABOVE, "thickness")
+            ]
+            if certain.each[0].widths[own].any():
+                costs[name] = least / certain.known(*own).dose(asked.power, *rates)
     middle = len(scan.quantum) // 2
     shape = scan.window.shape
     images = [detector.counted(each).T.reshape(-1, *shape) for each in (scan.rates, scan.changed[middle])]

@@ -10,17 +10,22 @@ from jaxtyping import Array, Float
 
 from learn.feasibility.matrices import Matrices
 from learn.feasibility.scanned import Scanned
-from learn.feasibility.scans import ABERRATIONS, Window
+from learn.feasibility.scans import ABERRATIONS, ABOVE, Window
 from learn.information import distinguishability
 from twin.optics.aberrations import index
 from twin.optics.transfer import Imaging, focal_series
 
 
 def imaged(
-    perfect: Matrices, changed: Sequence[Matrices], window: Window, lens: Imaging, others: Sequence[Imaging] = ()
+    perfect: Matrices,
+    changed: Sequence[Matrices],
+    window: Window,
+    lens: Imaging,
+    others: Sequence[Imaging] = (),
+    thicker: Matrices | None = None,
 ) -> Scanned:
     """Images of all hypotheses through ``lens`` at the grid's pixels within the ``window``; rates are relative to an even image; also through ``others`` of
-    the lenses that there may be.
+    the lenses that there may be; ``thicker`` as in `scanned`.
 
     The matrices must reach as far as the objective aperture. ``quantum`` is of the exit wave, for an electron on the window's area.
     """
@@ -44,6 +49,9 @@ def imaged(
         shares = [len(range(count)[first::2]) / count for first in range(len(halves))]
         rates, whole = cut(picture, pixels), np.tensordot(shares, halves, 1)
         slopes = _shifts(perfect, picture, each, pixels)
+        if thicker is not None:
+            above = mean_image(exit_waves(thicker.amplitudes, thicker), thicker, each)
+            slopes[ABOVE] = _shifts(thicker, above, each, pixels)["thickness"]
         return Scanned(
             rates, rates + whole, slopes, covered, np.zeros(0), halves if changed and count > 1 else None
         )  # fmt: skip

@@ -8,7 +8,17 @@ from jaxtyping import Float
 from scipy.sparse import csr_array
 
 from learn.feasibility.matrices import Matrices
-from learn.feasibility.scans import Probe, Window, derivatives_of, patterns_of, shifts_of, waves_of
+from learn.feasibility.scans import (
+    Probe,
+    Window,
+    above_of,
+    derivatives_of,
+    filtered,
+    frequencies_of,
+    patterns_of,
+    shifts_of,
+    waves_of,
+)
 from learn.information import Signature, distinguishability
 from twin.detection.detectors import Annular, Segmented
 from twin.optics.electrons import wavelength
@@ -17,6 +27,8 @@ CAMERA_PIXEL = 2e-3
 """Side of a pixel (radian) of the camera of a 4D-STEM option, by default."""
 
 
+BENDS = ((0, 0), (1, 1), (0, 1))
+"""Second derivatives along x and y."""
 MANY = 64
 """Channels from which on weights are taken as sparse."""
 
@@ -52,17 +64,26 @@ class Scanned(NamedTuple):
 
 
 def scanned(
-    perfect: Matrices, changed: Sequence[Matrices], window: Window, probe: Probe, others: Sequence[Probe] = ()
+    perfect: Matrices,
+    changed: Sequence[Matrices],
+    window: Window,
+    probe: Probe,
+    others: Sequence[Probe] = (),
+    thicker: Matrices | None = None,
 ) -> Scanned:
-    """Patterns of all hypotheses over the ``window``, of none but ``perfect`` where nothing is changed; also with ``others`` of the probes there may be."""
+    """Patterns of all hypotheses over the ``window``, of none but ``perfect`` where nothing is changed; also with ``others`` of the probes there may be.
+    With a ``thicker`` crystal (`above_of`) there is the derivative `ABOVE`, too."""
     quantum = []
     before = waves_of(perfect, window, probe)
     for each in changed:
         after = waves_of(each, window, probe)
         flat = [waves.reshape(-1, waves.shape[-1]) for waves in (before, after)]
         quantum.append(distinguishability(*flat))
-    made = _compared(perfect, changed, window, probe, derivatives_of(perfect, window, probe))
-    elsewhere = [_compared(perfect, changed, window, each, shifts_of(perfect, window, each)) for each in others]
+    slopes = derivatives_of(perfect, window, probe) | above_of(thicker, window, probe)
+    made = _compared(perfect, changed, window, probe, slopes)
+    elsewhere = [
+        _compared(perfect, changed, window, each, shifts_of(perfect, window, each, thicker)) for each in others
+    ]
     return made._replace(quantum=np.array(quantum), others=elsewhere)
 
 
@@ -136,7 +157,7 @@ def camera(matrices: Matrices, reach: float, pixel: float = CAMERA_PIXEL, readou
 class Unknown(NamedTuple):
     """What is not known of a recording. ``priors``: standard deviations by the names of derivatives, in the same units, and of "gain" and "background" (shares
     of the mean); names without a prior are free. ``differences``: the same from column to column, 0 where it is not named. ``model``: rms share by which
-    the predicted contrast of each channel may be wrong."""
+    the predicted contrast of each channel may be wrong, and, where columns are compared, each count's change by their differences."""
 
     priors: Mapping[str, float]
     differences: Mapping[str, float]
@@ -149,12 +170,14 @@ def signatures_of(
     """The change in the counts of ``detector``, for each electron that is spread over the window, at the assumed settings and at each of the ``others``, and
     the names of its nuisances (`nuisances_of`; of the others those in which columns may differ). ``variations`` of what columns count at each place:
     `learn.feasibility.layers`."""
-    names, made = tuple(nuisances_of(scan, detector, unknown)), []
+    names, made, bent = tuple(nuisances_of(scan, detector, unknown)), [], ()
     for each in (scan, *scan.others):
         own = nuisances_of(each, detector, unknown)
         blank = np.zeros(each.rates.shape[0] * len(detector.weights))
-        made.append(_signature(each, detector, {name: own.get(name, blank) for name in names}, unknown, variations))
-    return made, names
+        signature = _signature(each, detector, {name: own.get(name, blank) for name in names}, unknown, variations)
+        signature, bent = _bent(signature, each, names, unknown)
+        made.append(signature)
+    return made, (*names, *bent)
 
 
 def _signature(
@@ -170,11 +193,38 @@ def _signature(
     if scan.wrong is not None:
         wrong = np.concatenate([wrong, detector.counted(scan.wrong).reshape(len(scan.wrong), -1).T / places], axis=1)
     halves = None if scan.halves is None else detector.counted(scan.halves).reshape(2, len(changed), -1) / places
+    differences = np.array([unknown.differences.get(name, 0.0) for name in nuisances])
+    derivatives = stacked(nuisances, rates.size)
+    # of what may differ by any amount the model's error is not known: it is fitted
+    known = np.where(np.isfinite(differences), differences, 0.0)
     return Signature(
-        rates.ravel(), changed.reshape(len(changed), -1), stacked(nuisances, rates.size), np.array([unknown.priors.get(name, np.inf) for name in nuisances]),
-        detector.readout, wrong, halves, np.array([unknown.differences.get(name, 0.0) for name in nuisances]),
-        None if variations is None else variations.reshape(len(variations), -1) / places,
+        rates.ravel(), changed.reshape(len(changed), -1), derivatives, np.array([unknown.priors.get(name, np.inf) for name in nuisances]),
+        detector.readout, wrong, halves, differences,
+        None if variations is None else variations.reshape(len(variations), -1) / places, unknown.model**2 * (derivatives**2 @ known**2),
     )  # fmt: skip
+
+
+def _bent(
+    signature: Signature, scan: Scanned, names: Sequence[str], unknown: Unknown
+) -> tuple[Signature, tuple[str, ...]]:
+    """With second derivatives along the scan: of columns that are displaced at random, references tell the place only so well, and the square of it counts.
+    The names are those of the first ones."""
+    widths = [unknown.differences.get(name, 0.0) for name in ("x", "y")]
+    if len(scan.rates) == 1 or not {"x", "y"} <= set(names) or not all(0.0 < width < np.inf for width in widths):
+        return signature, ()
+    along = -2j * np.pi * np.stack(np.broadcast_arrays(*frequencies_of(scan.window)))
+    rows = []
+    for first, second in BENDS:
+        slope = signature.nuisances[:, names.index("xy"[first])]
+        rows.append(filtered(slope.reshape(len(scan.rates), -1), scan.window, along[second]).ravel())
+    products = [widths[first] * widths[second] for first, second in BENDS]
+    assert signature.differences is not None
+    signature = signature._replace(
+        nuisances=np.concatenate([signature.nuisances, np.stack(rows, 1)], 1),
+        priors=np.append(signature.priors, np.zeros(len(rows))),
+        differences=np.append(signature.differences, products),
+    )
+    return signature, tuple("xy"[first] for first, _ in BENDS)
 
 
 def nuisances_of(scan: Scanned, detector: Detector, unknown: Unknown) -> dict[str, Float[np.ndarray, " m"]]:
@@ -185,7 +235,11 @@ def nuisances_of(scan: Scanned, detector: Detector, unknown: Unknown) -> dict[st
     columns["gain"] = rates.ravel()
     if detector.weights.shape[0] == 1:
         columns["background"] = np.full(rates.size, float(rates.mean()))
-    return {name: column for name, column in columns.items() if unknown.priors.get(name, np.inf) > 0.0}
+    return {
+        name: column
+        for name, column in columns.items()
+        if unknown.priors.get(name, np.inf) > 0.0 or unknown.differences.get(name, 0.0) > 0.0
+    }
 
 
 def stacked(columns: Mapping[str, np.ndarray], size: int) -> Float[np.ndarray, "m p"]:

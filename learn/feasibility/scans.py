@@ -14,6 +14,8 @@ from twin.optics.electrons import wavelength
 STEP = 5.0
 """Half the difference (angstrom) that derivatives in aberrations are taken over."""
 ABERRATIONS = ("C10", "C12a", "C12b")
+ABOVE = "thickness above"
+"""Name of the derivative in thickness towards a thicker crystal; "thickness" is that from a thinner one. They differ where counts oscillate with thickness."""
 
 
 class Window(NamedTuple):
@@ -74,11 +76,22 @@ def derivatives_of(matrices: Matrices, window: Window, probe: Probe) -> dict[str
     return results | _by_thickness(matrices, window, probe, clear)
 
 
-def shifts_of(matrices: Matrices, window: Window, probe: Probe) -> dict[str, Float[np.ndarray, "p pixels"]]:
-    """Those of `derivatives_of` in which columns of one recording may differ: "x", "y" and "thickness"."""
+def shifts_of(
+    matrices: Matrices, window: Window, probe: Probe, thicker: Matrices | None = None
+) -> dict[str, Float[np.ndarray, "p pixels"]]:
+    """Those of `derivatives_of` in which columns of one recording may differ: "x", "y" and "thickness"; with a ``thicker`` crystal `ABOVE`, too."""
     clear = patterns_of(matrices, window, probe._replace(source=0.0))
     places = place_derivatives(clear, window, probe.source)
-    return {name: places[name] for name in ("x", "y")} | _by_thickness(matrices, window, probe, clear)
+    shifts = {name: places[name] for name in ("x", "y")} | _by_thickness(matrices, window, probe, clear)
+    return shifts | above_of(thicker, window, probe)
+
+
+def above_of(thicker: Matrices | None, window: Window, probe: Probe) -> dict[str, Float[np.ndarray, "p pixels"]]:
+    """The derivative `ABOVE`, where there is a ``thicker`` crystal (one cell, with the thinner one of the same thermal motion)."""
+    if thicker is None:
+        return {}
+    clear = patterns_of(thicker, window, probe._replace(source=0.0))
+    return {ABOVE: _by_thickness(thicker, window, probe, clear)["thickness"]}
 
 
 def _by_thickness(matrices: Matrices, window: Window, probe: Probe, clear: np.ndarray) -> dict[str, np.ndarray]:

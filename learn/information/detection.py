@@ -20,6 +20,8 @@ from scipy.stats import norm, qmc
 
 DESIGNS = 10.0 ** np.arange(0.0, 12.1, 0.5)
 """Electrons for which weights may be made where columns vary at random: made for fewer than there are, they trust less in the variations that are known."""
+NOTICED = 0.1
+"""Share of the counting noise from which on what else is in the sums is reckoned with in the weights."""
 DRAWS = 2048
 """Quasi-random draws for each way of the change."""
 
@@ -34,7 +36,8 @@ class Signature(NamedTuple):
     the other. ``differences`` [p]: by how much each nuisance differs from column to column (standard deviations, 0: the same in all; None: as the priors).
     They take the priors' place where columns are compared with one another. ``variations`` [e, m]: by how much each of e columns differs from the mean of
     all by what is random in the specimen, those of one specimen together. The first half of them is noise that weights are made against; the others, which
-    the weights do not know, judge how much of it is left.
+    the weights do not know, judge how much of it is left. ``uncertain`` [m]: variance of each count, independently, by which columns differ beyond that, where
+    they are compared with one another: an error of the model of their differences.
     """
 
     rates: Float[np.ndarray, " m"]
@@ -46,6 +49,7 @@ class Signature(NamedTuple):
     halves: Float[np.ndarray, "2 k m"] | None = None
     differences: Float[np.ndarray, " p"] | None = None
     variations: Float[np.ndarray, "e m"] | None = None
+    uncertain: Float[np.ndarray, " m"] | None = None
 
 
 class Detection(NamedTuple):
@@ -143,10 +147,15 @@ def _normals(ways: int) -> np.ndarray:
 
 class Moments(NamedTuple):
     """Sums over the counts of products of vectors over the variance, ``second`` [b, b], and of the first a of them, of which weights are made, the same times
-    the expected counts without the change and with it over the variance, ``third`` [k + 1, a, a]."""
+    the expected counts without the change and with it over the variance, ``third`` [k + 1, a, a], and times what is ``uncertain`` [a, a]."""
 
     second: Float[np.ndarray, "b b"]
     third: Float[np.ndarray, "k+1 a a"]
+    uncertain: Float[np.ndarray, "a a"]
+
+    def scaled(self, shares: float, counts: float, squares: float) -> "Moments":
+        """With each part as many times as large."""
+        return Moments(shares * self.second, counts * self.third, squares * self.uncertain)
 
 
 class Tests:
@@ -183,21 +192,22 @@ class Tests:
             raise ValueError(f"a dose of {dose} electrons tests nothing; give a positive one")
         signature = self.signature
         if self._unit is None:
-            second, third = _moments(signature, self._vectors, self._parts, dose)
-            second, third = dose**2 * second, dose**2 * third
+            moments = _moments(signature, self._vectors, self._parts, dose).scaled(dose**2, dose**2, dose**2)
         else:
-            second, third = dose * self._unit.second, dose * self._unit.third
-        designs = [dose] if signature.variations is None else [*DESIGNS[dose > DESIGNS], dose]
-        tests = [self._tested(second, third, dose / design) for design in designs]
-        test, combined = max(tests, key=lambda each: float(each[0].shifts.mean()))
+            moments = self._unit.scaled(dose, dose, dose**2)
+        test, combined = self._tested(moments, 1.0)
+        if np.any(np.diag(test.without) > test.counting * (1.0 + NOTICED)):
+            others = [self._tested(moments, dose / design) for design in DESIGNS[dose > DESIGNS]]
+            test, combined = max([*others, (test, combined)], key=lambda each: float(each[0].shifts.mean()))
         if weights:
             variance = dose * signature.rates + signature.readout
             test = test._replace(weights=dose * (self._vectors[:, self._parts.used] @ combined).T * _inverse(variance))
         return test
 
-    def _tested(self, second: np.ndarray, third: np.ndarray, caution: float) -> tuple[Detection, np.ndarray]:
+    def _tested(self, moments: Moments, caution: float) -> tuple[Detection, np.ndarray]:
         """The test with weights for ``caution`` times as much noise of counting as there is, and the combinations [a, k] that its weights are."""
-        parts, less = self._parts, second / caution
+        (second, third, uncertain), parts = moments, self._parts
+        less = second / caution
         combined = np.concatenate([np.eye(parts.ways.stop), -self._imitated(less, parts.ways)])
         used = parts.used
         means = second[parts.ways][:, used] @ combined
@@ -215,6 +225,8 @@ class Tests:
         if self.signature.variations is not None:
             judged = combined.T @ second[used, parts.judges]
             own = own + judged @ judged.T
+        if self.references:
+            own = own + combined.T @ uncertain @ combined
         counted = combined.T @ third @ combined
         shared = 1.0 / self.references if self.references else 0.0
         common = (own + counted[0]) * shared
@@ -286,7 +298,8 @@ def _moments(signature: Signature, vectors: np.ndarray, parts: _Parts, dose: flo
         base.T @ (base * np.maximum(dose * each + signature.readout, 0.0)[:, None])
         for each in (signature.rates, *signature.changed)
     ]
-    return Moments(vectors.T @ weighted, np.stack(third))
+    beyond = np.zeros(len(base)) if signature.uncertain is None else dose**2 * signature.uncertain
+    return Moments(vectors.T @ weighted, np.stack(third), base.T @ (base * beyond[:, None]))
 
 
 def _inverse(variance: np.ndarray) -> np.ndarray:

@@ -85,11 +85,11 @@ def _plain(value: Any, arrays: dict[str, np.ndarray]) -> Any:
         return {"specimen": _plain(fields, arrays)}
     if isinstance(value, msgspec.Struct):
         return {"option": msgspec.to_builtins(value)}
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        if type(value).__name__ not in _TUPLES:
-            value = Kept(*(getattr(value, name) for name in Kept._fields))
-        fields = {name: _plain(getattr(value, name), arrays) for name in value._fields}
-        return {"tuple": type(value).__name__, "fields": fields}
+    if isinstance(value, tuple) and (names := getattr(value, "_fields", ())):
+        form = type(value).__name__
+        if form not in _TUPLES:
+            form, names = Kept.__name__, Kept._fields
+        return {"tuple": form, "fields": {name: _plain(getattr(value, name), arrays) for name in names}}
     if isinstance(value, tuple | list):
         return [_plain(each, arrays) for each in value]
     if isinstance(value, Mapping):

@@ -51,7 +51,7 @@ def reading_of(option: OptionPlan, scene: Scene, progress: Progress) -> Reading:
         raise BadInput(f"option {name}", "counts no beam of the grid", "Give a wider ring of angles.")
     if isinstance(option, ImageOption):
         lens, *others = lenses_of(option, scene)
-        seen = imaged(perfect, changed, scene.window, lens, others)
+        seen = imaged(perfect, changed, scene.window, lens, others, scene.thicker)
     elif isinstance(option, PatternOption):
         seen = still(scene.scan, perfect, changed, scene.probe)
     return Reading(option, name, seen, detector)

@@ -10,7 +10,7 @@ from scipy.stats import norm
 
 from instrument.core.result_cache import load_or_compute
 from learn.feasibility.candidates import Candidate
-from learn.feasibility.hypotheses import Hypotheses
+from learn.feasibility.hypotheses import Hypotheses, repeated
 from learn.feasibility.layers import Covered, covered
 from learn.feasibility.matrices import Grid, Matrices, matrices_of, with_geometry
 from learn.feasibility.measuring.ends import Ends
@@ -42,7 +42,7 @@ class Scene(NamedTuple):
     """``hypotheses`` of a question on a ``grid``, the scattering ``matrices`` of the perfect specimen and of each change, the ``probe`` over the ``window``,
     and the ``scan`` of all of them; ``ends``: matrices on both sides of what is measured ("quantity") and of unknowns by name, and the
     ``patterns`` of it with their derivatives; ``candidates``: what is scanned of each structure that is to be told apart; ``others`` of the probes that
-    there may be, and amorphous ``layers``, each where it counts."""
+    there may be, a ``thicker`` crystal for what steps of the surface do to columns, and amorphous ``layers``, each where it counts."""
 
     question: Question
     made: Made
@@ -56,6 +56,7 @@ class Scene(NamedTuple):
     candidates: tuple[Candidate, ...] = ()
     patterns: Patterns | None = None
     others: tuple[Probe, ...] = ()
+    thicker: Matrices | None = None
     layers: Covered | None = None
 
 
@@ -81,15 +82,28 @@ def scene_of(question: Question, hypothesise: Callable[[Made], Hypotheses], prog
     # of a recording whose columns are not compared with one another settings are fitted to the column
     count = question.compute.settings if question.asked.references else 0
     others = probes_about(probe, settings_of(question), count)
+    thicker = _thicker(question, made, grid, progress)
     layers = _layers(question, hypotheses.perfect, grid, progress)
-    scan = scanned(matrices[0], matrices[1:], window, probe, others)
-    return Scene(question, made, hypotheses, grid, matrices, probe, window, scan, others=others, layers=layers)
+    scan = scanned(matrices[0], matrices[1:], window, probe, others, thicker)
+    return Scene(
+        question, made, hypotheses, grid, matrices, probe, window, scan, others=others, thicker=thicker, layers=layers
+    )
 
 
 def settings_of(question: Question) -> dict[str, float]:
     """Standard deviations of the lenses' settings, in angstrom."""
     given = question.unknown
     return {"C10": given.defocus, "C12a": given.astigmatism, "C12b": given.astigmatism, "source": given.source}
+
+
+def _thicker(question: Question, made: Made, grid: Grid, progress: Progress) -> Matrices | None:
+    """The crystal with one more cell in depth, where columns that are compared differ in thickness."""
+    cells, deep, per_cell = question.compute.cells, made.repeats[2], made.slices // made.repeats[2]
+    if deep == 1 or question.unknown.roughness == 0.0 or not question.asked.references or question.kind != "detect":
+        return None
+    assert made.cell_specimen is not None
+    specimen = repeated(made.cell_specimen, (cells, cells, deep + 1))
+    return kept_matrices([(specimen, grid._replace(slices=grid.slices + per_cell, before=per_cell))], progress)[0]
 
 
 def _layers(question: Question, specimen: Specimen, grid: Grid, progress: Progress) -> Covered | None:

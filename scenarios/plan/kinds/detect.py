@@ -9,6 +9,7 @@ from learn.feasibility.assessment import Asked, Assessment, assess
 from learn.feasibility.hypotheses import Change, Hypotheses, hypotheses_of
 from learn.feasibility.layers import image_variations, scan_variations
 from learn.feasibility.scanned import Unknown
+from learn.feasibility.scans import ABOVE
 from learn.feasibility.spectra.image import BACKGROUND, CROSS_SECTION, EXPONENT, OFFSET
 from scenarios.io.errors import BadInput
 from scenarios.io.progress import Progress
@@ -93,6 +94,9 @@ def unknown_of(question: Question, names: Iterable[str] = ()) -> Unknown:
         **{name: given.cross_section for name in names if name.startswith(CROSS_SECTION)},
     }  # fmt: skip
     differences = {"x": given.jitter, "y": given.jitter, "thickness": given.roughness}
+    if ABOVE in set(names):  # as much of what a thinner column counts otherwise as of what a thicker one does
+        priors[ABOVE] = given.thickness
+        differences |= dict.fromkeys(("thickness", ABOVE), given.roughness / math.sqrt(2.0))
     if OFFSET in set(names):
         below = {BACKGROUND: given.background, EXPONENT: given.exponent}
         for known in (priors, differences):

@@ -75,12 +75,13 @@ def settled(scene: Scene, semiangle: float, defocus: float) -> Scene:
         return narrowed(matrices, semiangle, scene.grid.soft)
 
     matrices = tuple(narrow(each) for each in scene.matrices)
+    thicker = None if scene.thicker is None else narrow(scene.thicker)
     layers = scene.layers
     if layers is not None:
         layers = Covered(narrow(layers.bare), tuple(narrow(each) for each in layers.covered))
     return scene._replace(
-        grid=scene.grid._replace(semiangle=semiangle), matrices=matrices, probe=probe, others=others, layers=layers,
-        scan=scanned(matrices[0], matrices[1:], scene.window, probe, others),
+        grid=scene.grid._replace(semiangle=semiangle), matrices=matrices, probe=probe, others=others, thicker=thicker, layers=layers,
+        scan=scanned(matrices[0], matrices[1:], scene.window, probe, others, thicker),
     )  # fmt: skip
 
 

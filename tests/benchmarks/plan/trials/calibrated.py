@@ -5,42 +5,49 @@ from typing import NamedTuple
 import numpy as np
 
 from learn.feasibility.imaged import exit_waves, image_of, mean_image, pixels_of, unknowns_of
-from learn.feasibility.scans import ABERRATIONS, Probe, derivatives_of, patterns_of
+from learn.feasibility.scans import ABERRATIONS, Probe, derivatives_of, filtered, frequencies_of, patterns_of
 from learn.information import Signature
 from tests.benchmarks.plan.trials.predicted import MODEL, Crystal, Predicted, lens_of
 from tests.benchmarks.plan.trials.specimens import SHIFT, Image
 from twin.optics.aberrations import coefficients
 
-STEPS = 3
-"""Of each fit (Gauss-Newton)."""
+STEPS, MORE = 3, 2
+"""Of a fit, and of one that goes on from another."""
 LEAST_SOURCE = 0.05
 GAIN = 0.05
 """By how much gains of recordings differ (rms)."""
 
 
 class Fit(NamedTuple):
-    """A ``crystal`` and a ``probe`` with their ``misfit``."""
+    """Settings of a recording: the number of its ``crystal``, deviations ``state`` from what is assumed, the ``probe`` and the ``shift`` (x, y) of the
+    specimen by these, and the ``misfit``."""
 
-    crystal: Crystal
+    crystal: int
+    state: np.ndarray
     probe: Probe
+    shift: tuple[float, float]
     misfit: float
 
 
-def calibrated(made: Predicted, name: str, counts: np.ndarray, electrons: float) -> Signature:
-    """The change in the counts of a technique at the settings that fit ``counts`` [m] best, the mean of all references, of ``electrons`` in all."""
-    fits = [_fitted(made, name, crystal, counts, electrons) for crystal in made.crystals]
-    best = min(fits, key=lambda each: each.misfit)
-    return made.signature(name, made.seen(name, best.crystal, best.probe))
+def settings_by(made: Predicted, name: str, counts: np.ndarray, electrons: float, before: Fit | None = None) -> Fit:
+    """What fits ``counts`` [m] best, the mean of all references of a recording with ``electrons`` in all, by the plan's crystals; from a fit ``before``
+    on, if there is one."""
+    if before is not None:
+        return _fitted(made, name, before.crystal, counts, electrons, before.state)
+    fits = [_fitted(made, name, number, counts, electrons) for number in range(len(made.crystals))]
+    return min(fits, key=lambda each: each.misfit)
 
 
-def _fitted(made: Predicted, name: str, crystal: Crystal, counts: np.ndarray, electrons: float) -> Fit:
-    """By the counts and what is known before of the settings, from the assumed ones on."""
-    study = made.study
+def _fitted(
+    made: Predicted, name: str, number: int, counts: np.ndarray, electrons: float, start: np.ndarray | None = None
+) -> Fit:
+    """By the counts and what is known before of the settings (Gauss-Newton)."""
+    study, crystal = made.study, made.crystals[number]
     names = [*ABERRATIONS, *(() if isinstance(study.techniques[name], Image) else ("source",)), "x", "y", "gain"]
     widths = np.array([{"x": SHIFT, "y": SHIFT, "gain": GAIN, **study.priors}[each] for each in names])
     linear = np.isin(names, ("x", "y", "gain"))
-    state, columns = np.zeros(len(names)), np.zeros((len(counts), len(names)))
-    for _ in range(STEPS):
+    state, columns = np.zeros(len(names)) if start is None else start, np.zeros((len(counts), len(names)))
+    for _ in range(STEPS if start is None else MORE):
         rates, slopes = _modelled(made, name, crystal, _probe(made, names, state))
         columns = electrons * np.stack([rates if each == "gain" else slopes[each] for each in names], 1)
         inverse = 1.0 / _variance(made, name, electrons * rates)
@@ -52,7 +59,30 @@ def _fitted(made: Predicted, name: str, crystal: Crystal, counts: np.ndarray, el
     rates = _rates(made, name, crystal, probe)
     left = counts - electrons * rates - columns[:, linear] @ state[linear]
     misfit = float(np.sum(left**2 / _variance(made, name, electrons * rates)) + np.sum((state / widths) ** 2))
-    return Fit(crystal, probe, misfit)
+    by_name = dict(zip(names, state, strict=True))
+    return Fit(number, state, probe, (by_name["x"], by_name["y"]), misfit)
+
+
+def signature_at(made: Predicted, name: str, crystal: Crystal, fit: Fit) -> Signature:
+    """The change in the counts of a technique at the settings of a ``fit``."""
+    seen = made.seen(name, crystal, fit.probe)
+    signature, channels = made.signature(name, seen), len(made.detectors[name].weights)
+    fx, fy = frequencies_of(seen.window)
+    phases = np.exp(-2j * np.pi * (fx * fit.shift[0] + fy * fit.shift[1]))
+
+    def moved(rows: np.ndarray) -> np.ndarray:
+        """Rows [..., m] of a specimen that lies ``shift`` further."""
+        flat = rows.reshape(-1, len(seen.rates), channels)
+        return np.stack([filtered(each, seen.window, phases) for each in flat]).reshape(rows.shape)
+
+    assert signature.halves is not None
+    rates, halves = np.maximum(moved(signature.rates), 0.0), moved(signature.halves)
+    return signature._replace(
+        rates=rates,
+        changed=rates + halves.mean(0),
+        halves=halves,
+        nuisances=moved(np.ascontiguousarray(signature.nuisances.T)).T,
+    )
 
 
 def _variance(made: Predicted, name: str, expected: np.ndarray) -> np.ndarray:

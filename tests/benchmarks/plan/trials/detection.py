@@ -13,12 +13,14 @@ from scipy.stats import norm
 from learn.information import AveragedTests
 from tests.benchmarks._case import Case, case
 from tests.benchmarks._form import Form
-from tests.benchmarks.plan.trials.predicted import PHONONS, Predicted, predicted
+from tests.benchmarks.plan.trials.predicted import PHONONS, Crystal, Predicted, crystals_of, predicted
 from tests.benchmarks.plan.trials.specimens import studies
 from tests.benchmarks.plan.trials.trial import FALSE_ALARMS, tried, true_fields
 
 POWERS = (0.5, 0.8, 0.95)
 TRIALS = (200, 100, 6)
+ANALYSED = 16
+"""Configurations of thermal motion, others than the plan's, of which tests of a recording are made."""
 RECORDINGS, CONFIGURATIONS = (16, 16, 4), ((20, 3), (20, 3), (2, 1))
 """Of the truth: recordings, and configurations of thermal motion without layers and with them."""
 SHORT = {Form.SHORT: ("O vacancy in SrTiO3", "S vacancy in MoS2"), Form.SMOKE: ("S vacancy in MoS2",)}
@@ -61,9 +63,10 @@ def cases(short: Form, progress: Callable[..., None], seed: int = 0) -> list[Cas
         made = predicted(study, **few)
         fields = true_fields(study, made, RECORDINGS[short], CONFIGURATIONS[short], progress, seed)
         progress(f"trials, {study.name}")
-        honest += _tried(made, fields, count, True)
+        seeds = tuple(range(100, 100 + (2 if short is Form.SMOKE else ANALYSED)))
+        honest += _tried(made, fields, count, crystals_of(study, seeds, len(made.crystals) > 1))
         certain = predicted(study, phonons=few.get("phonons", PHONONS), settings=0, layers=0)
-        sure += _tried(certain, fields, count, False)
+        sure += _tried(certain, fields, count)
     for each in honest:
         for row in zip(each.doses, each.promised, each.measured, strict=True):
             dose, promised, measured = row
@@ -81,14 +84,14 @@ def cases(short: Form, progress: Callable[..., None], seed: int = 0) -> list[Cas
     return rows
 
 
-def _tried(made: Predicted, fields: dict[str, np.ndarray], count: int, calibrate: bool) -> list[Tried]:
+def _tried(made: Predicted, fields: dict[str, np.ndarray], count: int, crystals: Sequence[Crystal] = ()) -> list[Tried]:
     results, study = [], made.study
     for name, signatures in made.signatures.items():
         tests = AveragedTests(signatures, study.repeats[0] * study.repeats[1] - 1)
         doses = [tests.dose(power, FALSE_ALARMS) for power in POWERS]
         if not np.all(np.isfinite(doses)):
             raise ValueError(f"{study.name}, {name}: no dose gives power {POWERS[-1]}; this technique cannot be tried")
-        trials = tried(made, doses, fields, name, count, 1, calibrate)
+        trials = tried(made, doses, fields, name, count, 1, crystals)
         measured, alarms = (np.array([each[which].mean() for each in trials]) for which in range(2))
         results.append(Tried(study.name, name, np.array(doses) / made.window.area, np.array(POWERS), measured, alarms))
     return results

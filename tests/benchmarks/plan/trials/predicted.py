@@ -8,7 +8,7 @@ from learn.feasibility.imaged import imaged
 from learn.feasibility.layers import covered, image_variations, scan_variations
 from learn.feasibility.matrices import Matrices, matrices_of
 from learn.feasibility.scanned import Detector, Scanned, Unknown, annular, camera, scanned, signatures_of
-from learn.feasibility.scans import Probe, Window
+from learn.feasibility.scans import ABOVE, Probe, Window
 from learn.feasibility.settings import lenses_about, probes_about
 from learn.information import Signature
 from tests.benchmarks.plan.trials.specimens import JITTER, Image, Ring, Study, Technique
@@ -22,11 +22,12 @@ MODEL = 0.05
 
 
 class Crystal(NamedTuple):
-    """Scattering matrices of the crystal without the change and with it, ``cells`` more in depth than assumed."""
+    """Scattering matrices of the crystal without the change and with it, ``cells`` more in depth than assumed, and of one a cell ``thicker``."""
 
     perfect: Matrices
     changed: tuple[Matrices, ...]
     cells: int
+    thicker: Matrices | None
 
 
 class Predicted(NamedTuple):
@@ -51,8 +52,8 @@ class Predicted(NamedTuple):
         technique = self.study.techniques[name]
         if isinstance(technique, Image):
             lens = lens_of(self.study, technique, probe.coefficients)
-            return imaged(crystal.perfect, crystal.changed, self.window, lens)
-        return scanned(crystal.perfect, crystal.changed, self.window, probe)
+            return imaged(crystal.perfect, crystal.changed, self.window, lens, (), crystal.thicker)
+        return scanned(crystal.perfect, crystal.changed, self.window, probe, (), crystal.thicker)
 
     def signature(self, name: str, seen: Scanned) -> Signature:
         """Of the change in what a technique has ``seen``."""
@@ -68,13 +69,14 @@ def predicted(
     """
     seeds = tuple(range(first, first + phonons))
     spread = study.priors.get("thickness", 0.0) > 0.0 and settings > 0
-    crystals = tuple(_crystal(study, cells, seeds) for cells in ((0, -1, 1) if spread else (0,)))
+    crystals = crystals_of(study, seeds, spread)
     perfect = crystals[0].perfect
     hypotheses = study.hypotheses(1)
     window = study.window(hypotheses.location)
     probe = Probe(coefficients({"C10": study.c10}), study.source)
     others = probes_about(probe, study.priors, settings)
-    differences = {"x": JITTER, "y": JITTER, "thickness": study.roughness} if settings or layers else {}
+    half = study.roughness / np.sqrt(2.0)
+    differences = {"x": JITTER, "y": JITTER, "thickness": half, ABOVE: half} if settings or layers else {}
     unknown = Unknown(study.priors, differences, MODEL)
     detectors = {name: _detector(technique, perfect) for name, technique in study.techniques.items()}
     scans = [name for name, technique in study.techniques.items() if not isinstance(technique, Image)]
@@ -92,20 +94,32 @@ def predicted(
         varied.update({name: image_variations(over, window, each) for name, each in lenses.items()})
     signatures: dict[str, list[Signature]] = {name: [] for name in study.techniques}
     for crystal in crystals:
-        scan = scanned(crystal.perfect, crystal.changed, window, probe, others)
+        scan = scanned(crystal.perfect, crystal.changed, window, probe, others, crystal.thicker)
         for name in study.techniques:
             seen = scan
             if name in lenses:
-                seen = imaged(crystal.perfect, crystal.changed, window, lenses[name][0], lenses[name][1:])
+                seen = imaged(
+                    crystal.perfect, crystal.changed, window, lenses[name][0], lenses[name][1:], crystal.thicker
+                )
             signatures[name] += signatures_of(seen, detectors[name], unknown, varied[name])[0]
     return Predicted(study, crystals, window, unknown, detectors, varied, signatures)
 
 
-def _crystal(study: Study, cells: int, seeds: tuple[int, ...]) -> Crystal:
-    deep = study._replace(repeats=(*study.repeats[:2], study.repeats[2] + cells))
-    hypotheses, grid = deep.hypotheses(study.nodes[0]), deep.grid(seeds)
-    changed = tuple(matrices_of(each, grid._replace(before=0)) for each in hypotheses.changed)
-    return Crystal(matrices_of(hypotheses.perfect, grid), changed, cells)
+def crystals_of(study: Study, seeds: tuple[int, ...], spread: bool) -> tuple[Crystal, ...]:
+    """The crystal with configurations of these ``seeds``, and where its thickness is ``spread`` those a cell thinner and thicker."""
+
+    def deeper(cells: int) -> Study:
+        return study._replace(repeats=(*study.repeats[:2], study.repeats[2] + cells))
+
+    made = []
+    for cells in (0, -1, 1) if spread else (0,):
+        deep = deeper(cells)
+        hypotheses, grid = deep.hypotheses(study.nodes[0]), deep.grid(seeds)
+        changed = tuple(matrices_of(each, grid._replace(before=0)) for each in hypotheses.changed)
+        above = deeper(cells + 1)
+        thicker = matrices_of(above.hypotheses(1).perfect, above.grid(seeds)) if spread else None
+        made.append(Crystal(matrices_of(hypotheses.perfect, grid), changed, cells, thicker))
+    return tuple(made)
 
 
 def lens_of(study: Study, technique: Image, aberrations: np.ndarray) -> Imaging:

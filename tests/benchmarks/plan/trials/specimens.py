@@ -116,7 +116,7 @@ def studies() -> tuple[Study, ...]:
     titanate = srtio3((1, 1, 1))
     return (
         Study(
-            "La in SrTiO3", titanate, (2, 2, 8), 2, Change("substitution", "Sr", "La"), 200e3, 20e-3, 0.0, 0.35, (5.0, 5.0), {**free, "thickness": 4.0},
+            "La in SrTiO3", titanate, (2, 2, 8), 2, Change("substitution", "Sr", "La"), 200e3, 20e-3, 0.0, 0.35, (2.5, 2.5), {**free, "thickness": 4.0},
             {"HAADF": Ring(60e-3, 100e-3), "ADF": Ring(28e-3, 60e-3), "4D-STEM": Camera(60e-3)}, roughness=0.5,
         ),
         Study(

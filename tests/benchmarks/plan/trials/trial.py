@@ -8,8 +8,8 @@ import numpy as np
 from instrument.core.result_cache import load_or_compute
 from learn.information import Tests
 from tests.benchmarks.plan.trials import truth
-from tests.benchmarks.plan.trials.calibrated import GAIN, calibrated
-from tests.benchmarks.plan.trials.predicted import Predicted
+from tests.benchmarks.plan.trials.calibrated import GAIN, settings_by, signature_at
+from tests.benchmarks.plan.trials.predicted import Crystal, Predicted
 from tests.benchmarks.plan.trials.specimens import JITTER, Study
 from twin.cache_folder import usable_cache
 
@@ -53,10 +53,11 @@ def tried(
     name: str,
     count: int,
     seed: int,
-    calibrate: bool = True,
+    crystals: Sequence[Crystal] = (),
 ) -> list[Trials]:
-    """``count`` trials of a technique at each of ``doses`` (electrons over a window), on its mean counts in ``fields``. Tests are made at the settings that
-    references of each recording tell at the least dose (``calibrate``), else at those that are assumed."""
+    """``count`` trials of a technique at each of ``doses`` (electrons over a window, rising), on its mean counts in ``fields``. Tests are made at the
+    settings that references of each recording tell, of ``crystals`` with more configurations of thermal motion than the plan has; without crystals at
+    those that are assumed."""
     study, columns = made.study, made.study.repeats[0] * made.study.repeats[1]
     outcome = np.zeros((len(doses), 2, count), bool)
     rng = np.random.default_rng([seed, 11])
@@ -64,11 +65,14 @@ def tried(
     for recording in range(recordings):
         scenes = [_slopes(fields[f"{name} {kind}"][recording], study) for kind in ("changed", "perfect")]
         thickness = fields[f"{name} thickness"][recording]
-        signature = made.signatures[name][0]
-        if calibrate:
-            counts = _recorded(scenes[0], thickness, 0, min(doses), study, rng)[1]
-            signature = calibrated(made, name, counts.mean(0), min(doses))
-        tests = [Tests(signature, columns - 1).at(dose, weights=True) for dose in doses]
+        tests, fit = [], None
+        for dose in doses:
+            signature = made.signatures[name][0]
+            if crystals:
+                counts = _recorded(scenes[0], thickness, 0, dose, study, rng)[1]
+                fit = settings_by(made, name, counts.mean(0), dose, fit)
+                signature = signature_at(made, name, crystals[fit.crystal], fit)
+            tests.append(Tests(signature, columns - 1).at(dose, weights=True))
         thresholds = [each.threshold(FALSE_ALARMS) for each in tests]
         for which, scene in enumerate(scenes):
             for number in range(recording, count, recordings):
@@ -88,25 +92,26 @@ def _recorded(
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Counts [m] of the column that is tested, and [n, m] of all others."""
-    field, along_x, along_y = scenes
+    field, *along = scenes
     columns = len(field)
     share = dose / (field.shape[1] * field.shape[2]) * (1.0 + GAIN * rng.standard_normal())
-    moves = JITTER * rng.standard_normal((2, columns, 1, 1, 1))
+    x, y = JITTER * rng.standard_normal((2, columns, 1, 1, 1))
+    moved = sum(each * slope for each, slope in zip((x, y, 0.5 * x * x, 0.5 * y * y, x * y), along, strict=True))
     rough = study.roughness * rng.standard_normal((columns, 1, 1, 1))
-    means = share * np.maximum(field + moves[0] * along_x + moves[1] * along_y + rough * thickness, 0.0)
+    means = share * np.maximum(field + moved + rough * thickness, 0.0)
     counts = rng.poisson(means).reshape(columns, -1)
     return counts[tested], np.delete(counts, tested, axis=0)
 
 
-def _slopes(field: np.ndarray, study: Study) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The columns' counts, and by how much they change where the specimen lies an angstrom further along x and y."""
+def _slopes(field: np.ndarray, study: Study) -> list[np.ndarray]:
+    """The columns' counts, and their derivatives in the specimen's place: along x, y, xx, yy and xy."""
     sides = [study.cell.cell[axis] * study.repeats[axis] for axis in range(2)]
     ny, nx = field.shape[:2]
     fx, fy = np.fft.fftfreq(nx, sides[0] / nx)[None, :, None], np.fft.fftfreq(ny, sides[1] / ny)[:, None, None]
     spectrum = np.fft.fft2(field, axes=(0, 1))
-    along = [np.fft.ifft2(spectrum * -2j * np.pi * each, axes=(0, 1)).real.astype(np.float32) for each in (fx, fy)]
-    made = [_windows(each[None], study.repeats)[0] for each in (field, *along)]
-    return made[0], made[1], made[2]
+    x, y = -2j * np.pi * fx, -2j * np.pi * fy
+    along = [np.fft.ifft2(spectrum * each, axes=(0, 1)).real.astype(np.float32) for each in (x, y, x * x, y * y, x * y)]
+    return [_windows(each[None], study.repeats)[0] for each in (field, *along)]
 
 
 def _windows(fields: np.ndarray, repeats: tuple[int, ...]) -> np.ndarray:
