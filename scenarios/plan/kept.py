@@ -65,8 +65,8 @@ def kept_plan(question: Question, plan: Callable[[], Planned], progress: Progres
         text = json.dumps(_plain({name: getattr(made, name) for name in _PARTS}, arrays))
         return {**arrays, "plan": np.frombuffer(text.encode(), np.uint8)}
 
-    place = None if folder is None else folder / "plan"
-    arrays = load_or_compute(place, "plan", VERSION, inputs, compute, progress.stage)
+    store = None if folder is None else folder / "plan"
+    arrays = load_or_compute(store, "plan", VERSION, inputs, compute, progress.stage)
     parts = _made(json.loads(arrays["plan"].tobytes()), arrays)
     return Planned(question=question, seconds=time.monotonic() - begun, **parts)
 

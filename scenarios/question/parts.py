@@ -141,7 +141,10 @@ class UnknownPlan(Plan, frozen=True):
     energy_offset: Annotated[NotNegative, key("eV", "of a spectrum's energy axis")] = 0.3
     cross_section: Annotated[NotNegative, key("", "of the strength of an edge, as a share")] = 0.1
     model: Annotated[
-        NotNegative, key("", "rms error of the predicted contrast, as a share of it, where there are no references")
+        NotNegative,
+        key(
+            "", "rms error, as a share, of the predicted contrast, and with references of what differs between columns"
+        ),
     ] = 0.05
 
 

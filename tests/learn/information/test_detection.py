@@ -151,7 +151,7 @@ def test_power_is_averaged_over_settings_that_references_tell() -> None:
     weak = signature(1)._replace(changed=RATES + 0.5 * BUMPS[:1])
     both = information.AveragedTests([signature(1), weak], references=4)
     dose = 6000.0
-    each = [detection_of(one, dose, 4).power(0.05) for one in (signature(1), weak)]
+    each = [detection_of(own, dose, 4).power(0.05) for own in (signature(1), weak)]
     assert both.power(dose, 0.05) == pytest.approx(np.mean(each))
     assert each[1] < both.power(dose, 0.05) < each[0]
     needed = both.dose(0.9, 0.05)
