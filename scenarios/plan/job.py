@@ -14,6 +14,7 @@ from scenarios.plan.costs import Costs, costs_of, over_limits
 from scenarios.plan.damage import Damage, damage_of
 from scenarios.plan.kept import kept_plan
 from scenarios.plan.kinds import detect, distinguish, measure, spectral
+from scenarios.plan.model_error import learnt_words, with_learnt_error
 from scenarios.plan.planned import Judged, Merit, Planned, Weighed
 from scenarios.plan.readings import Reading, reading_of
 from scenarios.plan.report.words import obstacle
@@ -36,14 +37,17 @@ KINDS = {"detect": detect, "measure": measure, "distinguish": distinguish}
 def plan_question(question: Question, progress: Progress | None = None) -> Planned:
     """Weigh the options of ``question``, or take from the cache folder what was found before. Float64 is switched on for the time it takes. BadInput, naming
     the key, for what cannot be computed."""
-    told = progress or SilentProgress()
+    told, asked = progress or SilentProgress(), question
+    question = with_learnt_error(asked)
 
     def plan() -> Planned:
         planned = _planned(question, told)
         return planned if question.what_if is None else _with_what_if(planned, question.what_if, told)
 
     with double_precision():
-        return kept_plan(question, plan, told)
+        planned = kept_plan(question, plan, told)
+    merit = planned.merit._replace(caption=planned.merit.caption + learnt_words(question, asked))
+    return planned._replace(question=asked, merit=merit)
 
 
 def _kind_of(question: Question) -> Any:

@@ -146,6 +146,10 @@ class UnknownPlan(Plan, frozen=True):
             "", "rms error, as a share, of the predicted contrast, and with references of what differs between columns"
         ),
     ] = 0.05
+    model_from: Annotated[
+        str | None,
+        key("", "session of emtwin acquire whose model error and jitter are taken instead of the two", default="none"),
+    ] = None
 
 
 class LimitsPlan(Plan, frozen=True):

@@ -49,10 +49,12 @@ def merit(question: Question, scene: Scene) -> Merit:
     over = f" over {compared.columns} columns" if asked.where == "anywhere" else ""
     against = ", against the like columns of the field recorded alike" if asked.references else ""
     depths = ", ".join(f"{depth:.0f}" for depth in compared.depths)
-    caption = (
-        f"Probability of detection at a rate of {asked.false_alarms:g} false alarms{over}{against}, averaged over depths of {depths} Å in "
-        f"{compared.perfect.thickness:.0f} Å."
-    )
+    means = [f"depths of {depths} Å in {compared.perfect.thickness:.0f} Å"]
+    if question.compute.thicknesses > 1:
+        means.append(f"{question.compute.thicknesses} thicknesses")
+    if scene.others:
+        means.append(f"{1 + len(scene.others)} settings of the lenses")
+    caption = f"Probability of detection at a rate of {asked.false_alarms:g} false alarms{over}{against}, averaged over {' and '.join(means)}."
     return Merit("power", asked.power, f"power {asked.power:g}", "", True, caption)
 
 
