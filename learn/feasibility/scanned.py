@@ -81,10 +81,16 @@ def scanned(
         quantum.append(distinguishability(*flat))
     slopes = derivatives_of(perfect, window, probe) | above_of(thicker, window, probe)
     made = _compared(perfect, changed, window, probe, slopes)
-    elsewhere = [
-        _compared(perfect, changed, window, each, shifts_of(perfect, window, each, thicker)) for each in others
-    ]
-    return made._replace(quantum=np.array(quantum), others=elsewhere)
+    return made._replace(
+        quantum=np.array(quantum), others=[compared(perfect, changed, window, each, thicker) for each in others]
+    )
+
+
+def compared(
+    perfect: Matrices, changed: Sequence[Matrices], window: Window, probe: Probe, thicker: Matrices | None = None
+) -> Scanned:
+    """One of the others of a scan: with those derivatives in which columns may differ, without what one electron can tell."""
+    return _compared(perfect, changed, window, probe, shifts_of(perfect, window, probe, thicker))
 
 
 def _compared(

@@ -30,8 +30,8 @@ class Fit(NamedTuple):
 
 
 def settings_by(made: Predicted, name: str, counts: np.ndarray, electrons: float, before: Fit | None = None) -> Fit:
-    """What fits ``counts`` [m] best, the mean of all references of a recording with ``electrons`` in all, by the plan's crystals; from a fit ``before``
-    on, if there is one."""
+    """What fits ``counts`` [m] best, the mean of all references of a recording with ``electrons`` in all, by the plan's crystals; from a fit ``before`` on,
+    if there is one."""
     if before is not None:
         return _fitted(made, name, before.crystal, counts, electrons, before.state)
     fits = [_fitted(made, name, number, counts, electrons) for number in range(len(made.crystals))]

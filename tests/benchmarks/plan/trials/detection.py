@@ -19,7 +19,7 @@ from tests.benchmarks.plan.trials.trial import FALSE_ALARMS, tried, true_fields
 
 POWERS = (0.5, 0.8, 0.95)
 TRIALS = (200, 100, 6)
-ANALYSED = 16
+ANALYSED = 12
 """Configurations of thermal motion, others than the plan's, of which tests of a recording are made."""
 RECORDINGS, CONFIGURATIONS = (16, 16, 4), ((20, 3), (20, 3), (2, 1))
 """Of the truth: recordings, and configurations of thermal motion without layers and with them."""

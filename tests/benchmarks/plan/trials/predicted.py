@@ -7,7 +7,7 @@ import numpy as np
 from learn.feasibility.imaged import imaged
 from learn.feasibility.layers import covered, image_variations, scan_variations
 from learn.feasibility.matrices import Matrices, matrices_of
-from learn.feasibility.scanned import Detector, Scanned, Unknown, annular, camera, scanned, signatures_of
+from learn.feasibility.scanned import Detector, Scanned, Unknown, annular, camera, compared, scanned, signatures_of
 from learn.feasibility.scans import ABOVE, Probe, Window
 from learn.feasibility.settings import lenses_about, probes_about
 from learn.information import Signature
@@ -53,7 +53,7 @@ class Predicted(NamedTuple):
         if isinstance(technique, Image):
             lens = lens_of(self.study, technique, probe.coefficients)
             return imaged(crystal.perfect, crystal.changed, self.window, lens, (), crystal.thicker)
-        return scanned(crystal.perfect, crystal.changed, self.window, probe, (), crystal.thicker)
+        return compared(crystal.perfect, crystal.changed, self.window, probe, crystal.thicker)
 
     def signature(self, name: str, seen: Scanned) -> Signature:
         """Of the change in what a technique has ``seen``."""

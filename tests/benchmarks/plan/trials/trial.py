@@ -56,8 +56,8 @@ def tried(
     crystals: Sequence[Crystal] = (),
 ) -> list[Trials]:
     """``count`` trials of a technique at each of ``doses`` (electrons over a window, rising), on its mean counts in ``fields``. Tests are made at the
-    settings that references of each recording tell, of ``crystals`` with more configurations of thermal motion than the plan has; without crystals at
-    those that are assumed."""
+    settings that references of each recording tell at that dose, of ``crystals`` with more configurations of thermal motion than the plan has; without
+    crystals at those that are assumed."""
     study, columns = made.study, made.study.repeats[0] * made.study.repeats[1]
     outcome = np.zeros((len(doses), 2, count), bool)
     rng = np.random.default_rng([seed, 11])
