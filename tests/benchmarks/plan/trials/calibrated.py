@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from learn.feasibility.imaged import exit_waves, image_of, mean_image, pixels_of, unknowns_of
+from learn.feasibility.matrices import Matrices
 from learn.feasibility.scans import ABERRATIONS, Probe, derivatives_of, filtered, frequencies_of, patterns_of
 from learn.information import Signature
 from tests.benchmarks.plan.trials.predicted import MODEL, Crystal, Predicted, lens_of
@@ -42,13 +43,13 @@ def _fitted(
     made: Predicted, name: str, number: int, counts: np.ndarray, electrons: float, start: np.ndarray | None = None
 ) -> Fit:
     """By the counts and what is known before of the settings (Gauss-Newton)."""
-    study, crystal = made.study, made.crystals[number]
+    study, perfect = made.study, _few(made.crystals[number].perfect)
     names = [*ABERRATIONS, *(() if isinstance(study.techniques[name], Image) else ("source",)), "x", "y", "gain"]
     widths = np.array([{"x": SHIFT, "y": SHIFT, "gain": GAIN, **study.priors}[each] for each in names])
     linear = np.isin(names, ("x", "y", "gain"))
     state, columns = np.zeros(len(names)) if start is None else start, np.zeros((len(counts), len(names)))
     for _ in range(STEPS if start is None else MORE):
-        rates, slopes = _modelled(made, name, crystal, _probe(made, names, state))
+        rates, slopes = _modelled(made, name, perfect, _probe(made, names, state))
         columns = electrons * np.stack([rates if each == "gain" else slopes[each] for each in names], 1)
         inverse = 1.0 / _variance(made, name, electrons * rates)
         begun = np.where(linear, 0.0, state)
@@ -56,7 +57,7 @@ def _fitted(
         wanted = columns.T @ (inverse * (counts - electrons * rates)) - begun / widths**2
         state = np.clip(begun + np.linalg.solve(information, wanted), -3.0 * widths, 3.0 * widths)
     probe = _probe(made, names, state)
-    rates = _rates(made, name, crystal, probe)
+    rates = _rates(made, name, perfect, probe)
     left = counts - electrons * rates - columns[:, linear] @ state[linear]
     misfit = float(np.sum(left**2 / _variance(made, name, electrons * rates)) + np.sum((state / widths) ** 2))
     by_name = dict(zip(names, state, strict=True))
@@ -99,18 +100,23 @@ def _probe(made: Predicted, names: list[str], state: np.ndarray) -> Probe:
     return Probe(vector, max(study.source + by_name.get("source", 0.0), LEAST_SOURCE))
 
 
-def _rates(made: Predicted, name: str, crystal: Crystal, probe: Probe) -> np.ndarray:
+def _few(matrices: Matrices) -> Matrices:
+    """Every second configuration, without a thinner crystal: enough to find settings by."""
+    return matrices._replace(amplitudes=matrices.amplitudes[::2], thinner=None)
+
+
+def _rates(made: Predicted, name: str, perfect: Matrices, probe: Probe) -> np.ndarray:
     technique = made.study.techniques[name]
     if isinstance(technique, Image):
-        seen = image_of(crystal.perfect, made.window, lens_of(made.study, technique, probe.coefficients))
+        seen = image_of(perfect, made.window, lens_of(made.study, technique, probe.coefficients))
     else:
-        seen = patterns_of(crystal.perfect, made.window, probe)
+        seen = patterns_of(perfect, made.window, probe)
     return made.detectors[name].counted(seen).ravel() / len(seen)
 
 
-def _modelled(made: Predicted, name: str, crystal: Crystal, probe: Probe) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+def _modelled(made: Predicted, name: str, perfect: Matrices, probe: Probe) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Rates and their derivatives for each electron over the window."""
-    technique, perfect = made.study.techniques[name], crystal.perfect
+    technique = made.study.techniques[name]
     if isinstance(technique, Image):
         lens = lens_of(made.study, technique, probe.coefficients)
         waves = exit_waves(perfect.amplitudes, perfect)
@@ -118,6 +124,6 @@ def _modelled(made: Predicted, name: str, crystal: Crystal, probe: Probe) -> tup
         slopes = unknowns_of(perfect, waves, picture, lens, pixels)
     else:
         slopes = derivatives_of(perfect, made.window, probe)
-    rates = _rates(made, name, crystal, probe)
+    rates = _rates(made, name, perfect, probe)
     detector = made.detectors[name]
     return rates, {each: detector.counted(slope).ravel() / len(slope) for each, slope in slopes.items()}
