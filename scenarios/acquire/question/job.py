@@ -6,6 +6,7 @@ import math
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -28,14 +29,21 @@ EXPECTED_IMAGES = 20
 
 
 def run_question(
-    question: Question, out: Path, resume: Path | None, progress: Progress, instrument: str | None = None
+    question: Question,
+    out: Path,
+    resume: Path | None,
+    progress: Progress,
+    instrument: str | None = None,
+    config: Mapping[str, Any] = {},
+    series: tuple[float, ...] = (),
 ) -> dict[str, Any]:
     """Answer a question of kind "measure" in the session folder ``out`` (or continue ``resume``); returns the result that `--json` prints.
 
     ``instrument`` is the address of a running instrument; None starts the simulated microscope, whose specimen is drawn from what the question believes of
-    it. BadInput, before anything is made, for what instrument and twin cannot answer.
+    it, with ``config`` of its own keys besides. ``series``: as `QuestionLoop` has it. BadInput, before anything is made, for what instrument and twin cannot
+    answer.
     """
-    begun, wanted, scenario = time.monotonic(), wanted_of(question), scenario_for(question)
+    begun, wanted, scenario = time.monotonic(), wanted_of(question), scenario_for(question, config)
     past = past_of(resume, question.seed) if resume else None
     if instrument is None:
         check_config(scenario)
@@ -55,7 +63,9 @@ def run_question(
         from scenarios.acquire.question.loop import QuestionLoop
 
         start = remote.now()
-        loop = QuestionLoop(remote, twin_session(start), scenario, wanted, question.limits, journal, pace, start)
+        loop = QuestionLoop(
+            remote, twin_session(start), scenario, wanted, question.limits, journal, pace, start, series
+        )
         if past is None:
             plan = {
                 "scenario": scenario.as_dict(), "question": msgspec.to_builtins(question), "wanted": wanted._asdict(), "seed": question.seed,

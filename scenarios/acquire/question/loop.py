@@ -32,7 +32,10 @@ class Known(NamedTuple):
 
 
 class QuestionLoop(SessionLoop):
-    """A running session of a question. `run` continues to its end; the journal holds everything done after each image."""
+    """A running session of a question. `run` continues to its end; the journal holds everything done after each image.
+
+    ``series``: values of C10 (angstrom) that are taken in turn with the scan's dwell time, instead of what is chosen: a control experiment.
+    """
 
     def __init__(
         self,
@@ -44,11 +47,13 @@ class QuestionLoop(SessionLoop):
         journal: Journal,
         progress: Progress,
         start: int,
+        series: tuple[float, ...] = (),
     ):
         request = Request(0, 0, True, 0, 0.0, {"C10": 0.0, "beam_shift.x": 0.0, "beam_shift.y": 0.0})
         super().__init__(instrument, twin_session, scenario, [request], [], journal, progress, start)
         self.wanted, self.limits, self.dose, self.ended = wanted, limits, 0.0, ""
         self.stds: list[float] = []
+        self.series = series
         microscope = twin_session.microscope
         self.row = wanted.row(microscope.layout, microscope.calibration)
         self.candidates = candidates(self.scan)
@@ -96,6 +101,10 @@ class QuestionLoop(SessionLoop):
 
     def _chosen_image(self) -> Choice:
         session = self.twin_session
+        if self.series:
+            c10 = self.series[self.next % len(self.series)]
+            number = next(n for n, each in enumerate(self.candidates) if each.c10 == c10 and each.scan == self.scan)
+            return Choice(number, math.nan, None, math.nan)
         tuned = [session.tuned({"C10": each.c10, "beam_shift.x": 0.0, "beam_shift.y": 0.0}) for each in self.candidates]
         linear = Linearization(session)
         exposures = linear.exposures([tuned], [each.scan for each in self.candidates])[0]

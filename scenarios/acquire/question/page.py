@@ -41,7 +41,7 @@ def _page(plan: dict[str, Any], steps: list[Row], images: list[Row], result: dic
     shown = images if len(images) <= SHOWN else [*images[: SHOWN // 2], *images[-(SHOWN - SHOWN // 2) :]]
     pictures = [
         {
-            "title": f"image {row.payload['number'] + 1}, C10 of {row.payload['settings']['C10']:.0f} {symbol('angstrom')} commanded",
+            "title": f"Image {row.payload['number'] + 1}, C10 of {row.payload['settings']['C10']:.0f} {symbol('angstrom')} commanded",
             "image": draw(7.4, 2.6, lambda figure, row=row: _images(figure, row), grid=False),
         }
         for row in shown

@@ -23,7 +23,8 @@ def main(folder: str, ticket: str) -> None:
         times = [row.payload["time_ns"] for row in journal.rows("question")]
     with TruthClient(ticket, timeout=60.0) as truth:
         state = truth.state(np.array(times, np.int64))
-    values = wanted["sign"] * np.asarray(state[NAMES.get(wanted["parameter"], wanted["parameter"])]) / wanted["factor"]
+    parameter = str(wanted["parameter"])
+    values = wanted["sign"] * np.asarray(state[NAMES.get(parameter, parameter)]) / wanted["factor"]
     json.dump({"values": values.tolist()}, sys.stdout)
 
 

@@ -1,7 +1,8 @@
 """What a question asks of an instrument, as a number of the twin's state, and the session that can answer it."""
 
 import math
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -65,9 +66,9 @@ def wanted_of(question: Question) -> Wanted:
     return Wanted(named(quantity), unit, factor, question.asked.std, parameter, sign)
 
 
-def scenario_for(question: Question) -> Scenario:
-    """The session that answers a question on the simulated microscope. BadInput, naming the key, for what the instrument or its twin do not have; before
-    anything is computed."""
+def scenario_for(question: Question, config: Mapping[str, Any] = {}) -> Scenario:
+    """The session that answers a question on the simulated microscope, with ``config`` of its keys besides. BadInput, naming the key, for what the
+    instrument or its twin do not have; before anything is computed."""
     specimen, instrument = question.specimen, question.instrument
     if not math.isclose(instrument.energy_keV, 1e-3 * Calibration().energy, rel_tol=1e-3):
         problem = f"is {instrument.energy_keV:g}; the twin of the instrument has {1e-3 * Calibration().energy:g}"
@@ -95,11 +96,11 @@ def scenario_for(question: Question) -> Scenario:
     # what is true of the simulated specimen is drawn from what is believed of it; the twin is told the belief alone
     drawn = np.random.default_rng([question.seed, 25]).normal(specimen.thickness, spread)
     cells = round(float(np.clip(drawn, THINNEST + CELL, THICKEST - CELL)) / CELL)
-    config = {"cells": cells} | ({} if known else {"cif": specimen.structure})
+    own = {"cells": cells, **config} | ({} if known else {"cif": specimen.structure})
     twin = TwinPlan(
         cif=None if known else specimen.structure, priors={"thickness": (float(specimen.thickness), spread)}
     )
     return Scenario(
-        name=question.name, kind="tune-and-map", description=question.description, instrument=InstrumentPlan(config=config),
+        name=question.name, kind="tune-and-map", description=question.description, instrument=InstrumentPlan(config=own),
         twin=twin, seed=question.seed, folder=question.folder,
     )  # fmt: skip
