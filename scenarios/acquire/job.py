@@ -57,25 +57,25 @@ def run_acquire(
     ``instrument`` is the address of a running instrument; None starts the simulated microscope. ``policy`` and ``chosen`` are for control experiments.
     """
     begun = time.monotonic()
-    past = _past(resume, seed) if resume else None
+    past = past_of(resume, seed) if resume else None
     if instrument is None:
-        _check_config(scenario)
+        check_config(scenario)
     requests, moves = plan_requests(scenario.requests, seed)
     live = LiveReport(out) if report else None
     left = len(requests) - (int(past["values"]["next"]) if past is not None else 0)
     pace = PacedProgress(progress, Pace(left, slowness()), live.refresh if live else lambda: None)
     with contextlib.ExitStack() as stack:
         pool = stack.enter_context(ThreadPoolExecutor(1))
-        pending = stack.enter_context(_microscope(scenario, seed, instrument, pace, pool))
+        pending = stack.enter_context(microscope_of(scenario, seed, instrument, pace, pool))
         planned = None
         if instrument is None and resume is None:
-            planned = stack.enter_context(_planned(out, scenario, seed))
+            planned = stack.enter_context(planned_journal(out, scenario, seed))
         if live is not None:
             stack.enter_context(live)
         if live is not None and planned is not None:
             live.refresh()
             pace.note(f"report, updated while the session runs: {out / 'report.html'}")
-        twin_session = _twin(scenario, seed, pace, pending.check)
+        twin_session = twin_of(scenario, seed, pace, pending.check)
         remote, launched = pending.connect()
         if past is not None and launched is None:
             pace.stage("resuming with the instrument as it is")
@@ -95,7 +95,7 @@ def run_acquire(
         else:
             loop.resume(past["values"], past["arrays"], [] if launched else past["abandoned"])
             journal.append("resumed", {"checkpoint": past["row"], "rewound": launched is not None}, start)
-        with _interrupts_stop(loop.stop):
+        with interrupts_stop(loop.stop):
             loop.run()
         if launched is not None:
             remote.seal()
@@ -113,7 +113,7 @@ def run_acquire(
     return result
 
 
-def _check_config(scenario: Scenario) -> None:
+def check_config(scenario: Scenario) -> None:
     """BadInput for a configuration that the simulated microscope would refuse, before anything is computed."""
     from instrument.simulation.instrument import from_mapping
 
@@ -153,7 +153,7 @@ def summary(loop: "SessionLoop", score: dict[str, Any], seed: int, seconds: floa
     }
 
 
-def _twin(
+def twin_of(
     scenario: Scenario, seed: int, pace: PacedProgress, check: Callable[[], None]
 ) -> Callable[[int], "TwinSession"]:
     """Builds and compiles the twin; returns a function from the start time (ns) of a session to its `TwinSession`.
@@ -182,7 +182,7 @@ def _twin(
 
 
 @contextmanager
-def _planned(out: Path, scenario: Scenario, seed: int) -> Iterator[Journal]:
+def planned_journal(out: Path, scenario: Scenario, seed: int) -> Iterator[Journal]:
     """The journal of a new session with its plan, before its instrument is ready. The folder is removed if the session does not begin."""
     parents = [parent for parent in out.absolute().parents if not parent.exists()]
     journal = Journal.create(out)
@@ -211,7 +211,7 @@ class _Pending(NamedTuple):
 
 
 @contextmanager
-def _microscope(
+def microscope_of(
     scenario: Scenario, seed: int, address: str | None, progress: PacedProgress, pool: ThreadPoolExecutor
 ) -> Iterator[_Pending]:
     """The instrument, started or at its address; process and connection are closed with the context."""
@@ -258,7 +258,7 @@ def _microscope(
 
 
 @contextmanager
-def _interrupts_stop(stop: threading.Event) -> Iterator[None]:
+def interrupts_stop(stop: threading.Event) -> Iterator[None]:
     """Ctrl-C also sets ``stop``: a KeyboardInterrupt raised in a callback that cannot raise would be lost."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -276,7 +276,7 @@ def _interrupts_stop(stop: threading.Event) -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _past(folder: Path, seed: int) -> dict[str, Any]:
+def past_of(folder: Path, seed: int) -> dict[str, Any]:
     """The last checkpoint of a session, the commands before it, and the exposures of later frames that were not undone.
 
     BadInput if there is no checkpoint, or the session is complete.

@@ -14,6 +14,7 @@ from scenarios.question.parts import SearchPlan
 from scenarios.question.tables import SPECTRAL, Question
 from twin.simulation.plan.strict_reading import convert
 
+KINDS = ("detect", "measure", "distinguish")
 RANGES = ("semiangle_mrad", "defocus", "inner_mrad", "outer_mrad", "reach_mrad", "aperture_mrad", "cs_mm")
 """Keys of a search that are bounds."""
 PRESETS = Path(scenarios.__file__).parent / "presets" / "questions"
@@ -22,6 +23,19 @@ PRESETS = Path(scenarios.__file__).parent / "presets" / "questions"
 def question_names() -> tuple[str, ...]:
     """Names of the questions that ship."""
     return tuple(shipped_names(PRESETS))
+
+
+def is_question(name: str) -> bool:
+    """Whether ``name`` is a preset of questions, or a TOML file whose kind is one of theirs; a file that cannot be read is none."""
+    if name in question_names():
+        return True
+    path = Path(name)
+    if path.suffix != ".toml" or not path.is_file():
+        return False
+    try:
+        return read_toml(path).get("kind") in KINDS
+    except BadInput:
+        return False
 
 
 def read_question(name: str) -> Question:

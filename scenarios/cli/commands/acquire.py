@@ -20,7 +20,10 @@ _PRESETS = ", ".join(shipped_names(Path(scenarios.__file__).parent / "presets"))
 def acquire(
     scenario: Annotated[
         str | None,
-        typer.Argument(help=f"A TOML file, or a preset: {_PRESETS}. Default: tune-and-map.", show_default=False),
+        typer.Argument(
+            help=f"A TOML file (also a question of kind measure), or a preset: {_PRESETS}, focus-srtio3. Default: tune-and-map.",
+            show_default=False,
+        ),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Session folder to make; must not exist. Default: under sessions/.")
@@ -35,13 +38,17 @@ def acquire(
     keys: Keys = False,
     as_json: Json = False,
 ) -> None:
-    """Answer image requests from the twin where its predicted error is small, and measure the others."""
+    """Answer image requests from the twin where its predicted error is small, and measure the others; or a question, with the images that it takes."""
     if keys:
         raise typer.Exit(guarded(lambda: list_keys("acquire", as_json), as_json, lambda: None))
     session = resume or out
 
     def job() -> Outcome:
         nonlocal session
+        asked = _question(scenario, out, seed, resume, dose, data)
+        if asked is not None:
+            session = resume or _new_folder(asked.name, out)
+            return _answered(asked, session, resume, instrument, as_json)
         plan, where = _plan(scenario, out, seed, resume, dose, data, instrument)
         session = where
         from scenarios.io.progress import open_progress
@@ -67,6 +74,49 @@ def acquire(
         return DISAGREES if result.get("model_distrusted") else DONE, result
 
     raise typer.Exit(guarded(job, as_json, lambda: session))
+
+
+def _question(
+    name: str | None, out: Path | None, seed: int | None, resume: Path | None, dose: float | None, data: Path | None
+) -> Any:
+    """The question that is to be answered; None where the job is another one."""
+    from scenarios.acquire.question.job import recorded_question
+    from scenarios.question.reading import is_question, read_question
+
+    if resume is not None:
+        asked = recorded_question(resume) if (resume / "journal.db").exists() else None
+        given = {"SCENARIO": name, "--out": out, "--seed": seed, "--dose": dose, "--data": data}
+    else:
+        asked = read_question(name) if name is not None and is_question(name) else None
+        given = {"--dose": dose, "--data": data}
+    if asked is None:
+        return None
+    for option, value in given.items():
+        if value is not None:
+            raise BadInput(option, "does not go with a question", f"Leave {option} out; its file says all.")
+    if seed is not None:
+        import msgspec
+
+        asked = msgspec.structs.replace(asked, seed=seed)
+    return asked
+
+
+def _answered(asked: Any, folder: Path, resume: Path | None, instrument: str | None, as_json: bool) -> Outcome:
+    from scenarios.io.progress import open_progress
+
+    with open_progress(f"emtwin acquire {asked.name}, seed {asked.seed}") as progress:
+        from scenarios.acquire.question.job import run_question
+
+        result = run_question(asked, folder, resume, progress, instrument)
+    if not as_json:
+        from rich.console import Console
+
+        from scenarios.acquire.question.page import verdict
+
+        console = Console(highlight=False)
+        console.print(verdict(result), markup=False)
+        console.print(f"page    {folder / 'report.html'}", markup=False, soft_wrap=True)
+    return DONE if result["reached"] else DISAGREES, result
 
 
 def _plan(

@@ -30,7 +30,7 @@ def endless(scenario, progress, cache):
 @pytest.mark.slow
 def test_an_instrument_that_refuses_its_configuration_ends_the_twin_s_preparations(tmp_path, monkeypatch):
     monkeypatch.setattr(scenarios.acquire.build, "build_twin", endless)
-    monkeypatch.setattr(scenarios.acquire.job, "_check_config", lambda scenario: None)  # refused by the instrument
+    monkeypatch.setattr(scenarios.acquire.job, "check_config", lambda scenario: None)  # refused by the instrument
     values = load_scenario("tune-and-map").as_dict()
     values["instrument"]["config"] = {"no_such_key": 1}
     progress = Notes()

@@ -15,7 +15,7 @@ from instrument.simulation.instrument import SimulatedMicroscope, from_mapping
 from learn.discrepancy.trust import Limits
 from scenarios.acquire.alignment import DWELLS, exposed
 from scenarios.acquire.dose_accounting import Ledger, electrons_of
-from scenarios.acquire.job import _past, summary
+from scenarios.acquire.job import past_of, summary
 from scenarios.acquire.loop import EXTRA_ALIGNMENTS, UNAMBIGUOUS_WEIGHT, Policy, SessionLoop
 from scenarios.acquire.requests import plan_requests
 from scenarios.acquire.scenario import Scenario, from_dict
@@ -243,7 +243,7 @@ def test_frames_after_the_checkpoint_are_charged_unless_they_were_undone(decided
         journal.append_frame(frame)
         journal.append("resumed", {"checkpoint": row, "rewound": rewound}, last.time)
         journal.append_frame(frame)
-    past = _past(tmp_path / "s", 1)
+    past = past_of(tmp_path / "s", 1)
     assert len(past["abandoned"]) == (1 if rewound else 2)
     loop = copy.copy(loop)
     loop.twin_session = copy.copy(loop.twin_session)

@@ -1,0 +1,119 @@
+"""The job ``emtwin acquire QUESTION``: an instrument, its twin, and images until the question is answered."""
+
+import contextlib
+import json
+import math
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from instrument.core.journal import Journal
+from instrument.remote.launch import Launched
+from scenarios.acquire.job import check_config, interrupts_stop, microscope_of, past_of, planned_journal, twin_of
+from scenarios.acquire.question.page import write_page
+from scenarios.acquire.question.wanted import scenario_for, wanted_of
+from scenarios.io.pace import Pace, PacedProgress, slowness
+from scenarios.io.progress import Progress
+from scenarios.question.reading import question_of
+from scenarios.question.tables import Question
+
+SCHEMA = "emtwin.acquire/2"
+EXPECTED_IMAGES = 20
+"""For the time left, before the first image."""
+
+
+def run_question(
+    question: Question,
+    out: Path,
+    resume: Path | None,
+    progress: Progress,
+    instrument: str | None = None,
+    config: Mapping[str, Any] = {},
+    series: tuple[float, ...] = (),
+) -> dict[str, Any]:
+    """Answer a question of kind "measure" in the session folder ``out`` (or continue ``resume``); returns the result that `--json` prints.
+
+    ``instrument`` is the address of a running instrument; None starts the simulated microscope, whose specimen is drawn from what the question believes of
+    it, with ``config`` of its own keys besides. ``series``: as `QuestionLoop` has it. BadInput, before anything is made, for what instrument and twin cannot
+    answer.
+    """
+    begun, wanted, scenario = time.monotonic(), wanted_of(question), scenario_for(question, config)
+    past = past_of(resume, question.seed) if resume else None
+    if instrument is None:
+        check_config(scenario)
+    pace = PacedProgress(progress, Pace(EXPECTED_IMAGES, slowness()), lambda: None)
+    with contextlib.ExitStack() as stack:
+        pool = stack.enter_context(ThreadPoolExecutor(1))
+        pending = stack.enter_context(microscope_of(scenario, question.seed, instrument, pace, pool))
+        journal = stack.enter_context(
+            planned_journal(out, scenario, question.seed) if resume is None else Journal.open(resume, write=True)
+        )
+        twin_session = twin_of(scenario, question.seed, pace, pending.check)
+        remote, launched = pending.connect()
+        if past is not None and launched is not None:
+            pace.stage("restoring the state of the simulated microscope")
+            remote.restore(past["commands"])
+            remote.readings()
+        from scenarios.acquire.question.loop import QuestionLoop
+
+        start = remote.now()
+        loop = QuestionLoop(
+            remote, twin_session(start), scenario, wanted, question.limits, journal, pace, start, series
+        )
+        if past is None:
+            plan = {
+                "scenario": scenario.as_dict(), "question": msgspec.to_builtins(question), "wanted": wanted._asdict(), "seed": question.seed,
+                "start": start,
+            }  # fmt: skip
+            journal.append("scenario", plan, start)
+        else:
+            loop.resume(past["values"], past["arrays"], [] if launched else past["abandoned"])
+            journal.append("resumed", {"checkpoint": past["row"], "rewound": launched is not None}, start)
+        with interrupts_stop(loop.stop):
+            loop.run()
+        if launched is not None:
+            remote.seal()
+        images, electrons = loop.fixed_series()
+        known = loop.known
+        result: dict[str, Any] = {
+            "schema": SCHEMA, "question": question.name, "kind": question.kind, "quantity": wanted.name, "unit": wanted.unit, "asked": wanted.asked,
+            "value": known.mean, "std": known.std, "reached": loop.ended == "reached", "ended": loop.ended, "images": loop.next,
+            "dose": loop.dose, "electrons": loop.ledger.spent, "instrument_seconds": (remote.now() - loop.start) * 1e-9,
+            "fixed_images": images, "fixed_electrons": electrons if images is not None else None,
+            "model_distrusted": loop.twin_session.trust.distrusted, "distrusted_because": loop.twin_session.trust.broken or None,
+            "seed": question.seed, "seconds": time.monotonic() - begun,
+        }  # fmt: skip
+        truth = _truth(resume or out, launched, pace) if launched is not None and loop.next else []
+        if truth:
+            result |= {"truth": truth[-1], "error": known.mean - truth[-1]}
+        journal.append("truth", {"values": truth}, None)
+        journal.append("result", result, None)
+    pace.stage("writing the report")
+    write_page(resume or out)
+    return result
+
+
+def recorded_question(folder: Path) -> Question | None:
+    """The question of a session; None where it has another job."""
+    with Journal.open(folder) as journal:
+        row = next(iter(journal.rows("scenario")), None)
+    if row is None or "question" not in row.payload:
+        return None
+    return question_of(row.payload["question"], str(folder))
+
+
+def _truth(folder: Path, launched: Launched, progress: Progress) -> list[float]:
+    """Values by the truth, in a process of its own: the process of the twin never reads the ticket."""
+    progress.stage("scoring against the truth")
+    command = [sys.executable, "-m", "scenarios.acquire.question.truth", str(folder), str(launched.ticket)]
+    done = subprocess.run(command, capture_output=True, timeout=300, check=False)
+    if done.returncode:
+        raise RuntimeError(f"scoring failed: {done.stderr.decode(errors='replace').strip()[-2000:]}")
+    values = json.loads(done.stdout)["values"]
+    return [float(value) for value in values if math.isfinite(value)]

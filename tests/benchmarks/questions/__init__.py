@@ -1,0 +1,1 @@
+"""Questions answered on the simulated microscope."""
