@@ -4,15 +4,25 @@ from typing import NamedTuple
 
 import numpy as np
 
-from learn.feasibility.imaged import exit_waves, image_of, mean_image, pixels_of, unknowns_of
+from learn.feasibility.imaged import cut, exit_waves, mean_image, pixels_of, unknowns_of
 from learn.feasibility.matrices import Matrices
-from learn.feasibility.scans import ABERRATIONS, Probe, derivatives_of, filtered, frequencies_of, patterns_of
+from learn.feasibility.scanned import Detector
+from learn.feasibility.scans import (
+    ABERRATIONS,
+    STEP,
+    Probe,
+    blurred,
+    filtered,
+    frequencies_of,
+    patterns_of,
+    place_derivatives,
+)
 from learn.information import Signature
 from tests.benchmarks.plan.trials.predicted import MODEL, Crystal, Predicted, lens_of
 from tests.benchmarks.plan.trials.specimens import SHIFT, Image
 from twin.optics.aberrations import coefficients
 
-STEPS, MORE = 3, 2
+STEPS, MORE = 2, 2
 """Of a fit, and of one that goes on from another."""
 LEAST_SOURCE = 0.05
 GAIN = 0.05
@@ -43,13 +53,16 @@ def _fitted(
     made: Predicted, name: str, number: int, counts: np.ndarray, electrons: float, start: np.ndarray | None = None
 ) -> Fit:
     """By the counts and what is known before of the settings (Gauss-Newton)."""
-    study, perfect = made.study, _few(made.crystals[number].perfect)
+    study = made.study
+    perfect, detector = made.crystals[number].perfect, made.detectors[name]
+    if not isinstance(study.techniques[name], Image):
+        perfect, detector = _few(perfect, detector)
     names = [*ABERRATIONS, *(() if isinstance(study.techniques[name], Image) else ("source",)), "x", "y", "gain"]
     widths = np.array([{"x": SHIFT, "y": SHIFT, "gain": GAIN, **study.priors}[each] for each in names])
     linear = np.isin(names, ("x", "y", "gain"))
     state, columns = np.zeros(len(names)) if start is None else start, np.zeros((len(counts), len(names)))
     for _ in range(STEPS if start is None else MORE):
-        rates, slopes = _modelled(made, name, perfect, _probe(made, names, state))
+        rates, slopes = _modelled(made, name, perfect, detector, _probe(made, names, state))
         columns = electrons * np.stack([rates if each == "gain" else slopes[each] for each in names], 1)
         inverse = 1.0 / _variance(made, name, electrons * rates)
         begun = np.where(linear, 0.0, state)
@@ -57,7 +70,7 @@ def _fitted(
         wanted = columns.T @ (inverse * (counts - electrons * rates)) - begun / widths**2
         state = np.clip(begun + np.linalg.solve(information, wanted), -3.0 * widths, 3.0 * widths)
     probe = _probe(made, names, state)
-    rates = _rates(made, name, perfect, probe)
+    rates, _ = _modelled(made, name, perfect, detector, probe, sloped=False)
     left = counts - electrons * rates - columns[:, linear] @ state[linear]
     misfit = float(np.sum(left**2 / _variance(made, name, electrons * rates)) + np.sum((state / widths) ** 2))
     by_name = dict(zip(names, state, strict=True))
@@ -100,30 +113,36 @@ def _probe(made: Predicted, names: list[str], state: np.ndarray) -> Probe:
     return Probe(vector, max(study.source + by_name.get("source", 0.0), LEAST_SOURCE))
 
 
-def _few(matrices: Matrices) -> Matrices:
-    """Every second configuration, without a thinner crystal: enough to find settings by."""
-    return matrices._replace(amplitudes=matrices.amplitudes[::2], thinner=None)
+def _few(matrices: Matrices, detector: Detector) -> tuple[Matrices, Detector]:
+    """Every second configuration, of the beams that a detector counts: enough to find settings by."""
+    used = detector.weights.any(axis=0)
+    amplitudes = matrices.amplitudes[::2][:, :, used]
+    few = matrices._replace(amplitudes=amplitudes, thinner=None, pixels=matrices.pixels[used], k=matrices.k[used])
+    return few, Detector(detector.weights[:, used], detector.readout)
 
 
-def _rates(made: Predicted, name: str, perfect: Matrices, probe: Probe) -> np.ndarray:
-    technique = made.study.techniques[name]
-    if isinstance(technique, Image):
-        seen = image_of(perfect, made.window, lens_of(made.study, technique, probe.coefficients))
-    else:
-        seen = patterns_of(perfect, made.window, probe)
-    return made.detectors[name].counted(seen).ravel() / len(seen)
-
-
-def _modelled(made: Predicted, name: str, perfect: Matrices, probe: Probe) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Rates and their derivatives for each electron over the window."""
-    technique = made.study.techniques[name]
+def _modelled(
+    made: Predicted, name: str, perfect: Matrices, detector: Detector, probe: Probe, sloped: bool = True
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Rates and, if they are asked for, their derivatives, for each electron over the window."""
+    technique, window = made.study.techniques[name], made.window
     if isinstance(technique, Image):
         lens = lens_of(made.study, technique, probe.coefficients)
-        waves = exit_waves(perfect.amplitudes, perfect)
-        picture, pixels = mean_image(waves, perfect, lens), pixels_of(perfect, made.window)[0]
-        slopes = unknowns_of(perfect, waves, picture, lens, pixels)
-    else:
-        slopes = derivatives_of(perfect, made.window, probe)
-    rates = _rates(made, name, perfect, probe)
-    detector = made.detectors[name]
-    return rates, {each: detector.counted(slope).ravel() / len(slope) for each, slope in slopes.items()}
+        waves, pixels = exit_waves(perfect.amplitudes, perfect), pixels_of(perfect, window)[0]
+        picture = mean_image(waves, perfect, lens)
+        slopes = unknowns_of(perfect, waves, picture, lens, pixels) if sloped else {}
+        rates = cut(picture, pixels)
+        return rates.ravel() / len(rates), {each: slope.ravel() / len(slope) for each, slope in slopes.items()}
+
+    def sharp(vector: np.ndarray) -> np.ndarray:
+        return detector.counted(patterns_of(perfect, window, Probe(vector, 0.0)))
+
+    # channels are averaged over the source, of which there are fewer than beams
+    clear, slopes = sharp(probe.coefficients), {}
+    if sloped:
+        slopes = place_derivatives(clear, window, probe.source)
+        for each in ABERRATIONS:
+            more, less = (sharp(probe.coefficients + sign * coefficients({each: STEP})) for sign in (1.0, -1.0))
+            slopes[each] = (blurred(more, window, probe.source) - blurred(less, window, probe.source)) / (2.0 * STEP)
+    rates = blurred(clear, window, probe.source)
+    return rates.ravel() / len(rates), {each: slope.ravel() / len(slope) for each, slope in slopes.items()}
