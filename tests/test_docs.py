@@ -21,7 +21,7 @@ from reconstruct.calibration.table import read_table as read_calibration
 from reconstruct.stream.readings.health import VERDICTS
 from scenarios.acquire.scenario import tables as acquisition_keys
 from scenarios.presets import load_scenario, load_simulation, preset_names, simulation_names
-from scenarios.question.reading import question_names, read_question
+from scenarios.question.reading import is_question, question_names, read_question
 from scenarios.question.tables import tables as question_keys
 from tests.commands_named import blocks, commands, files, leaves, options, parsed, spans
 from twin.channels import lenses
@@ -72,7 +72,7 @@ def test_a_command_has_what_a_page_gives_it(page, arguments):
         serve_parser().parse_args(parameters["args"])
     if path == ["acquire"] and parameters["resume"] is None:
         name = parameters["scenario"] or "tune-and-map"
-        assert name in files(PAGES[page]) or name in preset_names()
+        assert name in files(PAGES[page]) or name in preset_names() or is_question(name)
     if path == ["simulate"] and parameters["scenario"] is not None:
         assert parameters["scenario"] in files(PAGES[page]) or parameters["scenario"] in simulation_names()
 
