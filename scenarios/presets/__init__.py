@@ -3,7 +3,7 @@
 import tomllib
 from pathlib import Path
 
-from scenarios.acquire.scenario import Scenario, read_scenario
+from scenarios.acquire.scenario import AnyScenario, read_scenario
 from scenarios.io.errors import BadInput
 from scenarios.simulate.reading import read_simulation
 from twin.simulation.plan.reading import AnySimulation
@@ -17,7 +17,7 @@ def preset_names() -> list[str]:
     return sorted(path.stem for path in _FOLDER.glob("*.toml"))
 
 
-def load_scenario(name_or_path: str | Path) -> Scenario:
+def load_scenario(name_or_path: str | Path) -> AnyScenario:
     """A preset by its name, or a scenario by the path of its TOML file; BadInput (a ValueError) where there is neither."""
     return read_scenario(_file_of(str(name_or_path), _FOLDER, preset_names(), "simulate", simulation_names()))
 
