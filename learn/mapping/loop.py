@@ -61,8 +61,8 @@ def first_pixels(count: int) -> int:
     return max(LEAST_INITIAL, count // INITIAL_SHARE)
 
 
-def check_plan(plan: MapPlan, shape: tuple[int, int], name: QuantityName) -> int:
-    """The most pixels that may be measured. BadInput for a plan that cannot be followed on a scan of ``shape``."""
+def check_plan(plan: MapPlan, shape: tuple[int, int], name: QuantityName, label: str = "data") -> int:
+    """The most pixels that may be measured. BadInput for a plan that cannot be followed on a scan of ``shape`` in the recording called ``label``."""
     count = shape[0] * shape[1]
     if not (math.isfinite(plan.tolerance) and plan.tolerance > 0):
         raise BadInput(
@@ -71,12 +71,12 @@ def check_plan(plan: MapPlan, shape: tuple[int, int], name: QuantityName) -> int
     if count > MOST_PIXELS:
         problem = f"has {shape[0]} x {shape[1]} = {count} pixels, and a map may have {MOST_PIXELS}"
         raise BadInput(
-            "data", problem, f"Bin the scan (bin = {math.ceil(math.sqrt(count / MOST_PIXELS))}, --bin), or crop it."
+            label, problem, f"Bin the scan (bin = {math.ceil(math.sqrt(count / MOST_PIXELS))}, --bin), or crop it."
         )
     first, free = first_pixels(count), count - len(plan.withheld)
     if free <= first:
         problem = f"has {shape[0]} x {shape[1]} pixels, of which the first {first} are measured anyhow"
-        raise BadInput("data", problem, f"Give a scan of more than {first} pixels.")
+        raise BadInput(label, problem, f"Give a scan of more than {first} pixels.")
     limit = free if plan.budget is None else min(plan.budget, free)
     if limit < first:
         raise BadInput("budget", f"{limit} pixels are too few to start from", f"Allow {first} or more.")

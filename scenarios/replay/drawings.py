@@ -33,7 +33,7 @@ def figures(arrays: Mapping[str, np.ndarray], result: Mapping[str, Any]) -> list
     survey = f"the survey image, seen whole ({result['survey']})"
     maps = Picture(
         f"Map of {what}",
-        f"From left: {survey}; the pixels that were measured, in order (dark first); the predicted map; its standard deviation without counting noise; "
+        f"In order: {survey}; the pixels that were measured, in order (dark first); the predicted map; its standard deviation without counting noise; "
         + ("the recorded map, counting noise and all; its difference from the prediction in standard deviations "
            "(counting noise included), for the pixels that were not measured." if known else "what was measured."),
         drawn(*_size(arrays, known), lambda figure: _maps(figure, arrays, known, scale), "png", grid=False),

@@ -15,6 +15,7 @@ from learn.mapping.loop import MapPlan, Survey, acquire_map, check_plan
 from learn.mapping.replay import described, dose_of
 from reconstruct.measurement.scanned import PixelQuantity, QuantityName, pixel_quantity, quantity_named
 from reconstruct.measurement.scanned.names import HINT
+from scenarios.io.atomic_output import begun
 from scenarios.io.errors import BadInput
 from scenarios.io.progress import Progress
 from scenarios.replay.drawings import figures
@@ -38,14 +39,17 @@ def run_replay(
     ``recording``: the files to replay, or ``instrument`` the address of a running replay. Nothing is written before the instrument has answered and everything
     asked for was checked. Raises ValueError (VendorError, BadInput) for what cannot be used, InstrumentLost if the replay ends early.
     """
-    begun = time.monotonic()
+    start = time.monotonic()
     name, plan = named_quantity(scenario), plan_of(scenario)
     with ExitStack() as stack:
         remote = stack.enter_context(_connected(scenario, name, recording, progress, instrument))
         progress.stage("looking at the survey image")
         played = played_by(remote, name)
-        check_plan(plan, played.shape, name)
+        label = "instrument" if recording is None else str(recording.data)
+        check_plan(plan, played.shape, name, label)
         quantity = quantity_of(scenario, name, played)
+        if not resume:  # what the first pixels show to be wrong is refused without a trace
+            stack.enter_context(begun(out))
         journal = stack.enter_context(Journal.open(out, write=True) if resume else Journal.create(out))
         if resume:
             _check_same(journal, played, recording)
@@ -60,7 +64,7 @@ def run_replay(
         survey = Survey(played.survey.data, played.finer, claims)
         recorder = Recorder(remote, journal, played.detector)
         made, arrays = acquire_map(recorder, survey, name, quantity, plan, progress)
-        result = _result(scenario, name, quantity, played, made) | {"seconds": time.monotonic() - begun}
+        result = _result(scenario, name, quantity, played, made) | {"seconds": time.monotonic() - start}
         recorder.note("score", {key: result[key] for key in ("r2", "rmse", "rmse_always", "coverage90")}, arrays)
         recorder.note("result", result)
     progress.stage("writing the report")

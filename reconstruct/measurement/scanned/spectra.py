@@ -13,7 +13,7 @@ from reconstruct.eels.core_loss.elements import axis_shift, rises_of
 from reconstruct.eels.edge_signal import Edge, edge_signal
 from reconstruct.eels.features import Peak, plasmon, zero_loss
 from reconstruct.eels.low_loss.fit import fit_low_loss
-from reconstruct.eels.low_loss.separation import ZeroLoss, separate
+from reconstruct.eels.low_loss.separation import FLANK, ZeroLoss, separate
 from reconstruct.measurement.eels.low import LAST
 from reconstruct.measurement.scanned.names import LEAST_AFTER, QuantityName
 from reconstruct.measurement.scanned.noise import gain_by_background, gain_by_shape
@@ -218,17 +218,39 @@ class ZeroLossPosition(_WithZeroLoss):
 
 
 class RelativeThickness(_WithZeroLoss):
-    """t/lambda: the logarithm of all recorded counts over those of the zero loss (`separate`)."""
+    """t/lambda: the logarithm of all recorded counts over those of the zero loss.
+
+    The zero loss is what lies within `FLANK` of its widths, times what the first spectra have of it beyond (`separate`): single spectra tell that badly.
+    """
 
     unit = "1"
 
+    def _learn(self, spectra: np.ndarray) -> dict[str, Any]:
+        super()._learn(spectra)
+        shares = []
+        for counts in spectra:
+            peak = zero_loss(counts)
+            if isinstance(peak, Peak) and (inner := self._inner(counts, peak)) > 0.0:
+                shares.append(separate(counts, peak).counts / inner)
+        if len(shares) < 3:
+            raise ValueError(
+                "hardly one of the first spectra has a zero loss of its own; give a recording with more counts"
+            )
+        self.beyond = float(np.mean(shares))
+        return {"zero_loss_over_its_core": self.beyond}
+
+    def _inner(self, counts: np.ndarray, peak: Peak) -> float:
+        """Counts within the flanks of the zero loss; channels at their ends count in part."""
+        edges = np.arange(len(counts) + 1) - 0.5
+        summed = np.concatenate([[0.0], np.cumsum(counts)])
+        low, high = np.interp((peak.centre - FLANK * peak.width, peak.centre + FLANK * peak.width), edges, summed)
+        return float(high - low)
+
     def _value(self, counts: np.ndarray, peak: Peak) -> tuple[float, float] | None:
-        zero = separate(counts, peak)
-        total = float(counts.sum())
-        if not (zero.counts > 0.0 and total > zero.counts):
+        zero, total = self.beyond * self._inner(counts, peak), float(counts.sum())
+        if not total > zero > 0.0:
             return None
-        losses = total - zero.counts
-        return math.log(total / zero.counts), (self.gain or 1.0) * losses / (zero.counts * total)
+        return math.log(total / zero), (self.gain or 1.0) * (total - zero) / (zero * total)
 
 
 class PlasmonEnergy(_WithZeroLoss):
