@@ -1,7 +1,7 @@
 """Models of a map: what predicts the pixels that were not measured. One place where a model is chosen by its name."""
 
 from collections.abc import Callable
-from typing import Literal, Protocol, get_args
+from typing import Literal, Protocol, get_args, runtime_checkable
 
 import numpy as np
 
@@ -14,6 +14,7 @@ ModelName = Literal["plain", "host"]
 MODELS: tuple[str, ...] = get_args(ModelName)
 
 
+@runtime_checkable
 class MapModel(Protocol):
     """A model over ``shape`` (rows, columns) pixels at ``positions`` [n, 2], in row order."""
 

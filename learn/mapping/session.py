@@ -1,7 +1,7 @@
 """The measurements of a map so far, the predicted map, and tests of its model."""
 
 import math
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from scipy.stats import chi2
@@ -21,6 +21,7 @@ REASONS = {
 }
 
 
+@runtime_checkable
 class Progress(Protocol):
     """Told what a map session does: steps with their share, and each measured pixel."""
 
@@ -29,6 +30,7 @@ class Progress(Protocol):
     def request(self, event: dict[str, Any]) -> None: ...
 
 
+@runtime_checkable
 class Source(Protocol):
     """Where the data of pixels come from, and where the steps of a session are recorded."""
 

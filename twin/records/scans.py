@@ -113,7 +113,7 @@ def _cube(signals: Sequence[Signal], wanted: Wanted, name: str) -> Signal:
         named = [
             signal
             for number, signal in enumerate(signals)
-            if signal in cubes and wanted.signal in (str(number), signal.title)
+            if content_of(signal) is not None and wanted.signal in (str(number), signal.title)
         ]
         if not named:
             raise BadInput(f"signal {wanted.signal!r}", f"is no scan of {name}: {listed}", "Choose another one.")

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -29,6 +29,7 @@ class PixelData(NamedTuple):
     pixel_angle: float | None = None
 
 
+@runtime_checkable
 class PixelQuantity(Protocol):
     """A quantity with the ``unit`` of its values ("count", "electronvolt", "1", "radian", "pixel")."""
 

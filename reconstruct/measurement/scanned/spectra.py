@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from reconstruct.eels.core_loss.elements import axis_shift, rises_of
+from reconstruct.eels.core_loss.elements import LEAST_RISE, rises_of
 from reconstruct.eels.edge_signal import Edge, edge_signal
 from reconstruct.eels.features import Peak, plasmon, zero_loss
 from reconstruct.eels.low_loss.fit import fit_low_loss
@@ -24,6 +24,8 @@ MOST_FILLED = 0.1
 """Share of a spectrum's channels that may be filled in from their neighbours."""
 CLEAR = 15.0
 """eV behind another edge from which a background is fitted, where that leaves enough of it."""
+MOST_SHIFT = 10.0
+"""eV by which an edge may be seen off its usual energy, where the axis has no zero loss."""
 LEAST_FIT = 12.0
 """eV of background that are fitted at least."""
 LEAST_LOSSES = 5.0
@@ -124,17 +126,16 @@ class EdgeCounts(_OfSpectra):
         """Move the windows to where the edge is seen, off another edge before it, and into the recorded range."""
         name, notes = self.name, []
         first, last = float(self.energies[0]), float(self.energies[-1])
-        rises = rises_of(spectra)
+        rises = [rise for rise in rises_of(spectra) if rise.significance > LEAST_RISE]
+        places = np.sort([first + float(self.energies[1] - self.energies[0]) * rise.channel for rise in rises])
+        near = places[np.abs(places - name.onset) < MOST_SHIFT]
         # where there is a zero loss the axis is known
-        shift = 0.0 if first < 0.0 else axis_shift(rises, self.energies, [name.element])
+        shift = 0.0 if first < 0.0 or not len(near) else float(near[np.abs(near - name.onset).argmin()]) - name.onset
         if shift:
-            notes.append(
-                f"the edges of {name.element} are seen {shift:+.1f} eV from their usual energies: the windows follow"
-            )
+            notes.append(f"{name.text} is seen {shift:+.1f} eV from its usual energy: the windows follow")
         onset = name.onset + shift
         low, high = (value + shift for value in name.background)
-        places = self.energies[0] + (self.energies[1] - self.energies[0]) * np.array([rise.channel for rise in rises])
-        for place in np.sort(places):
+        for place in places:
             if low - CLEAR < place < onset - CLEAR and high - (place + CLEAR) >= LEAST_FIT:
                 low = max(low, float(place) + CLEAR)
                 notes.append(f"another edge at {place:.0f} eV: the background is fitted from {low:.0f} eV on")
