@@ -146,10 +146,10 @@ class ReplayInstrument:
         start = self._now + round(scan.settle * 1e9)
         meta = {"replayed": True, "returned_before": times_returned, "same_record": times_returned > 0, **self._meta}
         if surveyed:  # recorded together with the data: no further electrons
-            data = np.asarray(self.scan.survey, dtype=np.float32)
+            data = np.array(self.scan.survey, dtype=np.float32)
             shape, dwell, electrons = data.shape, self._dwell / self.scan.finer**2, 0.0
         else:
-            data = np.asarray(self.scan.data[row, column], dtype=np.float32)
+            data = np.array(self.scan.data[row, column], dtype=np.float32)  # a frame is the caller's own
             shape, dwell, electrons = (1, 1), self._dwell, self.scan.electrons
         recorded = Scan(scan.detector, (int(shape[0]), int(shape[1])), math.nan, dwell, 0.0, scan.settle, math.nan)
         self._sequence += 1
