@@ -123,7 +123,7 @@ def _maps(figure: Figure, arrays: Mapping[str, np.ndarray], known: bool, scale: 
         ("survey", arrays["image"], {"cmap": "gray"}, "counts"),
         ("measured", order, {"cmap": "viridis"}, "order"),
         ("predicted", arrays["predicted"] / scale.factor, colours, scale.unit),
-        ("standard deviation", arrays["predicted_std"] / scale.factor, {"cmap": "magma", "vmin": 0}, scale.unit),
+        ("uncertainty", arrays["predicted_std"] / scale.factor, {"cmap": "magma", "vmin": 0}, scale.unit),
         ("recorded" if known else "taken", recorded / scale.factor, colours, scale.unit),
     ]
     if known:
