@@ -72,7 +72,7 @@ def test_a_command_has_what_a_page_gives_it(page, arguments):
         serve_parser().parse_args(parameters["args"])
     if path == ["acquire"] and parameters["resume"] is None:
         name = parameters["scenario"] or "tune-and-map"
-        assert name in files(PAGES[page]) or name in preset_names()
+        assert name in files(PAGES[page]) or name in (*preset_names(), *question_names())
     if path == ["simulate"] and parameters["scenario"] is not None:
         assert parameters["scenario"] in files(PAGES[page]) or parameters["scenario"] in simulation_names()
 

@@ -123,7 +123,7 @@ def acquire_map(
         allowed = np.array(sorted(set(range(count)) - plan.withheld))
         points = np.concatenate([model.positions * SPREAD_OVER / max(shape), features], axis=1)
         try:
-            learnt = session.begin(spread_out(points, first_pixels(count), allowed, rng))
+            determined = session.begin(spread_out(points, first_pixels(count), allowed, rng))
         except BadInput:
             raise
         except ValueError as error:
@@ -134,8 +134,8 @@ def acquire_map(
     result = result_of(session, prediction, truth, variance, plan.withheld)
     result |= {"model": "host" if known else "plain", "host": known[0].summary if known else None}
     result |= {
-        "learnt": {key: value for key, value in learnt.items() if key != "notes"},
-        "notes": [*remarks, *learnt["notes"]],
+        "determined": {key: value for key, value in determined.items() if key != "notes"},
+        "notes": [*remarks, *determined["notes"]],
     }
     if not result["contrast"]:
         text = "the measured values scatter no more than counting noise: the map shows no contrast"

@@ -90,10 +90,10 @@ class MapSession:
         return prediction.uncertainty <= self.tolerance and not self.distrusted
 
     def begin(self, pixels: np.ndarray) -> dict[str, Any]:
-        """Measure the first ``pixels``, by which the quantity learns noise and defects; returns what it learnt. ValueError where they do not hold it."""
+        """Measure the first ``pixels``, by which the quantity learns noise and defects; returns what it determined. ValueError where they do not hold it."""
         recorded = [self._data(int(pixel)) for pixel in pixels]
         first = np.stack([data for data, _ in recorded])
-        learnt = self.quantity.learn(first)
+        determined = self.quantity.learn(first)
         values, variances = self.quantity.values(first)
         if not least_values(values):
             raise ValueError(
@@ -103,7 +103,7 @@ class MapSession:
             self._take(
                 MeasuredPixel(int(pixel), float(value), float(variance), "initial", math.nan, math.nan), new, None
             )
-        return learnt
+        return determined
 
     def measure(self, pixel: int, decision: str, prediction: MapPrediction) -> None:
         """Measure one pixel and record its prediction."""

@@ -191,5 +191,11 @@ def read_scenario(path: Path) -> AnyScenario:
 
 def tables() -> tuple[Table, ...]:
     """Every table of a scenario, with its keys: those of a session with a twin, then those of a replay."""
-    where = f'kind = "{KINDS[0]}"'
-    return (*(table._replace(where=where) for table in tables_of(Scenario)), *tables_of(ReplayScenario))
+    by_kind = zip(KINDS, (Scenario, ReplayScenario), strict=True)
+    return tuple(_of_kind(table, kind) for kind, struct in by_kind for table in tables_of(struct))
+
+
+def _of_kind(table: Table, kind: str) -> Table:
+    """A table of scenarios of one ``kind``."""
+    where = f'kind = "{kind}"'
+    return table._replace(where=where, keys=tuple(key._replace(where=where) for key in table.keys))

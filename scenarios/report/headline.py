@@ -60,16 +60,16 @@ def headline(session: Session, verdict: Verdict | None) -> list[tuple[str, str, 
 
 def about_map(result: dict[str, Any]) -> list[tuple[str, str]]:
     """What a replayed map was made of: (what, value)."""
-    learnt = result.get("learnt", {})
+    determined = result.get("determined", {})
     rows = [("recording", result.get("recording", "")), ("quantity", result.get("title", ""))]
     rows.append(("survey image", result.get("survey", "")))
-    if "counts_per_electron" in learnt:
-        value = learnt["counts_per_electron"]
+    if "counts_per_electron" in determined:
+        value = determined["counts_per_electron"]
         shown = "none" if value < 1e-9 else f"{value:.3g}"
-        rows.append(("counts per electron", f"{shown} ({learnt.get('counts_per_electron_source', '')})"))
+        rows.append(("counts per electron", f"{shown} ({determined.get('counts_per_electron_source', '')})"))
     for name, label in (("background_eV", "background window"), ("signal_eV", "signal window")):
-        if name in learnt:
-            rows.append((label, f"{learnt[name][0]:.4g} to {learnt[name][1]:.4g} eV"))
+        if name in determined:
+            rows.append((label, f"{determined[name][0]:.4g} to {determined[name][1]:.4g} eV"))
     rows.append(("model", "Gaussian process" + (" over the map of a crystal" if result.get("model") == "host" else "")))
     if result.get("without_value"):
         rows.append(("measured pixels without a value", str(result["without_value"])))

@@ -135,10 +135,10 @@ class EdgeCounts(_OfSpectra):
             notes.append(f"{name.text} is seen {shift:+.1f} eV from its usual energy: the windows follow")
         onset = name.onset + shift
         low, high = (value + shift for value in name.background)
-        for place in places:
-            if low - CLEAR < place < onset - CLEAR and high - (place + CLEAR) >= LEAST_FIT:
-                low = max(low, float(place) + CLEAR)
-                notes.append(f"another edge at {place:.0f} eV: the background is fitted from {low:.0f} eV on")
+        for energy in places:
+            if low - CLEAR < energy < onset - CLEAR and high - (energy + CLEAR) >= LEAST_FIT:
+                low = max(low, float(energy) + CLEAR)
+                notes.append(f"another edge at {energy:.0f} eV: the background is fitted from {low:.0f} eV on")
         low, high = max(low, first), min(high, last)
         start, stop = (value + shift for value in name.signal)
         if high - low < LEAST_FIT or min(stop, last) - onset < LEAST_AFTER:

@@ -20,6 +20,42 @@ REPLAY = "Replay of a recording"
 _PRESETS = ", ".join(shipped_names(Path(scenarios.__file__).parent / "presets"))
 
 
+Data = Annotated[
+    Path | None,
+    typer.Option(help="Recording to replay: a spectrum image or a 4D-STEM scan.", rich_help_panel=REPLAY),
+]
+Survey = Annotated[
+    Path | None,
+    typer.Option(
+        help="Its survey image. Default: an image of the same file, or one made of the data.",
+        rich_help_panel=REPLAY,
+    ),
+]
+Quantity = Annotated[
+    str | None,
+    typer.Option(
+        help='What is mapped: "Ti L", "plasmon energy", "t/lambda", "zero-loss position", "450-470 eV"; "centre of mass x", "com magnitude", '
+        '"20-60 mrad".',
+        rich_help_panel=REPLAY,
+    ),
+]
+Tolerance = Annotated[
+    float | None,
+    typer.Option(help="Largest standard deviation of the map, as a share of its range.", rich_help_panel=REPLAY),
+]
+Budget = Annotated[int | None, typer.Option(help="Most pixels that are measured.", rich_help_panel=REPLAY)]
+Gain = Annotated[float | None, typer.Option(help="Counts of one electron.", rich_help_panel=REPLAY)]
+PixelAngle = Annotated[float | None, typer.Option(help="Angle of a camera pixel.", rich_help_panel=REPLAY)]
+SignalName = Annotated[
+    str | None,
+    typer.Option(help="Number or title of the scan, where a file holds several.", rich_help_panel=REPLAY),
+]
+Bin = Annotated[
+    int | None,
+    typer.Option(help="Pixels along each side that are summed to one.", rich_help_panel=REPLAY),
+]
+
+
 @app.command()
 def acquire(
     scenario: Annotated[
@@ -38,40 +74,15 @@ def acquire(
     instrument: Annotated[
         str | None, typer.Option(help="Address of a running instrument, tcp://HOST:PORT. Default: start one.")
     ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(help="Recording to replay: a spectrum image or a 4D-STEM scan.", rich_help_panel=REPLAY),
-    ] = None,
-    survey: Annotated[
-        Path | None,
-        typer.Option(
-            help="Its survey image. Default: an image of the same file, or one made of the data.",
-            rich_help_panel=REPLAY,
-        ),
-    ] = None,
-    quantity: Annotated[
-        str | None,
-        typer.Option(
-            help='What is mapped: "Ti L", "plasmon energy", "t/lambda", "zero-loss position", "450-470 eV"; "centre of mass x", "com magnitude", '
-            '"20-60 mrad".',
-            rich_help_panel=REPLAY,
-        ),
-    ] = None,
-    tolerance: Annotated[
-        float | None,
-        typer.Option(help="Largest standard deviation of the map, as a share of its range.", rich_help_panel=REPLAY),
-    ] = None,
-    budget: Annotated[int | None, typer.Option(help="Most pixels that are measured.", rich_help_panel=REPLAY)] = None,
-    gain: Annotated[float | None, typer.Option(help="Counts of one electron.", rich_help_panel=REPLAY)] = None,
-    pixel_mrad: Annotated[float | None, typer.Option(help="Angle of a camera pixel.", rich_help_panel=REPLAY)] = None,
-    signal: Annotated[
-        str | None,
-        typer.Option(help="Number or title of the scan, where a file holds several.", rich_help_panel=REPLAY),
-    ] = None,
-    bin: Annotated[
-        int | None,
-        typer.Option(help="Pixels along each side that are summed to one.", rich_help_panel=REPLAY),
-    ] = None,
+    data: Data = None,
+    survey: Survey = None,
+    quantity: Quantity = None,
+    tolerance: Tolerance = None,
+    budget: Budget = None,
+    gain: Gain = None,
+    pixel_mrad: PixelAngle = None,
+    signal: SignalName = None,
+    bin: Bin = None,
     keys: Keys = False,
     as_json: Json = False,
 ) -> None:

@@ -54,8 +54,8 @@ def test_pixels_are_the_unit_where_a_camera_has_no_angles() -> None:
         _quantity("20-60 mrad", BARE)
     known = pixel_data(BARE, {}, "", 1.0, STEP)
     angular = pixel_quantity(quantity_named("10-20 mrad"), known)
-    learnt = angular.learn(patterns)
-    assert any("no origin" in note for note in learnt["notes"])
+    determined = angular.learn(patterns)
+    assert any("no origin" in note for note in determined["notes"])
 
 
 def test_a_virtual_detector_counts_between_its_angles() -> None:
@@ -81,9 +81,9 @@ def test_hot_and_dead_pixels_are_left_out_and_lost_patterns_have_no_value() -> N
     spoiled[:, 15, 15] = np.nan
     spoiled[2] = np.nan
     made = _quantity("com x")
-    learnt = made.learn(spoiled)
+    determined = made.learn(spoiled)
     values = made.values(spoiled)[0]
-    assert any("hot" in note for note in learnt["notes"])
+    assert any("hot" in note for note in determined["notes"])
     assert np.isnan(values[2])
     np.testing.assert_allclose(np.delete(values, 2), np.delete(right, 2), atol=0.05 * STEP)
     with pytest.raises(ValueError, match="no counts"):
@@ -95,5 +95,5 @@ def test_the_gain_of_a_camera_is_told_by_its_patterns() -> None:
     mean = 400.0 / (1.0 + (np.hypot(x, y) / 20.0) ** 2) + 20.0
     patterns = 9.0 * np.random.default_rng(0).poisson(mean, (FIRST, 96, 96)).astype(float)
     axes = tuple(Axis(name, 96, 1e-3, -47.5e-3, "radian") for name in ("ky", "kx"))
-    learnt = _quantity("0-20 mrad", axes, None).learn(patterns)
-    assert learnt["counts_per_electron"] == pytest.approx(9.0, rel=0.1)
+    determined = _quantity("0-20 mrad", axes, None).learn(patterns)
+    assert determined["counts_per_electron"] == pytest.approx(9.0, rel=0.1)

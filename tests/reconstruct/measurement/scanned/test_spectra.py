@@ -31,8 +31,8 @@ def _core(count: int, gain: float, seed: int, titanium: float = 4e4) -> np.ndarr
 def test_an_edge_with_the_noise_that_its_spectra_show(gain: float) -> None:
     spectra = _core(200, gain, 0)
     made = _quantity("Ti L", CORE)
-    learnt = made.learn(spectra[:FIRST])
-    assert learnt["counts_per_electron"] == pytest.approx(gain, rel=0.15)
+    determined = made.learn(spectra[:FIRST])
+    assert determined["counts_per_electron"] == pytest.approx(gain, rel=0.15)
     values, variances = made.values(spectra)
     assert values.mean() == pytest.approx(4e4 * gain, rel=0.03)
     assert values.std() == pytest.approx(np.sqrt(variances.mean()), rel=0.15)
@@ -40,8 +40,8 @@ def test_an_edge_with_the_noise_that_its_spectra_show(gain: float) -> None:
 
 def test_an_axis_that_is_off_and_another_edge_before_move_the_windows() -> None:
     made = _quantity("Ti L", Axis("Energy loss", 1024, 0.5, 354.0, "electronvolt"))
-    learnt = made.learn(_core(FIRST, 1.0, 1))
-    assert learnt["signal_eV"][0] == pytest.approx(459.0, abs=1.5)
+    determined = made.learn(_core(FIRST, 1.0, 1))
+    assert determined["signal_eV"][0] == pytest.approx(459.0, abs=1.5)
     curve = edge("Ti", ENERGIES, name="L")
     mean = background(ENERGIES, 4e6) + 6e5 * curve / curve.sum()
     both = np.random.default_rng(2).poisson(mean, (FIRST, len(mean))).astype(float)
@@ -55,8 +55,8 @@ def test_low_losses(text: str, truth: float, error: float) -> None:
     """Of t/lambda 0.8 the recorded 45 eV hold 0.765: ln(counts up to there / zero loss)."""
     spectra = np.random.default_rng(3).poisson(low_loss(512, -6.0, 0.1, 2e5, 0.8), (200, 512)).astype(float)
     made = _quantity(text, LOW)
-    learnt = made.learn(spectra[:FIRST])
-    assert learnt["counts_per_electron"] == pytest.approx(1.0, abs=0.15)
+    determined = made.learn(spectra[:FIRST])
+    assert determined["counts_per_electron"] == pytest.approx(1.0, abs=0.15)
     values, variances = made.values(spectra)
     assert values.mean() == pytest.approx(truth, abs=error)
     assert values.std() == pytest.approx(np.sqrt(variances.mean()), rel=0.2)
@@ -89,19 +89,19 @@ def test_channels_without_numbers_are_interpolated_and_dead_spectra_have_no_valu
     holed[:, 300] = np.nan
     holed[3] = np.nan
     holed[5] = 0.0
-    values, learnt = _values(holed)
+    values, determined = _values(holed)
     assert np.isnan(values[[3, 5]]).all()
     rest = np.setdiff1d(np.arange(FIRST), [3, 5])
     np.testing.assert_allclose(values[rest], whole[rest], rtol=0.02)
-    assert any("interpolated" in note for note in learnt["notes"])
+    assert any("interpolated" in note for note in determined["notes"])
     with pytest.raises(ValueError, match="hold numbers"):
         _quantity("Ti L", CORE).learn(np.full((FIRST, 1024), np.nan))
 
 
 def _values(spectra: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
     made = _quantity("Ti L", CORE, background=(395.0, 450.0), signal=(455.0, 475.0))
-    learnt = made.learn(spectra)
-    return made.values(spectra)[0], learnt
+    determined = made.learn(spectra)
+    return made.values(spectra)[0], determined
 
 
 def test_what_the_spectra_do_not_hold_is_refused() -> None:
