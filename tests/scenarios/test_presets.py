@@ -6,7 +6,7 @@ import pytest
 
 from scenarios.acquire.scenario import Scenario, any_from_dict
 from scenarios.io.errors import BadInput
-from scenarios.presets import load_scenario, preset_names
+from scenarios.presets import default_scenario, load_scenario, preset_names
 from twin.records import Scan
 
 
@@ -18,8 +18,7 @@ def test_presets_load(name: str):
 
 
 def test_the_default_preset():
-    scenario = load_scenario("tune-and-map")
-    assert isinstance(scenario, Scenario)
+    scenario = default_scenario()
     assert (scenario.requests.count, scenario.requests.sites, scenario.requests.duration) == (60, 7, 1800.0)
     assert (scenario.requests.defocus, scenario.requests.shift) == (100.0, 20.0)
     scan = scenario.make_scan()
@@ -30,8 +29,7 @@ def test_the_default_preset():
 
 
 def test_changed_dose_and_seed():
-    default = load_scenario("tune-and-map")
-    assert isinstance(default, Scenario)
+    default = default_scenario()
     scenario = default.changed(dose=1e3, seed=7)
     assert (scenario.scan.dose, scenario.seed) == (1e3, 7)
     assert scenario.requests == default.requests
