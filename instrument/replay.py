@@ -1,90 +1,112 @@
-"""A recording as an instrument: a measurement at a pixel returns the data recorded there.
+"""A recording as an instrument: a measurement at a pixel returns the spectrum or the pattern recorded there.
 
-`ReplayInstrument` plays a titanate spectrum image: the HAADF, recorded whole, and one EELS spectrum for each of its 49x6 pixels.
+`ReplayInstrument` plays a scan of any file that the readers open: its survey image, seen whole, and the data of one pixel at a time.
 """
 
 import math
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import numpy as np
 
 from instrument.core.interface import Description, InstrumentError
 from instrument.readers import VendorError, read_vendor
+from instrument.readers.reader import EXTENSIONS, FOLDERS
 from twin.channels import Control
-from twin.records import Exposure, Frame, Readings, Scan, Signal, coordinates
+from twin.records import Content, Exposure, Frame, Readings, RecordedScan, Scan, Signal, Wanted, scan_of
 
-HAADF_FILE = "titanate-si-haadf.dm3"
-EELS_FILE = "titanate-si-eels.dm3"
+SURVEY = "survey"
+DATA = {"spectrum": "EELS", "pattern": "4D-STEM"}
+"""Names of the detectors: the survey image, and what a pixel holds."""
 CLAIMS_KEPT = (
     "high_tension",
     "convergence_semiangle",
     "collection_semiangle",
     "dwell",
     "exposure",
-    "probe_current",
+    "beam_current",
+    "gain",
     "instrument",
 )
+USUAL_DWELL = 0.2
+"""Second at a pixel where the recording does not say."""
 
 
-def find_recording(folder: str | Path) -> Path:
-    """The folder that holds both files of the recording: ``folder`` or its sub-folder ``spectra``. VendorError if neither does."""
-    for candidate in (Path(folder), Path(folder) / "spectra"):
-        if (candidate / HAADF_FILE).is_file() and (candidate / EELS_FILE).is_file():
-            return candidate
-    problem = f"holds no {HAADF_FILE} with {EELS_FILE}, nor does its sub-folder spectra"
-    raise VendorError(str(folder), problem, "Give the folder of the recorded data.")
+class ReplayPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is played of a recording: its ``content`` (None: what the file holds), ``energies`` in eV that its spectra must cover, one ``signal`` by number or
+    title; ``bin`` pixels along each side are summed to one."""
+
+    content: Content | None = None
+    energies: tuple[float, float] | None = None
+    signal: str | None = None
+    bin: int = 1
+
+
+def open_replay(
+    data: str | Path, survey: str | Path | None = None, config: dict[str, Any] | None = None, timeout: float = 60.0
+) -> "ReplayInstrument":
+    """The recording in the file ``data``, with the survey image in the file ``survey`` where it is one of its own; ``config``: fields of `ReplayPlan`.
+
+    ValueError (VendorError, BadInput) for files that cannot be read, hold no scan of what is wanted, or do not belong together.
+    """
+    try:
+        plan = msgspec.convert(config or {}, ReplayPlan)
+    except msgspec.ValidationError as error:
+        raise ValueError(
+            f"the configuration of a replay: {error}; give {', '.join(ReplayPlan.__struct_fields__)}"
+        ) from None
+    signals = _signals(data, timeout)
+    images = None if survey is None else _signals(survey, timeout)
+    content = plan.content or _content(signals)
+    return ReplayInstrument(scan_of(signals, Wanted(content, plan.energies, plan.signal, plan.bin), images, str(data)))
+
+
+def _signals(path: str | Path, timeout: float) -> list[Signal]:
+    file = Path(path)
+    if file.is_dir() and file.suffix.lower() not in FOLDERS:
+        cure = f"Give one file of the recording ({', '.join(EXTENSIONS)})."
+        raise VendorError(str(path), "is a folder", cure)
+    return read_vendor(file, timeout=timeout)
+
+
+def _content(signals: list[Signal]) -> Content:
+    """Spectra where the file holds a spectrum image, else patterns."""
+    spectra = any(signal.kind == "spectrum-image" for signal in signals)
+    return "spectrum" if spectra else "pattern"
 
 
 class ReplayInstrument:
-    """A recorded spectrum image, driven like a microscope (interface.Instrument) with a stepped clock.
+    """A recorded scan, driven like a microscope (interface.Instrument) with a stepped clock.
 
-    Controls ``pixel.x`` and ``pixel.y`` choose a pixel of the spectrum image. Detector "HAADF" returns the whole recorded image [y, x], on a
-    grid an integer times finer than the spectra; "EELS" the spectrum [channels] recorded at the chosen pixel, in camera counts. Of a
-    `Scan` only detector and settle have a meaning here; the returned frame's scan says what was recorded. The file reports no probe current,
-    so the electrons of an exposure are NaN, not zero. There are no sensors: ``readings`` is always empty.
+    Controls ``pixel.x`` and ``pixel.y`` choose a pixel of the scan. Detector "survey" returns the whole survey image [y, x], on the scan's grid or one a whole
+    number of times finer; "EELS" the spectrum [channels], "4D-STEM" the pattern [ky, kx] recorded at the chosen pixel, as recorded. Of a
+    `Scan` only detector and settle have a meaning here; the returned frame's scan says what was recorded. Where the recording does not tell the
+    electrons of an exposure they are NaN, not zero. There are no sensors: ``readings`` is always empty.
     """
 
-    def __init__(self, folder: str | Path, timeout: float = 60.0):
-        """Reads both files through the vendor worker. Raises VendorError (a ValueError) if they cannot be read or do not belong together."""
-        recording = find_recording(folder)
-        haadf = _single_signal(recording / HAADF_FILE, "image", timeout)
-        eels = _single_signal(recording / EELS_FILE, "spectrum-image", timeout)
-        if eels.data.ndim != 3 or eels.axes[-1].unit != "electronvolt":
-            raise VendorError(
-                eels.path, f"is no spectrum image with an energy axis but {eels.data.shape}", "Give the recorded data."
-            )
-        rows, columns = eels.data.shape[:2]
-        pixel_ratio = haadf.data.shape[0] // rows
-        if pixel_ratio < 1 or haadf.data.shape != (rows * pixel_ratio, columns * pixel_ratio):
-            problem = f"has {haadf.data.shape} pixels, no whole multiple of the spectra's {(rows, columns)}"
-            raise VendorError(haadf.path, problem, "Give an image and spectra of one recording.")
-        self._haadf = np.asarray(haadf.data, dtype=np.float32)
-        self._eels = np.asarray(eels.data, dtype=np.float32)
-        if not (np.isfinite(self._haadf).all() and np.isfinite(self._eels).all()):
-            raise VendorError(
-                str(recording), "holds values that are not finite", "The recording is damaged; copy it again."
-            )
-        self.finer = pixel_ratio
-        energies = coordinates(eels.axes[-1])
-        self._first_energy, self._energy_step = float(energies[0]), float(eels.axes[-1].scale)
-        self._dwell = _positive_claim(eels, "dwell", 0.2)
-        self._claims: dict[str, str | float | int | bool | None] = {
-            f"claim.{name}": eels.claims[name].value for name in CLAIMS_KEPT if name in eels.claims
-        }
+    def __init__(self, scan: RecordedScan):
+        self.scan = scan
+        self.detector = DATA[scan.content]
+        rows, columns = scan.shape
+        self._dwell = _positive_claim(scan.cube, "dwell", USUAL_DWELL)
+        self._meta = _meta_of(scan)
         self._settings = {"pixel.x": 0.0, "pixel.y": 0.0}
         self._controls = (
-            Control("pixel.x", "1", 0.0, float(columns - 1), "column of the recorded spectrum image, a whole number"),
-            Control("pixel.y", "1", 0.0, float(rows - 1), "row of the recorded spectrum image, a whole number"),
+            Control("pixel.x", "1", 0.0, float(columns - 1), "column of the recorded scan, a whole number"),
+            Control("pixel.y", "1", 0.0, float(rows - 1), "row of the recorded scan, a whole number"),
         )
-        self._now = _recorded_at(eels)
+        self._now = _recorded_at(scan.cube)
         self._sequence = 0
         self._times_returned: dict[tuple[str, int, int], int] = {}
 
     def describe(self) -> Description:
-        note = "Recorded data: the same pixel returns the same record every time. Electrons per exposure were not reported."
-        return Description(
-            "titanate spectrum image", "replay", "stepped", 0.0, self._controls, (), ("HAADF", "EELS"), note
-        )
+        note = "Recorded data: the same pixel returns the same record every time."
+        if math.isnan(self.scan.electrons):
+            note += " Electrons per exposure were not reported."
+        name = self.scan.cube.title or Path(self.scan.cube.path).name or "recorded scan"
+        detectors = (SURVEY, self.detector)
+        return Description(name, "replay", "stepped", 0.0, self._controls, (), detectors, note)
 
     def now(self) -> int:
         return self._now
@@ -110,40 +132,28 @@ class ReplayInstrument:
         return self._now
 
     def acquire(self, scan: Scan) -> Frame:
-        """The recorded image ("HAADF") or the chosen pixel's spectrum ("EELS"); ``meta`` says how often it has been returned before."""
-        if scan.detector not in ("HAADF", "EELS"):
-            raise InstrumentError(f"there is no detector {scan.detector!r}.", "The detectors are HAADF and EELS.")
+        """The survey image, or the data of the chosen pixel; ``meta`` says how often it has been returned before."""
+        if scan.detector not in (SURVEY, self.detector):
+            names = f"The detectors are {SURVEY} and {self.detector}."
+            raise InstrumentError(f"there is no detector {scan.detector!r}.", names)
         if not (math.isfinite(scan.settle) and scan.settle >= 0):
             raise InstrumentError(f"settle = {scan.settle!r} is not a time.", "Give seconds, 0 or more.")
         column, row = int(self._settings["pixel.x"]), int(self._settings["pixel.y"])
-        key = (scan.detector, row, column) if scan.detector == "EELS" else (scan.detector, 0, 0)
+        surveyed = scan.detector == SURVEY
+        key = (SURVEY, 0, 0) if surveyed else (self.detector, row, column)
         times_returned = self._times_returned.get(key, 0)
         self._times_returned[key] = times_returned + 1
         start = self._now + round(scan.settle * 1e9)
-        meta: dict[str, str | float | int | bool | None] = {
-            "replayed": True,
-            "returned_before": times_returned,
-            "same_record": times_returned > 0,
-            "rows": self._eels.shape[0],
-            "columns": self._eels.shape[1],
-            **self._claims,
-        }
-        if scan.detector == "EELS":
-            data = self._eels[row, column].copy()
-            meta |= {
-                "energy.first": self._first_energy,
-                "energy.step": self._energy_step,
-                "energy.unit": "eV",
-                "file": EELS_FILE,
-            }
-            shape, dwell, electrons = (1, 1), self._dwell, math.nan
-        else:  # recorded together with the spectra: no further electrons
-            data = self._haadf.copy()
-            meta |= {"finer": self.finer, "file": HAADF_FILE}
-            shape, dwell, electrons = self._haadf.shape, self._dwell / self.finer**2, 0.0
+        meta = {"replayed": True, "returned_before": times_returned, "same_record": times_returned > 0, **self._meta}
+        if surveyed:  # recorded together with the data: no further electrons
+            data = np.array(self.scan.survey, dtype=np.float32)
+            shape, dwell, electrons = data.shape, self._dwell / self.scan.finer**2, 0.0
+        else:
+            data = np.array(self.scan.data[row, column], dtype=np.float32)  # a frame is the caller's own
+            shape, dwell, electrons = (1, 1), self._dwell, self.scan.electrons
         recorded = Scan(scan.detector, (int(shape[0]), int(shape[1])), math.nan, dwell, 0.0, scan.settle, math.nan)
         self._sequence += 1
-        self._now = start + (round(self._dwell * 1e9) if scan.detector == "EELS" else 0)
+        self._now = start + (0 if surveyed else round(self._dwell * 1e9))
         exposure = Exposure(electrons, 0.0, 0.0)
         return Frame(data, self._sequence, start, recorded, self.settings(), exposure, "measured", meta)
 
@@ -154,11 +164,28 @@ class ReplayInstrument:
         """Nothing to release."""
 
 
-def _single_signal(path: Path, kind: str, timeout: float) -> Signal:
-    matching = [signal for signal in read_vendor(path, timeout=timeout) if signal.kind == kind]
-    if len(matching) != 1:
-        raise VendorError(str(path), f"holds {len(matching)} of kind {kind}, not one", "Give the recorded data.")
-    return matching[0]
+def _meta_of(scan: RecordedScan) -> dict[str, str | float | int | bool | None]:
+    """What every frame says of the recording: its pixels, the axes of a pixel's data, the survey, what the file claims."""
+    rows, columns = scan.shape
+    meta: dict[str, str | float | int | bool | None] = {
+        "content": scan.content,
+        "rows": rows,
+        "columns": columns,
+        "finer": scan.finer,
+        "survey": scan.survey_name,
+        "survey.virtual": scan.virtual,
+        "electrons": scan.electrons,
+        "unit": str(scan.cube.raw.get("unit", "")),
+        "title": scan.cube.title,
+        "file": Path(scan.cube.path).name,
+    }
+    for index, axis in enumerate(scan.axes):
+        meta |= {
+            f"axis{index}.name": axis.name, f"axis{index}.size": axis.size, f"axis{index}.offset": axis.offset,
+            f"axis{index}.scale": axis.scale, f"axis{index}.unit": axis.unit or "",
+        }  # fmt: skip
+    claims = {f"claim.{name}": scan.cube.claims[name].value for name in CLAIMS_KEPT if name in scan.cube.claims}
+    return meta | claims
 
 
 def _positive_claim(signal: Signal, name: str, otherwise: float) -> float:

@@ -57,3 +57,17 @@ def limit_size(folder: Path, largest: int, suffix: str = "") -> int:
         path.unlink(missing_ok=True)
         total, removed = total - size, removed + 1
     return removed
+
+
+def keep(content: bytes, path: Path) -> None:
+    """Write a file of the cache folder, whole or not at all; where it cannot be written its content is computed again next time."""
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".draft-", delete=False) as draft:
+            try:
+                draft.write(content)
+                draft.close()
+                os.replace(draft.name, path)
+            except OSError:
+                os.unlink(draft.name)
+                raise

@@ -1,8 +1,8 @@
 """Instruments in processes of their own: the serving command, and starting it from Python.
 
 The process prints one JSON object a line on stdout: {"event": "listening", ...addresses}, {"event": "progress", ...}
-while it builds, and {"event": "ready", ...} at last; its log goes to stderr. It ends by itself when the process that
-launched it ends.
+while it builds, and {"event": "ready", ...} at last, or {"event": "refused", ...} for input that cannot be used; its log
+goes to stderr. It ends by itself when the process that launched it ends.
 """
 
 import argparse
@@ -47,7 +47,10 @@ def parser(program: str = "emtwin instrument serve") -> argparse.ArgumentParser:
     )
     options.add_argument("--cache", type=Path, help="folder for cached computations (default: none)")
     options.add_argument("--ticket", type=Path, help="file to write the truth endpoint's address and token to")
-    options.add_argument("--data", type=Path, help="folder of the recording to replay")
+    options.add_argument("--data", type=Path, help="file of the recording to replay")
+    options.add_argument(
+        "--survey", type=Path, help="file of its survey image (default: in the same file, or made of it)"
+    )
     options.add_argument("--parent", type=int, help=argparse.SUPPRESS)
     return options
 
@@ -81,6 +84,9 @@ def serve_main(argv: Sequence[str] | None = None, program: str = "emtwin instrum
         reporter.start()
         server.run()
     except ValueError as error:
+        where = getattr(error, "input", None) or getattr(error, "path", None)
+        if where is not None:
+            _print_event("refused", input=where, problem=getattr(error, "problem", ""), cure=getattr(error, "cure", ""))
         print(f"error: {error}", file=sys.stderr, flush=True)
         return 2
     if server.working:
@@ -147,8 +153,8 @@ def _builder(arguments: argparse.Namespace) -> Callable[[Callable[[str, float], 
         from instrument import replay
 
         if arguments.data is None:
-            raise ValueError("replay needs a recording; name its folder with --data")
-        return lambda progress: replay.ReplayInstrument(arguments.data)
+            raise ValueError("replay needs a recording; name its file with --data")
+        return lambda progress: replay.open_replay(arguments.data, arguments.survey, config)
     module, colon, function = kind.partition(":")
     if not colon:
         raise ValueError(
@@ -161,6 +167,14 @@ def _builder(arguments: argparse.Namespace) -> Callable[[Callable[[str, float], 
     return lambda progress: make(config, arguments.seed, arguments.cache, progress)
 
 
+class Refused(ValueError):
+    """Input that the instrument's process could not use: ``input`` names it, ``problem`` says what is wrong, ``cure`` what to do."""
+
+    def __init__(self, input: str, problem: str, cure: str):
+        super().__init__(f"{input}: {problem}. {cure}")
+        self.input, self.problem, self.cure = input, problem, cure
+
+
 class Launched:
     """An instrument's process. Use as a context manager, or call `stop`."""
 
@@ -168,6 +182,7 @@ class Launched:
         self.process, self.log = process, log
         self.address, self.ticket = "", Path(folder.name) / "ticket"
         self.ready: dict[str, Any] = {}
+        self.refused: dict[str, str] = {}
         self._folder = folder
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._reader = threading.Thread(target=self._read, name="instrument's stdout", daemon=True)
@@ -236,6 +251,7 @@ def launch(
     port: int = 0,
     cache: Path | None = None,
     data: Path | None = None,
+    survey: Path | None = None,
     progress: Callable[[str, float | None], None] | None = None,
     timeout: float = 900.0,
     cancel: threading.Event | None = None,
@@ -262,6 +278,7 @@ def launch(
     command += [] if preset is None else [f"--preset={preset}"]
     command += [] if cache is None else [f"--cache={cache}"]
     command += [] if data is None else [f"--data={data}"]
+    command += [] if survey is None else [f"--survey={survey}"]
     root = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
     with log.open("w") as stderr:
@@ -300,6 +317,8 @@ def _await_ready(
         if line is None:
             code = launched.process.wait()
             tail = launched.log_tail()
+            if code == 2 and launched.refused:
+                raise Refused(**launched.refused)
             if code == 2:
                 raise ValueError(tail.removeprefix("error: "))
             raise InstrumentLost(
@@ -308,6 +327,8 @@ def _await_ready(
         event = _parse_event(line)
         if event["event"] == "progress" and progress is not None:
             progress(event["text"], event["fraction"])
+        elif event["event"] == "refused":
+            launched.refused = {name: str(event[name]) for name in ("input", "problem", "cure")}
         elif event["event"] == "ready":
             launched.address, launched.ready = event["address"], event
             return

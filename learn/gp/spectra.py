@@ -36,10 +36,11 @@ def image_features(
     Two describe the surroundings: mean level and log contrast over ``smoothing`` pixels, about a unit cell. The others are the moments of the pixel's own
     block to second order (brightness, two slopes, two curvatures, a twist), relative to the local level and contrast, so that they do not depend on the
     detector's black level and gain. Only the block's own pixels enter the moments, since the scan may have jumped between blocks.
+    An image on the grid itself (``finer`` 1) has no blocks: there slopes and curvatures are differences of neighbouring pixels.
     Raises ValueError if the image is not finite, or not a whole number of blocks.
     """
     height, width = image.shape
-    if finer < 2 or height % finer or width % finer:
+    if finer < 1 or height % finer or width % finer:
         raise ValueError(f"an image of {image.shape} pixels is no whole number of blocks of {finer} x {finer}; crop it")
     if not np.isfinite(image).all():
         raise ValueError("the image holds values that are not finite; leave them out or fill them in first")
@@ -53,15 +54,28 @@ def image_features(
     level, strength = blocks(smooth).mean((1, 2)), blocks(contrast).mean((1, 2))
     strength = np.maximum(strength, 1e-12 * max(float(np.abs(image).max()), 1e-300))  # a flat image has no contrast
     relative = (blocks(image) - level[:, None, None]) / strength[:, None, None]
-    u = (np.arange(finer) - (finer - 1) / 2) / (finer / 2)
-    curve = u**2 - np.mean(u**2)
-    along = [(np.ones(finer), np.ones(finer)), (u, np.ones(finer)), (np.ones(finer), u)]
-    along += [(curve, np.ones(finer)), (np.ones(finer), curve), (u, u)]
-    moments = [np.einsum("nyx,y,x->n", relative, y, x) / finer**2 for y, x in along]
+    if finer == 1:
+        moments = _differences(relative.reshape(rows, columns))
+    else:
+        u = (np.arange(finer) - (finer - 1) / 2) / (finer / 2)
+        curve = u**2 - np.mean(u**2)
+        along = [(np.ones(finer), np.ones(finer)), (u, np.ones(finer)), (np.ones(finer), u)]
+        along += [(curve, np.ones(finer)), (np.ones(finer), curve), (u, u)]
+        moments = [np.einsum("nyx,y,x->n", relative, y, x) / finer**2 for y, x in along]
     features = np.stack([level, np.log(strength), *moments], axis=1)
     spread = features.std(0)
     varies = spread > 1e-9 * np.maximum(np.abs(features).max(0), 1e-300)
     return np.where(varies[None, :], (features - features.mean(0)) / np.where(varies, spread, 1.0), 0.0)
+
+
+def _differences(relative: Float[np.ndarray, "rows columns"]) -> list[np.ndarray]:
+    """Brightness, slopes, curvatures and twist [n] of an image by differences of neighbours; at the border the pixel outside is the one inside."""
+    padded = np.pad(relative, 1, mode="edge")
+    centre, up, down = padded[1:-1, 1:-1], padded[:-2, 1:-1], padded[2:, 1:-1]
+    left, right = padded[1:-1, :-2], padded[1:-1, 2:]
+    twist = padded[2:, 2:] - padded[2:, :-2] - padded[:-2, 2:] + padded[:-2, :-2]
+    parts = (centre, down - up, right - left, down - 2.0 * centre + up, right - 2.0 * centre + left, twist)
+    return [part.ravel() for part in parts]
 
 
 class MapPrediction(NamedTuple):

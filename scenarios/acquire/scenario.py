@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from scenarios.io.errors import BadInput
+from scenarios.replay.scenario import ReplayScenario
 from twin.records import Scan
 from twin.simulation.plan.keys import Mistaken, Table, key, tables_of
 from twin.simulation.plan.strict_reading import convert
@@ -24,7 +25,7 @@ MICROSECONDS = Mistaken("microseconds", 1e-6, 1e-7, 0.1)
 class InstrumentPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which instrument answers."""
 
-    kind: Annotated[Literal["simulated", "replay"], key("", "a simulated microscope, or recorded data")] = "simulated"
+    kind: Annotated[Literal["simulated"], key("", "a simulated microscope")] = "simulated"
     config: Annotated[dict[str, Any], key("", "keys of the simulated microscope's own configuration")] = {}
 
 
@@ -66,35 +67,21 @@ class ScanPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dose: Annotated[float, key("electrons/angstrom^2", "dose of an image", gt=0, le=1e9)] = 1e4
 
 
-class HostPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The crystal on whose lattice the atoms of a replayed map stand; its cations may differ across the map."""
-
-    structure: Annotated[str, key("", "a known structure, or a CIF, its path relative to the scenario's")] = "SrTiO3"
-    zone: Annotated[tuple[int, int, int], key("", "zone axis along the beam")] = (0, 0, 1)
-    thickness: Annotated[float, key("angstrom", "thickness, about: channelling flattens the map", gt=0, le=2000)] = (
-        100.0
-    )
-
-
 class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One job, complete: what is asked, of which instrument, within which tolerance."""
 
     name: Annotated[str, key("", "name of the scenario, and of its session's folder", min_length=1)]
-    kind: Annotated[Literal["tune-and-map", "replay-titanate"], key("", "which job this is")]
+    kind: Annotated[Literal["tune-and-map"], key("", "which job this is")]
     description: Annotated[str, key("", "one sentence on what this is")] = ""
     instrument: InstrumentPlan = InstrumentPlan()
     twin: TwinPlan = TwinPlan()
     requests: RequestPlan = RequestPlan()
     scan: ScanPlan = ScanPlan()
-    host: Annotated[
-        HostPlan | None, key("", "for replay-titanate", default="the map is predicted without a crystal")
-    ] = None
     tolerance: Annotated[
         Positive,
         key(
             "",
-            "the twin answers where its predicted error is below this: tune-and-map, RMS error of an image over its mean; "
-            "replay-titanate, largest standard deviation over the map as a share of its range",
+            "the twin answers where its predicted error is below this: RMS error of an image over its mean",
         ),
     ] = 0.05
     audit_share: Annotated[
@@ -140,22 +127,31 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return from_dict(values, self.name)
 
 
+AnyScenario = Scenario | ReplayScenario
+KINDS = ("tune-and-map", "replay")
+"""Kinds of scenario that ``emtwin acquire`` runs."""
+
+
+def any_from_dict(values: dict[str, Any], origin: str) -> AnyScenario:
+    """The scenario of the kind that ``values`` name; see `from_dict`."""
+    kind = values.get("kind")
+    if kind == "simulate":
+        raise BadInput(origin, 'key kind: "simulate" is a simulation', "Run it with emtwin simulate.")
+    if values.keys() - {"folder"} and kind not in KINDS:
+        problem = "key kind: is missing" if kind is None else f'key kind: is "{kind}"'
+        cure = f"Give one of {', '.join(KINDS)}."
+        raise BadInput(origin, f"{problem}, and must be one of {', '.join(KINDS)}", cure)
+    return convert(values, ReplayScenario, origin) if kind == "replay" else from_dict(values, origin)
+
+
 def from_dict(values: dict[str, Any], origin: str) -> Scenario:
     """A Scenario out of plain values; ``origin`` names where they come from. BadInput naming it, the key, the problem and the cure."""
-    if values.get("kind") == "simulate":
-        raise BadInput(origin, 'key kind: "simulate" is a simulation', "Run it with emtwin simulate.")
     scenario = convert(values, Scenario, origin)
     if scenario.requests.sites > scenario.requests.count:
         raise BadInput(
             origin,
             f"key requests.sites: {scenario.requests.sites} sites are more than requests.count = {scenario.requests.count}",
             "Ask for at least one request at each site.",
-        )
-    if (scenario.kind == "replay-titanate") != (scenario.instrument.kind == "replay"):
-        raise BadInput(
-            origin,
-            f"key instrument.kind: a scenario of kind {scenario.kind!r} cannot run on an instrument of kind {scenario.instrument.kind!r}",
-            "Use instrument.kind = 'simulated' with kind 'tune-and-map', and 'replay' with 'replay-titanate'.",
         )
     return scenario
 
@@ -178,11 +174,13 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise BadInput(origin, f"is not valid TOML: {error}", "Mend the line it names.") from None
 
 
-def read_scenario(path: Path) -> Scenario:
+def read_scenario(path: Path) -> AnyScenario:
     """The scenario in a TOML file; BadInput if there is none, or it cannot be used (a missing CIF included)."""
     origin, values = str(path), read_toml(path)
     values.setdefault("folder", str(path.resolve().parent))
-    scenario = from_dict(values, origin)
+    scenario = any_from_dict(values, origin)
+    if isinstance(scenario, ReplayScenario):
+        return scenario
     cif = scenario.cif_path()
     if cif is not None and not cif.is_file():
         raise BadInput(
@@ -192,5 +190,12 @@ def read_scenario(path: Path) -> Scenario:
 
 
 def tables() -> tuple[Table, ...]:
-    """Every table of a scenario, with its keys."""
-    return tables_of(Scenario)
+    """Every table of a scenario, with its keys: those of a session with a twin, then those of a replay."""
+    by_kind = zip(KINDS, (Scenario, ReplayScenario), strict=True)
+    return tuple(_of_kind(table, kind) for kind, struct in by_kind for table in tables_of(struct))
+
+
+def _of_kind(table: Table, kind: str) -> Table:
+    """A table of scenarios of one ``kind``."""
+    where = f'kind = "{kind}"'
+    return table._replace(where=where, keys=tuple(key._replace(where=where) for key in table.keys))

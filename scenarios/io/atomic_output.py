@@ -51,6 +51,21 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def begun(out: Path) -> Iterator[None]:
+    """A new folder ``out`` that is made within: where the work in it is refused (a ValueError), it and its parents that were made for it are removed."""
+    parents = [parent for parent in out.absolute().parents if not parent.exists()]
+    try:
+        yield
+    except ValueError:
+        if out.is_dir():
+            shutil.rmtree(out)
+        for parent in parents:
+            with contextlib.suppress(OSError):  # not there, or not empty
+                parent.rmdir()
+        raise
+
+
 def write_whole(content: bytes, out: Path) -> None:
     """Write a file, whole or not at all; an existing one is replaced."""
     with whole(out) as draft:

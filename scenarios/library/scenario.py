@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from scenarios.io.errors import BadInput
 from scenarios.library.record import Query
 from scenarios.library.specimen import Specimen, specimen_if_known, specimen_of
+from scenarios.replay.scenario import KINDS as REPLAYS
 
 if TYPE_CHECKING:
     from scenarios.question.tables import Question
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 HIGH_ANGLE = 0.04
 """Radian: an annular detector whose inner angle is at least this is called HAADF."""
 MILLIRADIAN, KILOVOLT = 1e-3, 1e3
-_SESSIONS = ("tune-and-map", "replay-titanate")
+_SESSIONS = ("tune-and-map", *REPLAYS)
 _BEAM = {"energy_keV": ("energy", KILOVOLT), "semiangle_mrad": ("semiangle", MILLIRADIAN)}
 _DETECTOR = {"inner_mrad": "inner", "outer_mrad": "outer", "collection_mrad": "collection"}
 
@@ -78,8 +79,8 @@ def settings_of(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def session_settings(values: Mapping[str, Any]) -> tuple[str, dict[str, Any], float | None]:
     """Technique, settings and dose of one image, of the scenario of an acquired or replayed session."""
-    if values.get("kind") == "replay-titanate":
-        return "stem-eels", {}, None
+    if values.get("kind") in REPLAYS:
+        return _of_replay(values), {}, None
     scan = table(values, "scan")
     detector = str(scan.get("detector", "HAADF"))
     settings: dict[str, Any] = {"detector": detector}
@@ -89,6 +90,15 @@ def session_settings(values: Mapping[str, Any]) -> tuple[str, dict[str, Any], fl
     if isinstance(shape := scan.get("shape"), (list, tuple)):
         settings["shape"] = [int(side) for side in shape]
     return ("stem-haadf" if detector == "HAADF" else "stem"), settings, number(scan.get("dose"))
+
+
+def _of_replay(values: Mapping[str, Any]) -> str:
+    """The technique of a replayed recording: by its quantity."""
+    from reconstruct.measurement.scanned.names import quantity_named
+
+    quantity = values.get("quantity")
+    spectra = quantity is None or quantity_named(str(quantity)).content == "spectrum"
+    return "stem-eels" if spectra else "4d-stem"
 
 
 def session_specimen(values: Mapping[str, Any]) -> Specimen:

@@ -10,9 +10,8 @@ from instrument.readers import read_vendor
 from reconstruct.measurement.preparation.checks import shape_text
 from reconstruct.measurement.recorded.inputs import Inputs
 from reconstruct.measurement.recorded.recording import Recording, recording_of
-from reconstruct.measurement.recorded.spectra import is_x_ray
 from scenarios.io.errors import BadInput
-from twin.records import Signal
+from twin.records import Signal, is_x_ray
 
 
 def open_file(path: Path, wanted: str | None, inputs: Inputs, scan: bool = False) -> Recording:

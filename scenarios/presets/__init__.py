@@ -3,7 +3,7 @@
 import tomllib
 from pathlib import Path
 
-from scenarios.acquire.scenario import Scenario, read_scenario
+from scenarios.acquire.scenario import AnyScenario, Scenario, read_scenario
 from scenarios.io.errors import BadInput
 from scenarios.simulate.reading import read_simulation
 from twin.simulation.plan.reading import AnySimulation
@@ -17,9 +17,16 @@ def preset_names() -> list[str]:
     return sorted(path.stem for path in _FOLDER.glob("*.toml"))
 
 
-def load_scenario(name_or_path: str | Path) -> Scenario:
+def load_scenario(name_or_path: str | Path) -> AnyScenario:
     """A preset by its name, or a scenario by the path of its TOML file; BadInput (a ValueError) where there is neither."""
     return read_scenario(_file_of(str(name_or_path), _FOLDER, preset_names(), "simulate", simulation_names()))
+
+
+def default_scenario() -> Scenario:
+    """The preset ``tune-and-map``, which ``emtwin acquire`` runs by default."""
+    scenario = load_scenario("tune-and-map")
+    assert isinstance(scenario, Scenario)
+    return scenario
 
 
 def simulation_names() -> list[str]:

@@ -1,1 +1,1 @@
-"""The job `emtwin acquire replay-titanate`: recorded data as the instrument."""
+"""The job `emtwin acquire replay`: recorded data as the instrument."""

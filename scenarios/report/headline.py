@@ -25,10 +25,18 @@ def headline(session: Session, verdict: Verdict | None) -> list[tuple[str, str, 
             note = f"of {verdict.answers} answers, tolerance {100 * verdict.tolerance:.3g} %"
             numbers.append(("answers above tolerance", str(verdict.above_total), note))
     elif "measured" in result:
-        numbers.append(("measured", str(result["measured"]), f"of {result.get('requests', '?')}"))
+        numbers.append(("pixels measured", str(result["measured"]), f"of {result.get('requests', '?')}"))
+        if finite(result.get("tolerance")) and finite(result.get("uncertainty")):
+            reached = "reached" if result.get("tolerance_reached") else "not reached"
+            note = f"of the map's range; tolerance {100 * result['tolerance']:.3g} %, {reached}"
+            numbers.append(("largest standard deviation", f"{figures(100 * result['uncertainty'])} %", note))
     rmse, always = result.get("rmse"), result.get("rmse_always")
     if rmse is not None:
-        note = f"against {figures(100 * always)} % measuring every request" if always is not None else ""
+        note = (
+            f"against {figures(100 * always)} % measuring every {'request' if count else 'pixel'}"
+            if always is not None
+            else ""
+        )
         numbers.append(("RMS error / mean", f"{figures(100 * rmse)} %", note))
     if result.get("r2") is not None:
         numbers.append(("R² on unmeasured pixels", f"{result['r2']:.3f}", ""))
@@ -37,7 +45,7 @@ def headline(session: Session, verdict: Verdict | None) -> list[tuple[str, str, 
             (
                 "coverage of 90 % intervals",
                 f"{100 * result['coverage90']:.1f} %",
-                "of the named numbers of all requests",
+                "of the named numbers of all requests" if count else "of the pixels that were not measured",
             )
         )
     if finite(result.get("dose_spent")):
@@ -48,6 +56,27 @@ def headline(session: Session, verdict: Verdict | None) -> list[tuple[str, str, 
     if result.get("seconds") is not None:
         numbers.append(("took", f"{result['seconds']:.0f} s", "wall clock"))
     return numbers
+
+
+def about_map(result: dict[str, Any]) -> list[tuple[str, str]]:
+    """What a replayed map was made of: (what, value)."""
+    determined = result.get("determined", {})
+    rows = [("recording", result.get("recording", "")), ("quantity", result.get("title", ""))]
+    rows.append(("survey image", result.get("survey", "")))
+    if "counts_per_electron" in determined:
+        value = determined["counts_per_electron"]
+        shown = "none" if value < 1e-9 else f"{value:.3g}"
+        rows.append(("counts per electron", f"{shown} ({determined.get('counts_per_electron_source', '')})"))
+    for name, label in (("background_eV", "background window"), ("signal_eV", "signal window")):
+        if name in determined:
+            rows.append((label, f"{determined[name][0]:.4g} to {determined[name][1]:.4g} eV"))
+    rows.append(("model", "Gaussian process" + (" over the map of a crystal" if result.get("model") == "host" else "")))
+    if result.get("without_value"):
+        rows.append(("measured pixels without a value", str(result["without_value"])))
+    if result.get("survey_is_virtual"):
+        text = "the survey is made of the data of all pixels: it shows what a survey of its own might, and no dose is saved"
+        rows.append(("note", text))
+    return [row for row in rows if row[1]] + [("note", text) for text in result.get("notes", [])]
 
 
 def figures(value: float) -> str:

@@ -16,7 +16,7 @@ from instrument.core.journal import Row
 from scenarios.io.atomic_output import write_whole
 from scenarios.io.progress import electrons
 from scenarios.report import drawings
-from scenarios.report.headline import figures, finite, headline
+from scenarios.report.headline import about_map, figures, finite, headline
 from scenarios.report.plan import draw_plan
 from scenarios.report.session import Session, load_session, row_time
 from scenarios.report.verdict import banner, verdict_of
@@ -85,6 +85,7 @@ def context(session: Session, pictures: Sequence[Picture] = ()) -> dict[str, Any
         "started": _utc(session.origin) if session.origin else "",
         "banner": banner(session, verdict),
         "headline": headline(session, verdict),
+        "about": about_map(session.result) if session.replay and session.result else [],
         "pictures": [{"title": p.title, "caption": p.caption, "image": data_address(p.content)} for p in pictures],
         "plan": draw_plan(session),
         "decisions": _decisions(session) if requests else None,

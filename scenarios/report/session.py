@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from instrument.core.journal import Journal, Row
-from scenarios.acquire.scenario import Scenario, from_dict
+from scenarios.acquire.scenario import AnyScenario, any_from_dict
 from scenarios.io.errors import BadInput
+from scenarios.replay.scenario import KINDS as REPLAYS
 
 
 @dataclass
@@ -40,7 +41,7 @@ class Session:
     @property
     def replay(self) -> bool:
         """Whether the session replays a recording; its journal is then sufficient to resume it."""
-        return self.scenario.get("kind") == "replay-titanate"
+        return self.scenario.get("kind") in REPLAYS
 
     @property
     def origin(self) -> int:
@@ -127,7 +128,7 @@ def load_session(folder: Path, verify: bool = True) -> Session:
     return session
 
 
-def recorded_scenario(folder: Path) -> Scenario:
+def recorded_scenario(folder: Path) -> AnyScenario:
     """The scenario a session was started with, its seed included; BadInput where the session holds none, or is already done."""
     with Journal.open(folder) as journal:
         if any(True for _ in journal.rows("result")):
@@ -137,5 +138,5 @@ def recorded_scenario(folder: Path) -> Scenario:
         for row in journal.rows("scenario"):
             values = {**row.payload.get("scenario", row.payload)}
             values["seed"] = row.payload.get("seed", values.get("seed", 0))
-            return from_dict(values, f"{folder}: its recorded scenario")
+            return any_from_dict(values, f"{folder}: its recorded scenario")
     raise BadInput(str(folder), "was interrupted before its scenario was recorded", "Start a new session.")

@@ -116,7 +116,8 @@ def print_result(result: dict[str, Any], folder: Path | None, console: Console |
     count = result.get("requests")
     table.add_row(
         "measured",
-        f"{result.get('measured')} of {count}, {result.get('audited')} as audits; {result.get('simulated')} answered by the twin",
+        f"{result.get('measured')} of {count}, {result.get('audited')} as audits; {result.get('simulated')} "
+        + ("predicted" if "survey" in result else "answered by the twin"),
     )
     if (tolerance := _tolerance(result)) is not None:
         table.add_row("tolerance", tolerance)
@@ -135,6 +136,10 @@ def print_result(result: dict[str, Any], folder: Path | None, console: Console |
             f"{electrons(spent)} spent"
             + (f", {electrons(saved)} saved" if saved is not None and saved == saved else ""),
         )
+    if result.get("survey"):
+        table.add_row("map", escape(f"{result['title']}; survey: {result['survey']}"))
+    for note in result.get("notes", []):
+        table.add_row("note", escape(note))
     distrusted = result.get("model_distrusted")
     table.add_row("model", "[red]distrusted[/]" if distrusted else "[green]trusted[/]")
     if (host := result.get("host")) is not None:

@@ -114,12 +114,30 @@ def verdict_of(session: Session) -> Verdict | None:
 def banner(session: Session, verdict: Verdict | None) -> tuple[str, str]:
     """How a session ended: "good", "hold" or "bad", and the sentence that says so. "good" only where model and tolerance both hold."""
     result = session.result
-    if (result or {}).get("model_distrusted", bool(session.findings)):
+    distrusted = any(not session.replay or row.payload.get("kind") == "model_distrusted" for row in session.findings)
+    if (result or {}).get("model_distrusted", distrusted):
         return "bad", "The model is distrusted: twin and instrument disagree beyond what the twin can explain."
     if result is None:
         return "hold", "This session has not come to its end; the page shows what was done so far."
     if verdict is not None:
         return ("good" if verdict.reached else "hold"), f"Twin and instrument agree. {verdict.sentence}"
-    if result.get("tolerance_reached") is False:
-        return "hold", "Twin and instrument agree, but the tolerance was not reached."
+    if session.replay and "tolerance_reached" in result:
+        return _banner_of_map(result)
     return "good", "Twin and instrument agree within what the twin expected."
+
+
+def _banner_of_map(result: Mapping[str, Any]) -> tuple[str, str]:
+    """The same of a replayed map."""
+    limit, pixels = (
+        f"{100 * result['tolerance']:.3g} % of its range",
+        f"{result['measured']} of {result['requests']} pixels",
+    )
+    if result["tolerance_reached"]:
+        return (
+            "good",
+            f"The map is within the tolerance of {limit} everywhere, from {pixels}; random pixels confirmed it.",
+        )
+    largest = f"its largest standard deviation is {100 * result['uncertainty']:.3g} %"
+    if not result.get("contrast", True):
+        largest = "the measured values scatter no more than counting noise"
+    return "hold", f"The tolerance of {limit} was not reached with {pixels}: {largest}."

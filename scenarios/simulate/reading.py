@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TypeVar, cast
 
-from scenarios.acquire.scenario import read_toml
+from scenarios.acquire.scenario import KINDS, read_toml
 from scenarios.io.errors import BadInput
 from twin.simulation.plan.reading import AnySimulation, any_from_dict
 
@@ -13,7 +13,7 @@ Plan = TypeVar("Plan", bound=AnySimulation)
 def read_simulation(path: Path) -> AnySimulation:
     """The simulation in a TOML file; BadInput if there is none, or it cannot be used."""
     values = read_toml(path)
-    if values.get("kind") in ("tune-and-map", "replay-titanate"):
+    if values.get("kind") in KINDS:
         kind = values["kind"]
         raise BadInput(
             str(path), f'key kind: "{kind}" is no simulation', f"Run it with emtwin acquire, which takes {kind}."

@@ -16,6 +16,7 @@ from instrument.remote.client import RemoteInstrument
 from reconstruct.validation.sensors.logs import table_of_log
 from scenarios.io.errors import BadInput
 from scenarios.io.progress import Progress
+from scenarios.replay.scenario import KINDS as REPLAYS
 from twin.records import Readings
 
 SECOND = 10**9
@@ -122,7 +123,7 @@ class Recorded:
             raise BadInput(str(folder), "holds no readings", "Name a session that got as far as its first ones.")
         self._folder = folder
         self.title = f"session {folder.name}" + (" (being written)" if self.live else "")
-        self.table = None if self._kind in ("", "replay-titanate") else "simulated"
+        self.table = None if self._kind in ("", *REPLAYS) else "simulated"
         self.units: dict[str, str | None] = {}
         self.note = "readings of a session bear no arrival times: clocks stay as the table has them"
         times = [int(batch.times[0]) for _, batch in self._batches if len(batch.times)]

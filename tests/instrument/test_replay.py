@@ -8,14 +8,16 @@ import pytest
 
 from instrument.core.interface import InstrumentError
 from instrument.readers import VendorError, close_reader, read_vendor
-from instrument.remote.launch import launch
-from instrument.replay import EELS_FILE, HAADF_FILE, ReplayInstrument
+from instrument.remote.launch import Refused, launch
+from instrument.replay import ReplayInstrument, open_replay
 from twin.records import Scan
+
+EELS_FILE, HAADF_FILE = "titanate-si-eels.dm3", "titanate-si-haadf.dm3"
 
 
 @pytest.fixture(scope="module")
 def replay(data: Path) -> Iterator[ReplayInstrument]:
-    yield ReplayInstrument(data)
+    yield open_replay(data / "spectra" / EELS_FILE, data / "spectra" / HAADF_FILE)
     close_reader()
 
 
@@ -29,14 +31,14 @@ def recorded(data: Path) -> tuple[np.ndarray, np.ndarray]:
 
 def test_describes_itself(replay: ReplayInstrument) -> None:
     description = replay.describe()
-    assert (description.kind, description.clock, description.detectors) == ("replay", "stepped", ("HAADF", "EELS"))
+    assert (description.kind, description.clock, description.detectors) == ("replay", "stepped", ("survey", "EELS"))
     assert {c.name: (c.lowest, c.highest) for c in description.controls} == {"pixel.x": (0, 5), "pixel.y": (0, 48)}
     assert replay.readings() == []
 
 
 def test_returns_exactly_what_was_recorded(replay: ReplayInstrument, recorded: tuple[np.ndarray, np.ndarray]) -> None:
     spectra, image = recorded
-    np.testing.assert_array_equal(replay.acquire(Scan(detector="HAADF")).data, image)
+    np.testing.assert_array_equal(replay.acquire(Scan(detector="survey")).data, image)
     for row, column in ((0, 0), (48, 5), (23, 2)):
         initial = replay.now()
         replay.apply({"pixel.y": row, "pixel.x": column})
@@ -46,7 +48,7 @@ def test_returns_exactly_what_was_recorded(replay: ReplayInstrument, recorded: t
         assert frame.start - initial == 500_000_000
         assert replay.now() - frame.start == 200_000_000
         assert np.isnan(frame.exposure.total)  # no probe current was reported
-        assert (frame.meta["energy.first"], frame.meta["energy.step"]) == (350.0, 0.5)
+        assert (frame.meta["axis0.offset"], frame.meta["axis0.scale"]) == (350.0, 0.5)
 
 
 def test_the_same_pixel_gives_the_same_record_and_says_so(replay: ReplayInstrument) -> None:
@@ -79,18 +81,27 @@ def test_refuses_an_unknown_detector(replay: ReplayInstrument) -> None:
         replay.acquire(Scan(detector="EELS", settle=float("nan")))
 
 
-def test_a_folder_without_the_recording(tmp_path: Path) -> None:
-    with pytest.raises(VendorError, match=HAADF_FILE):
-        ReplayInstrument(tmp_path)
-    for name in (HAADF_FILE, EELS_FILE):
-        (tmp_path / name).write_bytes(b"\x00\x00\x00\x03rubbish")
-    with pytest.raises(VendorError, match=HAADF_FILE):
-        ReplayInstrument(tmp_path)
+def test_files_that_cannot_be_played(tmp_path: Path) -> None:
+    with pytest.raises(VendorError, match="is a folder"):
+        open_replay(tmp_path)
+    (tmp_path / EELS_FILE).write_bytes(b"\x00\x00\x00\x03rubbish")
+    with pytest.raises(VendorError, match=EELS_FILE):
+        open_replay(tmp_path / EELS_FILE)
+    with pytest.raises(ValueError, match="configuration of a replay"):
+        open_replay(tmp_path, config={"colour": "red"})
+
+
+def test_the_instruments_process_says_what_it_refuses(tmp_path: Path) -> None:
+    with pytest.raises(Refused) as caught:
+        launch("replay", data=tmp_path)
+    assert (caught.value.input, caught.value.problem) == (str(tmp_path), "is a folder")
+    assert caught.value.cure
 
 
 @pytest.mark.slow
 def test_behind_the_wire(data: Path, recorded: tuple[np.ndarray, np.ndarray]) -> None:
-    with launch("replay", data=data) as served:
+    spectra = data / "spectra"
+    with launch("replay", data=spectra / EELS_FILE, survey=spectra / HAADF_FILE) as served:
         assert served.ready["jax"] is False
         remote = served.connect()
         assert [control.name for control in remote.describe().controls] == ["pixel.x", "pixel.y"]
@@ -98,8 +109,8 @@ def test_behind_the_wire(data: Path, recorded: tuple[np.ndarray, np.ndarray]) ->
         frame = remote.acquire(Scan(detector="EELS", settle=0.0))
         np.testing.assert_array_equal(frame.data, recorded[0][30, 4])
         assert np.isnan(frame.exposure.total)
-        assert frame.meta["energy.unit"] == "eV"
-        assert remote.acquire(Scan(detector="HAADF")).data.shape == (1568, 192)
+        assert frame.meta["axis0.unit"] == "electronvolt"
+        assert remote.acquire(Scan(detector="survey")).data.shape == (1568, 192)
         with pytest.raises(InstrumentError, match="whole number"):
             remote.apply({"pixel.x": 0.5})
         remote.close()

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from instrument.core.journal import Journal
-from scenarios.presets import load_scenario
+from scenarios.presets import default_scenario
 from scenarios.report.session import request_rows
 from scenarios.report.verdict import judge
 from twin.records import Exposure, Frame, Readings, Scan
@@ -118,7 +118,7 @@ def make_session(
 
     The answers of the requests ``above`` are predicted to be above the tolerance, the budget being spent; ``rmse`` replaces the error of the session.
     """
-    scenario = load_scenario("tune-and-map")
+    scenario = default_scenario()
     times = START + np.arange(0, 1800, 10) * 1_000_000_000
     wave = 0.1 * np.sin(np.arange(180) / 20)
     with Journal.create(folder) as journal:

@@ -4,9 +4,9 @@ import math
 
 import pytest
 
-from scenarios.acquire.scenario import from_dict
+from scenarios.acquire.scenario import Scenario, any_from_dict
 from scenarios.io.errors import BadInput
-from scenarios.presets import load_scenario, preset_names
+from scenarios.presets import default_scenario, load_scenario, preset_names
 from twin.records import Scan
 
 
@@ -14,11 +14,11 @@ from twin.records import Scan
 def test_presets_load(name: str):
     scenario = load_scenario(name)
     assert scenario.name == name
-    assert from_dict(scenario.as_dict(), name) == scenario
+    assert any_from_dict(scenario.as_dict(), name) == scenario
 
 
 def test_the_default_preset():
-    scenario = load_scenario("tune-and-map")
+    scenario = default_scenario()
     assert (scenario.requests.count, scenario.requests.sites, scenario.requests.duration) == (60, 7, 1800.0)
     assert (scenario.requests.defocus, scenario.requests.shift) == (100.0, 20.0)
     scan = scenario.make_scan()
@@ -29,9 +29,10 @@ def test_the_default_preset():
 
 
 def test_changed_dose_and_seed():
-    scenario = load_scenario("tune-and-map").changed(dose=1e3, seed=7)
+    default = default_scenario()
+    scenario = default.changed(dose=1e3, seed=7)
     assert (scenario.scan.dose, scenario.seed) == (1e3, 7)
-    assert scenario.requests == load_scenario("tune-and-map").requests
+    assert scenario.requests == default.requests
 
 
 @pytest.mark.parametrize(
@@ -50,7 +51,10 @@ def test_changed_dose_and_seed():
         ("name = 'a'\nkind = 'tune-and-map'\n[requests]\ncount = 3\nsites = 4", "requests.sites"),
         ("name = 'a'\nkind = 'tune-and-map'\n[twin.priors]\nC10 = [0.0, nan]", "twin.priors.C10"),
         ("name = 'a'\nkind = 'tune-and-map'\n[twin]\ncif = 'absent.cif'", "absent.cif"),
-        ("name = 'a'\nkind = 'replay-titanate'\n[instrument]\nkind = 'simulated'", "instrument.kind"),
+        ("name = 'a'\nkind = 'replay-titanate'", "replay"),
+        ("name = 'a'\nkind = 'replay'\nbudget = 0", "budget"),
+        ("name = 'a'\nkind = 'replay'\n[instrument]\nkind = 'simulated'", "instrument"),
+        ("name = 'a'\nkind = 'replay'\nmodel = 'deep'", "model"),
         ("name = 'a'\nname = 'b'", "TOML"),
         ("just words", "TOML"),
     ],
@@ -82,4 +86,6 @@ def test_cif_is_found_beside_the_file(tmp_path):
     (tmp_path / "crystal.cif").write_text("data_x\n")
     path = tmp_path / "mine.toml"
     path.write_text("name = 'a'\nkind = 'tune-and-map'\n[twin]\ncif = 'crystal.cif'")
-    assert load_scenario(path).cif_path() == tmp_path / "crystal.cif"
+    scenario = load_scenario(path)
+    assert isinstance(scenario, Scenario)
+    assert scenario.cif_path() == tmp_path / "crystal.cif"

@@ -58,6 +58,19 @@ class Signal(msgspec.Struct, frozen=True):
         raise ValueError(f"{self.path}: no axis {name!r}; it has {', '.join(a.name for a in self.axes)}")
 
 
+COARSEST = 3.0
+"""eV a channel from which a spectrum is one of X-rays where nothing else is said."""
+X_RAYS = ("eds", "edx", "x-ray")
+
+
+def is_x_ray(signal: Signal) -> bool:
+    """Whether a spectrum is one of X-rays and not of energy losses: by its names, what its file says, and its dispersion."""
+    text = f"{signal.title} {signal.axes[-1].name}".lower()
+    if "loss" in text or "eels" in text or {"drift_tube", "collection_semiangle"} & set(signal.claims):
+        return False
+    return abs(signal.axes[-1].scale) >= COARSEST or any(word in text for word in X_RAYS)
+
+
 def coordinates(axis: Axis) -> np.ndarray:
     """Coordinates [size] along an axis, in its unit."""
     return axis.offset + axis.scale * np.arange(axis.size, dtype=np.float64)

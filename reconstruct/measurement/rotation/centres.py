@@ -59,15 +59,31 @@ def clean_patterns(patterns: np.ndarray) -> Cleaned:
         counts = np.where(spikes, mean, counts)
         defects.append(Defect("cosmic rays", count, "masked", f"{count} spike{'s' * (count > 1)} in single patterns"))
         mean, variance = _statistics(counts)
-    hot = _hot(mean, variance, int(np.prod(counts.shape[:2])), ~unknown)
-    if hot.any():
-        count = int(hot.sum())
-        defects.append(Defect("hot pixels", count, "masked", f"{count} hot pixel{'s' * (count > 1)} of the camera"))
-    dead = _dead(mean, int(np.prod(counts.shape[:2])), ~(unknown | hot))
-    if dead.any():
-        count = int(dead.sum())
-        defects.append(Defect("dead pixels", count, "masked", f"{count} dead pixel{'s' * (count > 1)} of the camera"))
-    return Cleaned(counts, unknown | hot | dead, tuple(defects))
+    masked, of_camera = _defects(mean, variance, int(np.prod(counts.shape[:2])), unknown)
+    return Cleaned(counts, masked, (*defects, *of_camera))
+
+
+def camera_defects(patterns: np.ndarray) -> tuple[np.ndarray, tuple[Defect, ...]]:
+    """Pixels of a camera [ky, kx] that hold no number, are hot or dead, by some ``patterns`` [n, ky, kx] in electrons; and these defects in words."""
+    known = np.isfinite(patterns)[:, None]
+    unknown = known.mean(axis=(0, 1)) < 0.5
+    mean, variance = _statistics(_filled(patterns[:, None], known))
+    return _defects(mean, variance, len(patterns), unknown)
+
+
+def _defects(
+    mean: np.ndarray, variance: np.ndarray, patterns: int, unknown: np.ndarray
+) -> tuple[np.ndarray, tuple[Defect, ...]]:
+    """Pixels that are ``unknown``, hot or dead, and the latter two in words."""
+    hot = _hot(mean, variance, patterns, ~unknown)
+    dead = _dead(mean, patterns, ~(unknown | hot))
+    defects = []
+    for name, marked in (("hot", hot), ("dead", dead)):
+        if marked.any():
+            count = int(marked.sum())
+            text = f"{count} {name} pixel{'s' * (count > 1)} of the camera"
+            defects.append(Defect(f"{name} pixels", count, "masked", text))
+    return unknown | hot | dead, tuple(defects)
 
 
 def _statistics(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -84,7 +100,7 @@ def centres_of_mass(patterns: np.ndarray | Cleaned) -> Centres:
     moves there too.
     """
     cleaned = patterns if isinstance(patterns, Cleaned) else clean_patterns(patterns)
-    return _moments(*cleaned)
+    return moments(*cleaned)
 
 
 def _filled(patterns: np.ndarray, known: np.ndarray) -> np.ndarray:
@@ -124,7 +140,8 @@ def _neighbours() -> np.ndarray:
     return footprint
 
 
-def _moments(counts: np.ndarray, masked: np.ndarray, defects: tuple[Defect, ...]) -> Centres:
+def moments(counts: np.ndarray, masked: np.ndarray, defects: tuple[Defect, ...] = ()) -> Centres:
+    """First moments of ``counts`` [ny, nx, ky, kx] in electrons without ``masked`` pixels [ky, kx]; see `centres_of_mass`."""
     y, x = np.meshgrid(*(np.arange(size) - 0.5 * (size - 1) for size in masked.shape), indexing="ij")
     weights = np.stack([np.ones_like(x), x, y, x**2 + y**2]).reshape(4, -1)
     if masked.any() and masked.mean() <= MAX_MASKED:

@@ -2,7 +2,7 @@
 
 import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,7 +13,47 @@ from scenarios.cli.keys import list_keys
 from scenarios.cli.outcome import DISAGREES, DONE, Outcome, guarded
 from scenarios.io.errors import BadInput
 
+if TYPE_CHECKING:
+    from scenarios.acquire.scenario import AnyScenario
+
+REPLAY = "Replay of a recording"
 _PRESETS = ", ".join(shipped_names(Path(scenarios.__file__).parent / "presets"))
+
+
+Data = Annotated[
+    Path | None,
+    typer.Option(help="Recording to replay: a spectrum image or a 4D-STEM scan.", rich_help_panel=REPLAY),
+]
+Survey = Annotated[
+    Path | None,
+    typer.Option(
+        help="Its survey image. Default: an image of the same file, or one made of the data.",
+        rich_help_panel=REPLAY,
+    ),
+]
+Quantity = Annotated[
+    str | None,
+    typer.Option(
+        help='What is mapped: "Ti L", "plasmon energy", "t/lambda", "zero-loss position", "450-470 eV"; "centre of mass x", "com magnitude", '
+        '"20-60 mrad".',
+        rich_help_panel=REPLAY,
+    ),
+]
+Tolerance = Annotated[
+    float | None,
+    typer.Option(help="Largest standard deviation of the map, as a share of its range.", rich_help_panel=REPLAY),
+]
+Budget = Annotated[int | None, typer.Option(help="Most pixels that are measured.", rich_help_panel=REPLAY)]
+Gain = Annotated[float | None, typer.Option(help="Counts of one electron.", rich_help_panel=REPLAY)]
+PixelAngle = Annotated[float | None, typer.Option(help="Angle of a camera pixel.", rich_help_panel=REPLAY)]
+SignalName = Annotated[
+    str | None,
+    typer.Option(help="Number or title of the scan, where a file holds several.", rich_help_panel=REPLAY),
+]
+Bin = Annotated[
+    int | None,
+    typer.Option(help="Pixels along each side that are summed to one.", rich_help_panel=REPLAY),
+]
 
 
 @app.command()
@@ -34,33 +74,52 @@ def acquire(
     instrument: Annotated[
         str | None, typer.Option(help="Address of a running instrument, tcp://HOST:PORT. Default: start one.")
     ] = None,
-    data: Annotated[Path | None, typer.Option(help="Folder of recorded data, for replay scenarios.")] = None,
+    data: Data = None,
+    survey: Survey = None,
+    quantity: Quantity = None,
+    tolerance: Tolerance = None,
+    budget: Budget = None,
+    gain: Gain = None,
+    pixel_mrad: PixelAngle = None,
+    signal: SignalName = None,
+    bin: Bin = None,
     keys: Keys = False,
     as_json: Json = False,
 ) -> None:
-    """Answer image requests from the twin where its predicted error is small, and measure the others; or a question, with the images that it takes."""
+    """Answer image requests from the twin where its predicted error is small, and measure the others; or a question, with the images that it takes;
+    or map a recorded scan from part of its pixels."""
     if keys:
         raise typer.Exit(guarded(lambda: list_keys("acquire", as_json), as_json, lambda: None))
     session = resume or out
 
+    replayed = {
+        "quantity": quantity, "tolerance": tolerance, "budget": budget, "gain": gain, "pixel_mrad": pixel_mrad, "signal": signal, "bin": bin,
+    }  # fmt: skip
+
     def job() -> Outcome:
         nonlocal session
-        asked = _question(scenario, out, seed, resume, dose, data)
+        changes = {name: value for name, value in replayed.items() if value is not None}
+        asked = _question(scenario, out, seed, resume, dose, {"--data": data, "--survey": survey, **_options(changes)})
         if asked is not None:
             session = resume or _new_folder(asked.name, out)
             return _answered(asked, session, resume, instrument, as_json)
-        plan, where = _plan(scenario, out, seed, resume, dose, data, instrument)
-        session = where
+        if resume is not None and out is not None:
+            raise BadInput("--out", "cannot be changed when a session is resumed", "Leave --out out.")
+        plan = _plan(scenario, seed, resume, dose, changes)
+        from scenarios.replay.scenario import ReplayScenario
+
+        files = _recording(plan, data, survey, instrument)
+        session = where = resume or _new_folder(plan.name, out)
         from scenarios.io.progress import open_progress
 
         with open_progress(f"emtwin acquire {plan.name}, seed {plan.seed}") as progress:
-            if plan.kind == "replay-titanate":
+            if isinstance(plan, ReplayScenario):
                 from twin.compiled_programs import start_jax
 
                 start_jax()
                 from scenarios.replay.session import run_replay
 
-                result = run_replay(plan, where, data, progress, resume=resume is not None, instrument=instrument)
+                result = run_replay(plan, where, files, progress, resume=resume is not None, instrument=instrument)
             else:
                 from scenarios.acquire.job import run_acquire
 
@@ -77,18 +136,23 @@ def acquire(
 
 
 def _question(
-    name: str | None, out: Path | None, seed: int | None, resume: Path | None, dose: float | None, data: Path | None
+    name: str | None,
+    out: Path | None,
+    seed: int | None,
+    resume: Path | None,
+    dose: float | None,
+    replayed: dict[str, Any],
 ) -> Any:
-    """The question that is to be answered; None where the job is another one."""
+    """The question that is to be answered; None where the job is another one. ``replayed``: options of a replay."""
     from scenarios.acquire.question.job import recorded_question
     from scenarios.question.reading import is_question, read_question
 
     if resume is not None:
         asked = recorded_question(resume) if (resume / "journal.db").exists() else None
-        given = {"SCENARIO": name, "--out": out, "--seed": seed, "--dose": dose, "--data": data}
+        given = {"SCENARIO": name, "--out": out, "--seed": seed, "--dose": dose, **replayed}
     else:
         asked = read_question(name) if name is not None and is_question(name) else None
-        given = {"--dose": dose, "--data": data}
+        given = {"--dose": dose, **replayed}
     if asked is None:
         return None
     for option, value in given.items():
@@ -120,44 +184,69 @@ def _answered(asked: Any, folder: Path, resume: Path | None, instrument: str | N
 
 
 def _plan(
-    name: str | None,
-    out: Path | None,
-    seed: int | None,
-    resume: Path | None,
-    dose: float | None,
-    data: Path | None,
-    instrument: str | None,
-) -> tuple[Any, Path]:
-    """The scenario to run and the folder of its session, all input checked before anything is made. BadInput otherwise."""
+    name: str | None, seed: int | None, resume: Path | None, dose: float | None, changes: dict[str, Any]
+) -> "AnyScenario":
+    """The scenario to run, with what the options change in it. BadInput for a scenario or an option that cannot be used."""
+    from scenarios.acquire.scenario import any_from_dict
+    from scenarios.replay.scenario import ReplayScenario
+
     if resume is not None:
-        options = {"SCENARIO": name, "--out": out, "--seed": seed, "--dose": dose}
+        options: dict[str, Any] = {"SCENARIO": name, "--seed": seed, "--dose": dose, **_options(changes)}
         for option, value in options.items():
             if value is not None:
                 raise BadInput(option, "cannot be changed when a session is resumed", f"Leave {option} out.")
         from scenarios.report.show import recorded_scenario
 
-        plan = recorded_scenario(resume)
-        where = resume
-    else:
-        from scenarios.presets import load_scenario
+        return recorded_scenario(resume)
+    from scenarios.presets import load_scenario
 
-        plan = load_scenario(name or "tune-and-map")
-        try:
-            plan = plan.changed(dose=dose, seed=seed)
-        except BadInput as error:
-            option = "--dose" if "scan.dose" in error.problem else "--seed"
-            raise BadInput(option, error.problem, error.cure) from None
-        where = _new_folder(plan.name, out)
-    if plan.kind == "replay-titanate":
-        if data is None:
-            raise BadInput(
-                "--data", f"scenario {plan.name!r} replays recorded data, and no folder is given", "Add --data FOLDER."
-            )
-        if data is not None and not data.is_dir():
-            raise BadInput(f"--data {data}", "is not a folder", "Name the folder that holds the recorded files.")
-    elif data is not None:
-        raise BadInput("--data", f"scenario {plan.name!r} does not replay recorded data", "Leave --data out.")
-    return plan, where
+    plan = load_scenario(name or "tune-and-map")
+    if isinstance(plan, ReplayScenario):
+        if dose is not None:
+            raise BadInput("--dose", f"scenario {plan.name!r} replays recorded data", "Leave --dose out.")
+        changes |= {} if seed is None else {"seed": seed}
+        for option, value in _options(changes).items():
+            try:
+                key = option.removeprefix("--").replace("-", "_")
+                plan = any_from_dict({**plan.as_dict(), key: value}, plan.name)
+            except BadInput as error:
+                problem = error.problem.removeprefix(f"key {key}: ")
+                raise BadInput(f"{option} {value}", problem, error.cure) from None
+        return plan
+    for option in _options(changes):
+        raise BadInput(option, f"scenario {plan.name!r} does not replay recorded data", f"Leave {option} out.")
+    try:
+        return plan.changed(dose=dose, seed=seed)
+    except BadInput as error:
+        option = "--dose" if "scan.dose" in error.problem else "--seed"
+        raise BadInput(option, error.problem, error.cure) from None
+
+
+def _options(changes: dict[str, Any]) -> dict[str, Any]:
+    """Keys of a replay's scenario as options."""
+    return {f"--{name.replace('_', '-')}": value for name, value in changes.items()}
+
+
+def _recording(plan: "AnyScenario", data: Path | None, survey: Path | None, instrument: str | None) -> Any:
+    """The files of a replay; None where an instrument plays them, or the scenario is none. BadInput for options that do not belong together."""
+    from scenarios.replay.scenario import ReplayScenario
+
+    given = {"--data": data, "--survey": survey}
+    for option, value in given.items():
+        if value is not None and not isinstance(plan, ReplayScenario):
+            raise BadInput(option, f"scenario {plan.name!r} does not replay recorded data", f"Leave {option} out.")
+        if value is not None and instrument is not None:
+            raise BadInput(option, "is played by the instrument at its address", f"Leave {option} or --instrument out.")
+    if not isinstance(plan, ReplayScenario):
+        return None
+    from scenarios.replay.session import named_quantity
+
+    named_quantity(plan)
+    if instrument is not None:
+        return None
+    from scenarios.replay.recording import recording_of
+
+    return recording_of(plan, data, survey)
 
 
 def _new_folder(name: str, out: Path | None) -> Path:

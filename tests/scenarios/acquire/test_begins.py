@@ -9,7 +9,7 @@ import scenarios.acquire.job
 from scenarios.acquire.job import run_acquire
 from scenarios.acquire.scenario import from_dict
 from scenarios.io.progress import SilentProgress
-from scenarios.presets import load_scenario
+from scenarios.presets import default_scenario
 
 
 class Notes(SilentProgress):
@@ -31,7 +31,7 @@ def endless(scenario, progress, cache):
 def test_an_instrument_that_refuses_its_configuration_ends_the_twin_s_preparations(tmp_path, monkeypatch):
     monkeypatch.setattr(scenarios.acquire.build, "build_twin", endless)
     monkeypatch.setattr(scenarios.acquire.job, "check_config", lambda scenario: None)  # refused by the instrument
-    values = load_scenario("tune-and-map").as_dict()
+    values = default_scenario().as_dict()
     values["instrument"]["config"] = {"no_such_key": 1}
     progress = Notes()
     with pytest.raises(ValueError, match="no_such_key"):
@@ -46,5 +46,5 @@ def test_a_fault_before_the_first_request_leaves_nothing(tmp_path, monkeypatch):
 
     monkeypatch.setattr(scenarios.acquire.build, "build_twin", fails)
     with pytest.raises(KeyboardInterrupt):
-        run_acquire(load_scenario("tune-and-map"), tmp_path / "s", 0, None, SilentProgress())
+        run_acquire(default_scenario(), tmp_path / "s", 0, None, SilentProgress())
     assert list(tmp_path.iterdir()) == []

@@ -5,9 +5,9 @@ import pytest
 
 from scenarios.acquire.requests import SETTLING, plan_requests
 from scenarios.acquire.scenario import RequestPlan
-from scenarios.presets import load_scenario
+from scenarios.presets import default_scenario
 
-PLAN = load_scenario("tune-and-map").requests
+PLAN = default_scenario().requests
 
 
 def test_the_same_seed_asks_the_same():

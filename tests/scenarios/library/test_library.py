@@ -322,7 +322,7 @@ def test_elements_of_formulas(formula: str, elements: tuple[str, ...]):
 
 
 def test_a_replay_is_a_map_of_spectra_of_its_host(tmp_path: Path):
-    scenario = {"kind": "replay-titanate", "name": "replay", "host": {"structure": "SrTiO3"}}
+    scenario = {"kind": "replay", "name": "replay", "quantity": "Ti L", "host": {"structure": "SrTiO3"}}
     with Journal.create(tmp_path / "replay") as journal:
         journal.append("scenario", {"scenario": scenario, "seed": 0, "start": 0}, 0)
         journal.append("result", {"r2": 0.85, "uncertainty": 0.3}, 1)

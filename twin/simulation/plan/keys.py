@@ -116,7 +116,9 @@ def _tables(struct: type[msgspec.Struct], path: str, required: bool) -> Iterator
     where = f'{config.tag_field} = "{config.tag}"' if config.tag is not None else ""
     keys, inner = [], []
     if config.tag is not None:
-        keys.append(Key(f"{path}.{config.tag_field}", where, "", f'"{config.tag}"', "", None, True, "what this is"))
+        keys.append(
+            Key(f"{path}.{config.tag_field}".lstrip("."), where, "", f'"{config.tag}"', "", None, True, "what this is")
+        )
     for field in msgspec.structs.fields(struct):
         if field.name == "folder":  # set by the reader, not by the user
             continue

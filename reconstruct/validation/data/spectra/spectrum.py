@@ -6,14 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from reconstruct.measurement.recorded.spectra import is_x_ray
 from reconstruct.validation.data.options import AMORPHOUS, Known, Tell
 from reconstruct.validation.data.spectra.angles import angles
 from reconstruct.validation.data.spectra.electrons import electrons
 from reconstruct.validation.data.spectra.energy_axis import FIELDS, VERIFY, energy_axis
 from reconstruct.validation.evidence import Evidence, Gap
 from twin.errors import BadInput
-from twin.records import Signal
+from twin.records import Signal, is_x_ray
 from twin.sample.cif.checks import formula_of
 from twin.simulation.specimen import structure_named
 

@@ -1,11 +1,9 @@
 """The host crystal of a recorded spectrum image: what the edge gives at each place of its cell by the twin's wave optics, and where each pixel lies in it."""
 
-import contextlib
 import hashlib
 import io
 import json
 import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,12 +11,11 @@ import numpy as np
 
 from reconstruct.eels.columns import EdgeResponse, edge_response, place_in_cell
 from reconstruct.measurement.projection import project
-from scenarios.io.atomic_output import write_whole
-from scenarios.io.errors import BadInput
 from twin import EdgeMap, Microscope, Sample, Scan
 from twin.api.simulate import plan_of
-from twin.cache_folder import usable_cache
+from twin.cache_folder import keep, usable_cache
 from twin.eels.maps import core_loss_maps
+from twin.errors import BadInput
 from twin.simulation.run import prepare
 
 ALGORITHM = 2
@@ -36,6 +33,14 @@ class Host(NamedTuple):
     thickness: float
 
 
+class HostClaims(NamedTuple):
+    """What a recording says of the beam: its energy in eV and both semi-angles in radian; None where it does not."""
+
+    energy: float | None = None
+    convergence: float | None = None
+    collection: float | None = None
+
+
 class HostResponse(NamedTuple):
     """``response`` of the pixels, and what of it goes into records: mean periods in pixels of the image, and how far the lattice stands out."""
 
@@ -49,18 +54,17 @@ def host_response(
     window: tuple[float, float],
     image: np.ndarray,
     finer: int,
-    claims: Mapping[str, Any],
+    claims: HostClaims,
 ) -> HostResponse:
-    """The response of each pixel, blocks of ``finer`` x ``finer`` of the HAADF ``image``, at an ``edge`` ("Ti L") in a ``window`` of losses (eV).
+    """The response of each pixel, blocks of ``finer`` x ``finer`` of the survey ``image``, at an ``edge`` ("Ti L") in a ``window`` of losses (eV).
 
-    ``claims``: high tension (volt) and both semi-angles (radian) as the recording has them. BadInput for a structure, zone or edge that cannot be used or a
+    BadInput for a structure, zone or edge that cannot be used or a
     recording without these claims; ValueError where the image shows no such lattice (`place_in_cell`).
     """
-    known = [claims.get(f"claim.{name}") for name in ("high_tension", "convergence_semiangle", "collection_semiangle")]
-    if not all(isinstance(value, int | float) and math.isfinite(value) and value > 0 for value in known):
+    energy, convergence, collection = claims
+    if energy is None or convergence is None or collection is None:
         problem = "its recording does not say high tension, convergence and collection angles"
         raise BadInput("host", problem, "Leave the table [host] out: the map is then predicted without a crystal.")
-    energy, convergence, collection = (float(str(value)) for value in known)
     options = {"zone": host.zone, "thickness": host.thickness}
     named = Path(host.structure)
     sample = Sample.from_cif(named, **options) if named.suffix else Sample.crystal(host.structure, **options)
@@ -96,7 +100,5 @@ def _map(ready: Any, values: list[Any]) -> np.ndarray:
     if path is not None:
         stored = io.BytesIO()
         np.save(stored, made)
-        with contextlib.suppress(OSError):  # a full disk: computed again next time
-            path.parent.mkdir(exist_ok=True)
-            write_whole(stored.getvalue(), path)
+        keep(stored.getvalue(), path)
     return made
