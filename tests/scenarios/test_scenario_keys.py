@@ -245,7 +245,8 @@ def test_keys_are_listed_with_unit_default_and_meaning(command: str, capsys):
     for preset in result["presets"]:
         assert f"{preset}: " in printed
     assert run([command, "--help"]) == DONE
-    output = " ".join(capsys.readouterr().out.split())
+    # lines end behind hyphens, too
+    output = " ".join(capsys.readouterr().out.split()).replace("- ", "-")
     assert all(preset in output for preset in result["presets"])
 
 
