@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.stats import norm
 
-from learn.feasibility.scanned import Detector, Scanned, Unknown, signatures_of
+from learn.feasibility.scanned import Detector, Scanned, Unknown, Variations, signatures_of
 from learn.feasibility.scans import ABOVE
 from learn.information import AveragedTests
 
@@ -49,7 +49,7 @@ def assess(
     detector: Detector,
     unknown: Unknown,
     asked: Asked,
-    variations: Float[np.ndarray, "e p channels"] | None = None,
+    variations: Variations | None = None,
 ) -> Assessment:
     """The power of one detector of a ``scan`` to answer what is ``asked``; ``variations`` of columns as in `signatures_of`.
 

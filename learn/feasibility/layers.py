@@ -4,11 +4,10 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
 
 from learn.feasibility.imaged import image_of
 from learn.feasibility.matrices import Grid, Matrices, matrices_of
-from learn.feasibility.scanned import Detector
+from learn.feasibility.scanned import Detector, Variations
 from learn.feasibility.scans import Probe, Window, patterns_of
 from twin.optics.electrons import wavelength
 from twin.optics.transfer import Imaging
@@ -94,7 +93,7 @@ def windows_of(window: Window, extent: tuple[float, float]) -> tuple[Window, ...
 
 def scan_variations(
     layers: Covered, window: Window, probes: Sequence[Probe], detectors: Sequence[Detector]
-) -> list[Float[np.ndarray, "e p channels"]]:
+) -> list[Variations]:
     """By how much what each detector counts at a column differs from the mean of the columns of the field, for `signatures_of`; each carbon with the next of
     the ``probes`` that there may be."""
     windows = windows_of(window, layers.bare.extent)
@@ -111,7 +110,7 @@ def scan_variations(
     return [_deviations([row[number] for row in rows]) for number in range(len(detectors))]
 
 
-def image_variations(layers: Covered, window: Window, lenses: Sequence[Imaging]) -> Float[np.ndarray, "e p 1"]:
+def image_variations(layers: Covered, window: Window, lenses: Sequence[Imaging]) -> Variations:
     """The same of images."""
     windows = windows_of(window, layers.bare.extent)
 
@@ -125,9 +124,10 @@ def image_variations(layers: Covered, window: Window, lenses: Sequence[Imaging])
     return _deviations(fields)
 
 
-def _deviations(fields: Sequence[np.ndarray]) -> np.ndarray:
+def _deviations(fields: Sequence[np.ndarray]) -> Variations:
     columns = len(fields[0])
     if columns < 2:
         raise ValueError("a field of one cell has no other columns to differ from; give at least two")
     scale = np.sqrt(columns / (columns - 1.0))
-    return np.concatenate([scale * (field - field.mean(0)) for field in fields])
+    deviations = np.concatenate([scale * (field - field.mean(0)) for field in fields])
+    return Variations(deviations, np.mean([field.mean(0) for field in fields], axis=0))

@@ -160,6 +160,14 @@ def camera(matrices: Matrices, reach: float, pixel: float = CAMERA_PIXEL, readou
     return Detector(weights, readout)
 
 
+class Variations(NamedTuple):
+    """What amorphous layers do to columns, for each electron on a place: ``deviations`` [e, p, channels] from the mean of all, and that mean, ``added``
+    [p, channels] to what is counted."""
+
+    deviations: Float[np.ndarray, "e p channels"]
+    added: Float[np.ndarray, "p channels"]
+
+
 class Unknown(NamedTuple):
     """What is not known of a recording. ``priors``: standard deviations by the names of derivatives, in the same units, and of "gain" and "background" (shares
     of the mean); names without a prior are free. ``differences``: the same from column to column, 0 where it is not named. ``model``: rms share by which
@@ -171,7 +179,7 @@ class Unknown(NamedTuple):
 
 
 def signatures_of(
-    scan: Scanned, detector: Detector, unknown: Unknown, variations: Float[np.ndarray, "e p channels"] | None = None
+    scan: Scanned, detector: Detector, unknown: Unknown, variations: Variations | None = None
 ) -> tuple[list[Signature], tuple[str, ...]]:
     """The change in the counts of ``detector``, for each electron that is spread over the window, at the assumed settings and at each of the ``others``, and
     the names of its nuisances (`nuisances_of`; of the others those in which columns may differ). ``variations`` of what columns count at each place:
@@ -191,10 +199,15 @@ def _signature(
     detector: Detector,
     nuisances: Mapping[str, np.ndarray],
     unknown: Unknown,
-    variations: np.ndarray | None,
+    variations: Variations | None,
 ) -> Signature:
     places = len(scan.rates)
     rates, changed = detector.counted(scan.rates) / places, detector.counted(scan.changed) / places
+    deviations = None
+    if variations is not None:
+        deviations = variations.deviations.reshape(len(variations.deviations), -1) / places
+        more = np.maximum(rates + variations.added / places, 0.0) - rates
+        rates, changed = rates + more, changed + more
     wrong = (unknown.model * (rates - rates.mean(0, keepdims=True))).ravel()[:, None]
     if scan.wrong is not None:
         wrong = np.concatenate([wrong, detector.counted(scan.wrong).reshape(len(scan.wrong), -1).T / places], axis=1)
@@ -206,7 +219,7 @@ def _signature(
     return Signature(
         rates.ravel(), changed.reshape(len(changed), -1), derivatives, np.array([unknown.priors.get(name, np.inf) for name in nuisances]),
         detector.readout, wrong, halves, differences,
-        None if variations is None else variations.reshape(len(variations), -1) / places, unknown.model**2 * (derivatives**2 @ known**2),
+        deviations, unknown.model**2 * (derivatives**2 @ known**2),
     )  # fmt: skip
 
 

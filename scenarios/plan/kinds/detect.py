@@ -3,12 +3,10 @@
 import math
 from collections.abc import Iterable
 
-import numpy as np
-
 from learn.feasibility.assessment import Asked, Assessment, assess
 from learn.feasibility.hypotheses import Change, Hypotheses, hypotheses_of
 from learn.feasibility.layers import image_variations, scan_variations
-from learn.feasibility.scanned import Unknown
+from learn.feasibility.scanned import Unknown, Variations
 from learn.feasibility.scans import ABOVE
 from learn.feasibility.spectra.image import BACKGROUND, CROSS_SECTION, EXPONENT, OFFSET
 from scenarios.io.errors import BadInput
@@ -64,7 +62,7 @@ def judge(question: Question, scene: Scene, reading: Reading) -> Assessment:
     return assess(reading.seen, reading.detector, unknown, asked_of(question, scene), variations_of(scene, reading))
 
 
-def variations_of(scene: Scene, reading: Reading) -> np.ndarray | None:
+def variations_of(scene: Scene, reading: Reading) -> Variations | None:
     """By how much columns differ by the amorphous layers on them; None where there are none."""
     option, layers = reading.option, scene.layers
     if layers is None or isinstance(option, SpectrumOption):
@@ -76,7 +74,7 @@ def variations_of(scene: Scene, reading: Reading) -> np.ndarray | None:
         return made
     ny, nx = scene.window.shape
     middle = ny // 2 * nx + nx // 2
-    return made[:, middle : middle + 1]
+    return Variations(made.deviations[:, middle : middle + 1], made.added[middle : middle + 1])
 
 
 def asked_of(question: Question, scene: Scene) -> Asked:

@@ -29,13 +29,19 @@ def layers(thickness: float) -> Covered:
 @pytest.mark.slow
 def test_columns_differ_by_their_carbon_and_more_by_more_of_it() -> None:
     ring = annular(layers(3.0).bare, 10e-3, 20e-3)
-    thin, thick = (scan_variations(layers(each), WINDOW, [PROBE], [ring])[0] for each in (3.0, 12.0))
+    made = [scan_variations(layers(each), WINDOW, [PROBE], [ring])[0] for each in (3.0, 12.0)]
+    thin, thick = (each.deviations for each in made)
+    # beyond the probe's disk carbon scatters electrons that the crystal alone would not, in proportion to its thickness
+    dark = annular(layers(3.0).bare, 24e-3, 40e-3)
+    few, many = (scan_variations(layers(each), WINDOW, [PROBE], [dark])[0].added.mean() for each in (3.0, 12.0))
+    assert few > 0.0
+    assert many == pytest.approx(4.0 * few, rel=0.5)
     places = len(WINDOW.positions)
     assert thin.shape == (3 * 4, places, 1)
     np.testing.assert_allclose(thin.reshape(3, 4, -1).sum(1), 0.0, atol=1e-7)
     # independent atoms: the variance is as their number
     assert 2.0 < np.var(thick) / np.var(thin) < 8.0
-    images = image_variations(layers(3.0), WINDOW, [Imaging(PROBE.coefficients, ENERGY, 30e-3)])
+    images = image_variations(layers(3.0), WINDOW, [Imaging(PROBE.coefficients, ENERGY, 30e-3)]).deviations
     assert images.shape[0] == 12
     assert 0.005 < images.std() < 0.2
 

@@ -7,7 +7,17 @@ import numpy as np
 from learn.feasibility.imaged import imaged
 from learn.feasibility.layers import covered, image_variations, scan_variations
 from learn.feasibility.matrices import Matrices, matrices_of
-from learn.feasibility.scanned import Detector, Scanned, Unknown, annular, camera, compared, scanned, signatures_of
+from learn.feasibility.scanned import (
+    Detector,
+    Scanned,
+    Unknown,
+    Variations,
+    annular,
+    camera,
+    compared,
+    scanned,
+    signatures_of,
+)
 from learn.feasibility.scans import ABOVE, Probe, Window
 from learn.feasibility.settings import lenses_about, probes_about
 from learn.information import Signature
@@ -39,7 +49,7 @@ class Predicted(NamedTuple):
     window: Window
     unknown: Unknown
     detectors: dict[str, Detector]
-    variations: dict[str, np.ndarray | None]
+    variations: dict[str, Variations | None]
     signatures: dict[str, list[Signature]]
 
     @property
@@ -86,7 +96,7 @@ def predicted(
         if isinstance(technique, Image)
         for lens in [lens_of(study, technique, probe.coefficients)]
     }
-    varied: dict[str, np.ndarray | None] = dict.fromkeys(study.techniques)
+    varied: dict[str, Variations | None] = dict.fromkeys(study.techniques)
     if any(study.layers) and layers:
         over = covered(hypotheses.perfect, study.grid(seeds), study.layers, layers)
         made = scan_variations(over, window, (probe, *others), [detectors[name] for name in scans])
