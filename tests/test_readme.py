@@ -11,6 +11,7 @@ import scenarios.cli.main as cli
 from instrument.remote.launch import parser as serve_parser
 from instrument.simulation.instrument import presets
 from scenarios.presets import load_scenario, load_simulation, simulation_names
+from scenarios.question.reading import is_question
 from tests.benchmarks.__main__ import names as benchmark_names
 from tests.commands_named import blocks, commands, files, leaves, options, parsed, spans
 
@@ -41,7 +42,7 @@ def test_a_command_has_what_the_readme_gives_it(arguments):
         assert served.preset is None or served.preset in presets()
     if path == ["acquire"] and parameters["resume"] is None:
         name = parameters["scenario"] or "tune-and-map"
-        assert name in FILES or load_scenario(name).name == name
+        assert name in FILES or is_question(name) or load_scenario(name).name == name
     if path == ["simulate"] and parameters["scenario"] is not None:
         assert parameters["scenario"] in FILES or parameters["scenario"] in simulation_names()
 
