@@ -112,6 +112,13 @@ def print_summary(summary: dict[str, Any], console: Console | None = None) -> No
 def print_result(result: dict[str, Any], folder: Path | None, console: Console | None = None) -> None:
     """A job's result for people, on stdout, with where its report lies."""
     console = console or Console(highlight=False)
+    if "question" in result:
+        from scenarios.acquire.question.page import verdict
+
+        console.print(verdict(result), markup=False)
+        if folder is not None:
+            console.print(f"page    {folder / 'report.html'}", markup=False, soft_wrap=True)
+        return
     table = _table()
     count = result.get("requests")
     table.add_row(

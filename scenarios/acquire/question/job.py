@@ -23,7 +23,7 @@ from scenarios.io.progress import Progress
 from scenarios.question.reading import question_of
 from scenarios.question.tables import Question
 
-SCHEMA = "emtwin.acquire/2"
+SCHEMA = "emtwin.question/1"
 EXPECTED_IMAGES = 20
 """For the time left, before the first image."""
 

@@ -173,13 +173,9 @@ def _answered(asked: Any, folder: Path, resume: Path | None, instrument: str | N
 
         result = run_question(asked, folder, resume, progress, instrument)
     if not as_json:
-        from rich.console import Console
+        from scenarios.report.show import print_result
 
-        from scenarios.acquire.question.page import verdict
-
-        console = Console(highlight=False)
-        console.print(verdict(result), markup=False)
-        console.print(f"page    {folder / 'report.html'}", markup=False, soft_wrap=True)
+        print_result(result, folder)
     return DONE if result["reached"] else DISAGREES, result
 
 

@@ -13,6 +13,7 @@ from scenarios.acquire.question.page import verdict, write_page
 from scenarios.acquire.question.wanted import Wanted
 from scenarios.acquire.scenario import from_dict
 from scenarios.acquire.twin_session import TwinSession
+from scenarios.cli.main import DONE, run
 from scenarios.io.progress import SilentProgress
 from scenarios.question.parts import LimitsPlan
 from tests.once import run_folder
@@ -38,7 +39,7 @@ def truth_of(loop: QuestionLoop) -> float:
     return -float(instrument.truth.state([loop.twin_session.belief.time])["C10"][0])
 
 
-def test_a_question_is_answered_and_stops_there(tmp_path: Path) -> None:
+def test_a_question_is_answered_and_stops_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with Journal.create(tmp_path / "s") as journal:
         loop = loop_of(journal, 12.0)
         first = loop.known
@@ -49,6 +50,7 @@ def test_a_question_is_answered_and_stops_there(tmp_path: Path) -> None:
         journal.append("scenario", plan, loop.start)
         known = loop.known
         result = {
+            "question": "q",
             "quantity": "defocus", "unit": "angstrom", "asked": 12.0, "value": known.mean, "std": known.std, "reached": loop.ended == "reached",
             "ended": loop.ended, "images": loop.next, "dose": loop.dose, "electrons": loop.ledger.spent, "fixed_images": None, "fixed_electrons": None,
             "seconds": 1.0, "truth": truth_of(loop),
@@ -63,6 +65,10 @@ def test_a_question_is_answered_and_stops_there(tmp_path: Path) -> None:
     assert all(row["std"] > 12.0 for row in rows[:-1])
     page = write_page(tmp_path / "s").read_text()
     assert "reached with" in verdict(result)
+    assert run(["session", "show", str(tmp_path / "s")]) == DONE
+    shown = " ".join(capsys.readouterr().out.split())
+    assert verdict(result) in shown
+    assert "None" not in shown
     assert page.count("data:image") == 1 + min(len(images), 6)
     assert "banner good" in page
 
