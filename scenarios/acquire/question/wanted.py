@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from scenarios.acquire.build import DEPTHS
 from scenarios.acquire.scenario import InstrumentPlan, Scenario, TwinPlan
 from scenarios.io.errors import BadInput
 from scenarios.plan.kinds.measure import FACTORS, named, quantity_of
@@ -13,16 +14,13 @@ from scenarios.question.options import AnnularOption
 from scenarios.question.tables import Question
 from twin.image.microscope import PARAMETERS, Calibration, affine_optics
 from twin.optics.aberrations import NAMES
+from twin.scattering.gram.crystal import DETECTOR, SEMIANGLE
 from twin.state import Layout
 
-DETECTOR = (60.0, 95.0)
-"""Angles (mrad) of the detector whose images the twin of the instrument predicts."""
-SEMIANGLE = 21.4
-"""Of its probe, in mrad."""
 WITHIN = 0.05
-"""Share by which a question may have these otherwise."""
+"""Share by which a question may have angles otherwise than the instrument."""
 CELL = 3.905
-THINNEST, THICKEST = 12 * CELL, 32 * CELL
+THINNEST, THICKEST = DEPTHS[0] * CELL, DEPTHS[-1] * CELL
 """Angstrom between which the twin of the instrument has images."""
 
 
@@ -73,15 +71,16 @@ def scenario_for(question: Question, config: Mapping[str, Any] = {}) -> Scenario
     if not math.isclose(instrument.energy_keV, 1e-3 * Calibration().energy, rel_tol=1e-3):
         problem = f"is {instrument.energy_keV:g}; the twin of the instrument has {1e-3 * Calibration().energy:g}"
         raise BadInput("instrument.energy_keV", problem, "Ask for that energy.")
-    if not math.isclose(instrument.semiangle_mrad, SEMIANGLE, rel_tol=WITHIN):
-        problem = f"is {instrument.semiangle_mrad:g}; the probe of the instrument has {SEMIANGLE:g}"
+    if not math.isclose(instrument.semiangle_mrad, 1e3 * SEMIANGLE, rel_tol=WITHIN):
+        problem = f"is {instrument.semiangle_mrad:g}; the probe of the instrument has {1e3 * SEMIANGLE:g}"
         raise BadInput("instrument.semiangle_mrad", problem, "Ask for that semi-angle.")
+    inner, outer = (1e3 * angle for angle in DETECTOR)
     for each in question.option:
         angles = (each.inner_mrad, each.outer_mrad) if isinstance(each, AnnularOption) else None
         if angles is None or any(
-            not math.isclose(own, has, rel_tol=WITHIN) for own, has in zip(angles, DETECTOR, strict=True)
+            not math.isclose(own, has, rel_tol=WITHIN) for own, has in zip(angles, (inner, outer), strict=True)
         ):
-            problem = f"{each.name or each.__struct_config__.tag}: the instrument has an annular detector of {DETECTOR[0]:g} to {DETECTOR[1]:g} mrad"
+            problem = f"{each.name or each.__struct_config__.tag}: the instrument has an annular detector of {inner:g} to {outer:g} mrad"
             raise BadInput("option", problem, "Leave [[option]] out, or give one of these angles.")
     if specimen.thickness is None or not THINNEST <= specimen.thickness <= THICKEST:
         problem = f"is {specimen.thickness}; the twin of the instrument has {THINNEST:.0f} to {THICKEST:.0f} angstrom"

@@ -61,6 +61,10 @@ def centred_in_slices(atoms: "Atoms", slices: int) -> "Atoms":
     return shifted
 
 
+SEMIANGLE, DETECTOR = 21.4e-3, (60e-3, 95e-3)
+"""Convergence semi-angle of the probe, and angles of its annular detector, by default (radian)."""
+
+
 def build_gram(
     atoms_unit: "Atoms",
     repeats_xy: tuple[int, int] = (3, 3),
@@ -70,8 +74,8 @@ def build_gram(
     seeds: Sequence[int] = (0, 1, 2),
     untilted_seeds: Sequence[int] = (3, 4, 5, 6, 7, 8),
     energy: float = 200e3,
-    semiangle: float = 21.4e-3,
-    detector: tuple[float, float] = (60e-3, 95e-3),
+    semiangle: float = SEMIANGLE,
+    detector: tuple[float, float] = DETECTOR,
     gpts: int = 160,
     slices_per_cell: int = 2,
     symmetry: str | None = "4mm",
