@@ -76,13 +76,7 @@ def run_acquire(
             live.refresh()
             pace.note(f"report, updated while the session runs: {out / 'report.html'}")
         twin_session = twin_of(scenario, seed, pace, pending.check)
-        remote, launched = pending.connect()
-        if past is not None and launched is None:
-            pace.stage("resuming with the instrument as it is")
-        elif past is not None:
-            pace.stage("restoring the state of the simulated microscope")
-            remote.restore(past["commands"])
-            remote.readings()
+        remote, launched = connected(pending, past, pace)
         start = remote.now()
         journal = planned
         if journal is None:
@@ -90,11 +84,7 @@ def run_acquire(
         from scenarios.acquire.loop import SessionLoop
 
         loop = SessionLoop(remote, twin_session(start), scenario, requests, moves, journal, pace, start, policy, chosen)
-        if past is None:
-            journal.append("scenario", {"scenario": scenario.as_dict(), "seed": seed, "start": start}, start)
-        else:
-            loop.resume(past["values"], past["arrays"], [] if launched else past["abandoned"])
-            journal.append("resumed", {"checkpoint": past["row"], "rewound": launched is not None}, start)
+        begin(loop, past, launched is not None, {"scenario": scenario.as_dict(), "seed": seed})
         with interrupts_stop(loop.stop):
             loop.run()
         if launched is not None:
@@ -111,6 +101,30 @@ def run_acquire(
 
         write_report(out)
     return result
+
+
+def connected(
+    pending: "_Pending", past: dict[str, Any] | None, progress: Progress
+) -> tuple[RemoteInstrument, Launched | None]:
+    """The instrument and its process, if it was started; one that was is brought to where a session that is resumed stopped."""
+    remote, launched = pending.connect()
+    if past is not None and launched is None:
+        progress.stage("resuming with the instrument as it is")
+    elif past is not None:
+        progress.stage("restoring the state of the simulated microscope")
+        remote.restore(past["commands"])
+        remote.readings()
+    return remote, launched
+
+
+def begin(loop: "SessionLoop", past: dict[str, Any] | None, rewound: bool, plan: dict[str, Any]) -> None:
+    """Record the ``plan`` of a new session, or restore the checkpoint of one in the ``past``, whose instrument was ``rewound`` to it or went on."""
+    if past is None:
+        loop.journal.append("scenario", {**plan, "start": loop.start}, loop.start)
+        return
+    now = loop.start
+    loop.resume(past["values"], past["arrays"], [] if rewound else past["abandoned"])
+    loop.journal.append("resumed", {"checkpoint": past["row"], "rewound": rewound}, now)
 
 
 def check_config(scenario: Scenario) -> None:

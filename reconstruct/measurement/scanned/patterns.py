@@ -1,5 +1,6 @@
 """Quantities of single diffraction patterns: centre of mass, and counts of a virtual annular detector, with their variances by counting."""
 
+import abc
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -69,7 +70,7 @@ def _origin(axis: Axis) -> float | None:
     return at if margin <= at <= axis.size - 1 - margin else None
 
 
-class _OfPatterns:
+class _OfPatterns(abc.ABC):
     """What quantities of patterns share: angles, counts per electron, and pixels of the camera that are left out."""
 
     unit = "count"
@@ -125,8 +126,9 @@ class _OfPatterns:
         floor = 1e-12 * np.maximum(np.abs(values), 1e-6)  # values without noise are exact to rounding
         return values, np.maximum(variances, floor**2)
 
+    @abc.abstractmethod
     def _values(self, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        raise NotImplementedError
+        """Values and counting variances of what holds numbers throughout."""
 
 
 def _centre(mean: np.ndarray) -> tuple[float, float]:

@@ -4,6 +4,7 @@ Their variances are those of counting: what single channels differ by is not ask
 counts of losses, Z of the zero loss and g counts per electron (error propagation; Egerton, Electron Energy-Loss Spectroscopy, section 5.1).
 """
 
+import abc
 import math
 from typing import Any
 
@@ -58,7 +59,7 @@ def spectrum_quantity(
     return PlasmonEnergy(*settings, energy, collection)
 
 
-class _OfSpectra:
+class _OfSpectra(abc.ABC):
     """What quantities of spectra share: the ``energies`` [channels] in eV, counts per electron and where these are from."""
 
     unit = "count"
@@ -105,8 +106,9 @@ class _OfSpectra:
         first = float(self.energies[0]) if self.energies[0] > LEAST_LOSSES else LEAST_LOSSES
         return gain_by_shape(self.energies, spectra, (first, float(self.energies[-1])))
 
+    @abc.abstractmethod
     def _values(self, spectra: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        raise NotImplementedError
+        """Values and counting variances of what holds numbers throughout."""
 
 
 class EdgeCounts(_OfSpectra):
@@ -194,8 +196,9 @@ class _WithZeroLoss(_OfSpectra):
         values, variances = np.array([(math.nan, math.nan) if pair is None else pair for pair in pairs]).T
         return values, variances
 
+    @abc.abstractmethod
     def _value(self, counts: np.ndarray, peak: Peak) -> tuple[float, float] | None:
-        raise NotImplementedError
+        """Value and counting variance of one spectrum by its zero loss; None where it tells none."""
 
     @property
     def step(self) -> float:

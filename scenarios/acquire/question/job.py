@@ -15,7 +15,16 @@ import msgspec
 
 from instrument.core.journal import Journal
 from instrument.remote.launch import Launched
-from scenarios.acquire.job import check_config, interrupts_stop, microscope_of, past_of, planned_journal, twin_of
+from scenarios.acquire.job import (
+    begin,
+    check_config,
+    connected,
+    interrupts_stop,
+    microscope_of,
+    past_of,
+    planned_journal,
+    twin_of,
+)
 from scenarios.acquire.question.page import write_page
 from scenarios.acquire.question.wanted import scenario_for, wanted_of
 from scenarios.io.pace import Pace, PacedProgress, slowness
@@ -55,26 +64,17 @@ def run_question(
             planned_journal(out, scenario, question.seed) if resume is None else Journal.open(resume, write=True)
         )
         twin_session = twin_of(scenario, question.seed, pace, pending.check)
-        remote, launched = pending.connect()
-        if past is not None and launched is not None:
-            pace.stage("restoring the state of the simulated microscope")
-            remote.restore(past["commands"])
-            remote.readings()
+        remote, launched = connected(pending, past, pace)
         from scenarios.acquire.question.loop import QuestionLoop
 
         start = remote.now()
         loop = QuestionLoop(
             remote, twin_session(start), scenario, wanted, question.limits, journal, pace, start, series
         )
-        if past is None:
-            plan = {
-                "scenario": scenario.as_dict(), "question": msgspec.to_builtins(question), "wanted": wanted._asdict(), "seed": question.seed,
-                "start": start,
-            }  # fmt: skip
-            journal.append("scenario", plan, start)
-        else:
-            loop.resume(past["values"], past["arrays"], [] if launched else past["abandoned"])
-            journal.append("resumed", {"checkpoint": past["row"], "rewound": launched is not None}, start)
+        plan = {
+            "scenario": scenario.as_dict(), "question": msgspec.to_builtins(question), "wanted": wanted._asdict(), "seed": question.seed,
+        }  # fmt: skip
+        begin(loop, past, launched is not None, plan)
         with interrupts_stop(loop.stop):
             loop.run()
         if launched is not None:
