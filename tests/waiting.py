@@ -4,7 +4,7 @@ import subprocess
 import time
 from collections.abc import Callable
 
-PATIENCE = 900.0
+PATIENCE = 300.0
 """Seconds after which something counts as hung, on however slow a machine."""
 
 

@@ -51,17 +51,22 @@ class Caller:
         with self._lock:
             self._number += 1
             number = self._number
-            self._socket.send_multipart(wire.encode(wire.Request(number, command, self._token, self.session)))
             silence = SilenceTimer()
-            while True:
-                if not self._socket.poll(int(POLL * 1000)):
+
+            def wait(event: int) -> None:
+                while not self._socket.poll(int(POLL * 1000), event):
                     check()
                     if silence.elapsed() > UNANSWERED:
                         name = type(command).__name__
                         raise InstrumentLost(
                             f"the instrument at {self._address} has not answered {name} for {UNANSWERED:g} s"
                         )
-                    continue
+
+            request = wire.encode(wire.Request(number, command, self._token, self.session))
+            while not self._sends(request):
+                wait(zmq.POLLOUT)
+            while True:
+                wait(zmq.POLLIN)
                 reply = self._decode(self._socket.recv_multipart())
                 if isinstance(reply.result, wire.Refused) and reply.number in (0, number):
                     raise InstrumentError(reply.result.problem, reply.result.cure)
@@ -81,6 +86,14 @@ class Caller:
                         "it is not an emtwin instrument",
                     )
                 return reply.result, reply
+
+    def _sends(self, parts: list[bytes]) -> bool:
+        # Never blocks: a peer whose greeting is not ZeroMQ's is dropped, and then nothing ever takes the message.
+        try:
+            self._socket.send_multipart(parts, zmq.NOBLOCK)
+        except zmq.Again:
+            return False
+        return True
 
     def _decode(self, parts: list[bytes]) -> wire.Reply:
         try:

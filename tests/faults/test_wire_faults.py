@@ -76,8 +76,9 @@ def test_an_invalid_address_is_reported(address):
         RemoteInstrument(address, timeout=1.0)
 
 
-@pytest.mark.parametrize("babble", [b"", b"\xff" * 1000, b"HTTP/1.1 200 OK\r\n\r\n"])
-def test_a_peer_that_is_silent_or_speaks_something_else(babble):
+@contextlib.contextmanager
+def babbling(babble):
+    """The address of a peer that sends ``babble`` to whoever connects, and says nothing else."""
     with socket.socket() as peer:
         peer.bind(("127.0.0.1", 0))
         peer.listen()
@@ -96,10 +97,32 @@ def test_a_peer_that_is_silent_or_speaks_something_else(babble):
 
         thread = threading.Thread(target=accept)
         thread.start()
-        with pytest.raises(InstrumentError, match="nothing that speaks emtwin-wire/1 answers"):
-            RemoteInstrument(f"tcp://127.0.0.1:{peer.getsockname()[1]}", timeout=1.0)
-        finished.set()
-        thread.join()
+        try:
+            yield f"tcp://127.0.0.1:{peer.getsockname()[1]}"
+        finally:
+            finished.set()
+            thread.join()
+
+
+@pytest.mark.parametrize("babble", [b"", b"\xff" * 1000, b"HTTP/1.1 200 OK\r\n\r\n"])
+def test_a_peer_that_is_silent_or_speaks_something_else(babble):
+    with (
+        babbling(babble) as address,
+        pytest.raises(InstrumentError, match="nothing that speaks emtwin-wire/1 answers"),
+    ):
+        RemoteInstrument(address, timeout=1.0)
+
+
+def test_a_request_to_a_peer_already_dropped_is_not_waited_for(monkeypatch):
+    monkeypatch.setattr(caller, "UNANSWERED", 0.3)
+    with babbling(b"\xff" * 1000) as address, zmq.Context() as context:
+        asking = caller.Caller(context, address)
+        try:
+            until(lambda: not asking._socket.poll(0, zmq.POLLOUT), "the peer to be dropped")
+            with pytest.raises(InstrumentLost, match="has not answered Hello"):
+                asking.ask(wire.Hello(), wire.Welcome, lambda: None)
+        finally:
+            asking.close()
 
 
 @pytest.mark.parametrize(
