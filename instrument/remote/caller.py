@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import zmq
@@ -87,7 +87,7 @@ class Caller:
                     )
                 return reply.result, reply
 
-    def _sends(self, parts: list[bytes]) -> bool:
+    def _sends(self, parts: Sequence[bytes | memoryview]) -> bool:
         # Never blocks: a peer whose greeting is not ZeroMQ's is dropped, and then nothing ever takes the message.
         try:
             self._socket.send_multipart(parts, zmq.NOBLOCK)
