@@ -112,7 +112,7 @@ def _only(question: Question, selected: np.ndarray) -> Question:
     return dataclasses.replace(question, exposures=[[row[index] for index in selected] for row in question.exposures])
 
 
-def exposed(scan: Scan, dwells: int) -> Scan:
+def exposed(scan: Scan, dwells: float) -> Scan:
     """The scan with a dwell time ``dwells`` times as long, at the same beam current."""
     return msgspec.structs.replace(scan, dwell=scan.dwell * dwells, dose=scan.dose * dwells)
 

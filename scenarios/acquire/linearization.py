@@ -1,19 +1,23 @@
 """Linearised images and their information matrices, for plans over future requests."""
 
+from collections.abc import Sequence
+
 import jax.numpy as jnp
 import numpy as np
 from scipy.linalg import solve_triangular
 
+from learn.design.ambiguity import Response
 from learn.design.exposure_design import Exposure, Transition
 from learn.design.lookahead import Step
 from reconstruct.inference.belief import Belief
 from reconstruct.inference.image_inference import covariance, uniform_as_gaussian
 from scenarios.acquire.dose_accounting import electrons_of
 from scenarios.acquire.twin_session import TwinSession
-from twin.image.microscope import Microscope, affine_optics, counting_variance, images_and_slopes
+from twin.image.microscope import PARAMETERS, Microscope, affine_optics, counting_variance, images_and_slopes
 from twin.image.prediction import View, black_level, drift_of, view
 from twin.records import Scan
 
+BLACK = PARAMETERS.index("black")
 BATCH = 6
 """Number of images computed at once: as many as there are candidate defoci."""
 
@@ -78,6 +82,33 @@ class Linearization:
             ]
             for row in settings
         ]
+
+    def responses(self, settings: list[dict[str, float]], scans: Sequence[Scan], states: np.ndarray) -> list[Response]:
+        """Images with each of the ``settings`` by each of the ``scans`` (of one raster: only dwell and dose differ), settings first, at ``states`` [c, n];
+        whitened by the noise about the image of the first state."""
+        microscope = self.twin_session.microscope
+        drift = drift_of(microscope.layout, self.belief.mean)
+        views = [[view(microscope, setting, scan, drift) for scan in scans] for setting in settings]
+        points = np.stack([row[0].matrix @ state + row[0].offset for row in views for state in states])
+        pixels, slopes = self._slopes([row[0] for row in views for _ in states], points)
+        made, count = [], len(states)
+        for number, row in enumerate(views):
+            own = slice(number * count, (number + 1) * count)
+            for scan, request in zip(scans, row, strict=True):
+                # of all that images depend on only the black level counts differently by dwell and dose
+                scaled = slopes[own].copy()
+                scaled[:, :, BLACK] *= request.black / row[0].black
+                signals = np.stack(
+                    [image - black_level(row[0], point) for image, point in zip(pixels[own], points[own], strict=True)]
+                )
+                images = signals + np.array([[black_level(request, point)] for point in points[own]])
+                # images beside one another, then the derivatives of each in the state
+                columns = np.concatenate([images.T, *(slope @ request.matrix for slope in scaled)], axis=1)
+                root = np.linalg.cholesky(self._scatter(signals[0], scan))
+                white = solve_triangular(root, columns, lower=True, check_finite=False)
+                jacobians = white[:, count:].reshape(len(white), count, -1).transpose(1, 0, 2)
+                made.append(Response(white[:, :count].T, jacobians, electrons_of(scan)))
+        return made
 
     def _at(self, settings: list[dict[str, float]], scan: Scan) -> tuple[list[View], np.ndarray]:
         """Views of images with these settings, and image parameters [k, p] of the most probable component."""

@@ -9,6 +9,7 @@ import msgspec
 from learn.feasibility.assessment import DOSES, averaged
 from learn.feasibility.scans import Window
 from learn.feasibility.search.front import front
+from scenarios.io.errors import BadInput
 from scenarios.io.progress import Progress, SilentProgress
 from scenarios.plan.costs import Costs, costs_of, over_limits
 from scenarios.plan.damage import Damage, damage_of
@@ -38,6 +39,7 @@ def plan_question(question: Question, progress: Progress | None = None) -> Plann
     """Weigh the options of ``question``, or take from the cache folder what was found before. Float64 is switched on for the time it takes. BadInput, naming
     the key, for what cannot be computed."""
     told, asked = progress or SilentProgress(), question
+    _kind_of(question)  # what cannot be weighed is said before anything is computed
     question = with_learnt_error(asked)
 
     def plan() -> Planned:
@@ -52,6 +54,11 @@ def plan_question(question: Question, progress: Progress | None = None) -> Plann
 
 def _kind_of(question: Question) -> Any:
     """The module that answers the question."""
+    if question.kind not in KINDS:
+        problem = (
+            f'key kind: a question of kind "{question.kind}" is answered on an instrument, there is nothing to weigh'
+        )
+        raise BadInput(question.name, problem, "Run emtwin acquire with it.")
     return spectral if question.kind == "measure" and spectral.answers(question) else KINDS[question.kind]
 
 

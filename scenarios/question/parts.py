@@ -64,10 +64,20 @@ class QuantityPlan(Plan, frozen=True):
     name: Annotated[str | None, key("", 'name of an aberration, as in "C21a"', default="none")] = None
 
 
+class TolerancePlan(Plan, frozen=True):
+    """How far from zero an aberration may be after it was corrected ("tune")."""
+
+    C10: Annotated[Positive | None, key("angstrom", "of C10, minus the defocus", default="not corrected")] = None
+    C12a: Annotated[Positive | None, key("angstrom", "of the twofold astigmatism", default="not corrected")] = None
+    C12b: Annotated[Positive | None, key("angstrom", "of the twofold astigmatism", default="not corrected")] = None
+
+
 class AskedPlan(Plan, frozen=True):
     """What would answer the question."""
 
-    power: Annotated[Probability, key("", "probability that the change is detected where it is there")] = 0.95
+    power: Annotated[
+        Probability, key("", "probability that the change is detected where it is there, and that tolerances hold")
+    ] = 0.95
     false_alarms: Annotated[Probability, key("", "probability of a false alarm over all places that are tested")] = 0.01
     error: Annotated[Probability, key("", "probability of a wrong decision between structures")] = 0.01
     where: Annotated[Literal["known", "anywhere"], key("", "at a known column, or at any like column of the field")] = (

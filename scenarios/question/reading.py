@@ -14,7 +14,7 @@ from scenarios.question.parts import SearchPlan
 from scenarios.question.tables import SPECTRAL, Question
 from twin.simulation.plan.strict_reading import convert
 
-KINDS = ("detect", "measure", "distinguish")
+KINDS = ("detect", "measure", "distinguish", "tune")
 RANGES = ("semiangle_mrad", "defocus", "inner_mrad", "outer_mrad", "reach_mrad", "aperture_mrad", "cs_mm")
 """Keys of a search that are bounds."""
 PRESETS = Path(scenarios.__file__).parent / "presets" / "questions"

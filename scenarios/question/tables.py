@@ -19,6 +19,7 @@ from scenarios.question.parts import (
     LimitsPlan,
     QuantityPlan,
     SearchPlan,
+    TolerancePlan,
     UnknownPlan,
     WhatIfPlan,
 )
@@ -35,15 +36,19 @@ class Question(Plan, frozen=True):
 
     name: Annotated[str, key("", "name of the question", min_length=1, max_length=80)]
     kind: Annotated[
-        Literal["detect", "measure", "distinguish"],
+        Literal["detect", "measure", "distinguish", "tune"],
         key(
             "",
-            "detect: is this change there? measure: how well is this quantity measured? distinguish: which structure is it?",
+            "detect: is this change there? measure: how well is this quantity measured? distinguish: which structure is it? "
+            "tune: are aberrations within tolerances?",
         ),
     ]
     specimen: SpecimenPlan
     defect: Annotated[DefectPlan | None, key("", "the change that is looked for", default="none")] = None
     quantity: Annotated[QuantityPlan | None, key("", "what is measured", default="none")] = None
+    tolerance: Annotated[
+        TolerancePlan | None, key("", "tolerances of aberrations that are corrected", default="none")
+    ] = None
     candidate: Annotated[
         list[CandidatePlan], key("", "the structures that are to be told apart", default="none", max_length=10)
     ] = []

@@ -1,21 +1,20 @@
-"""Which image to take next: the one by which the quantity is known well enough with the fewest electrons in all.
+"""Which image to take next: the one by which the quantities are known well enough with the fewest electrons in all.
 
-Expected variances are those of a linear Gaussian update by the information of each image about the state (`learn.design`).
+Expected variances count both what an image tells within each component of the belief, and which component it tells (`learn.design.ambiguity`).
 """
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import cholesky
 
-from learn.design.exposure_design import Exposure
+from learn.design.ambiguity import Components, Response, expected_variances
 from scenarios.acquire.alignment import exposed
 from twin.records import Scan
 
 DEFOCI = (-90.0, -60.0, -40.0, -20.0, 0.0, 20.0, 40.0, 60.0, 90.0)
 """Candidate values of C10 (angstrom)."""
-DWELLS = (1, 2, 4, 8)
+DWELLS = (0.5, 1, 2, 4, 8)
 """Candidate dwell times, in units of the scan's."""
 MOST_REPEATS = 64
 """Images that are planned ahead at most."""
@@ -29,56 +28,61 @@ class Candidate(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """The ``number`` of the candidate, the standard deviation ``expected`` after it, and how many ``images`` like it and ``electrons`` would reach the target
-    (None: not within `MOST_REPEATS`)."""
+    """The ``number`` of the candidate, the standard deviations ``expected`` after it, and by how many ``images`` in all and
+    ``electrons`` the target would be reached (None: not within `MOST_REPEATS`)."""
 
     number: int
-    expected: float
+    expected: tuple[float, ...]
     images: int | None
     electrons: float
 
 
+def scans_of(scan: Scan) -> list[Scan]:
+    """The exposures that are weighed."""
+    return [exposed(scan, dwells) for dwells in DWELLS]
+
+
 def candidates(scan: Scan) -> list[Candidate]:
-    """All images that are weighed."""
-    return [Candidate(c10, exposed(scan, dwells)) for c10 in DEFOCI for dwells in DWELLS]
+    """All images that are weighed, values of C10 first."""
+    return [Candidate(c10, each) for c10 in DEFOCI for each in scans_of(scan)]
 
 
-def choose(covariance: np.ndarray, row: np.ndarray, asked: float, exposures: Sequence[Exposure]) -> Choice:
-    """The candidate by whose repetition the standard deviation of ``row`` @ state is ``asked`` for the fewest electrons; where none reaches it, the one that
-    lowers it most per electron."""
-    now = float(row @ covariance @ row)
-    made = [_repeated(covariance, row, asked, each) for each in exposures]
-    reaching = [number for number, (count, _) in enumerate(made) if count is not None]
-    if reaching:
-        best = min(reaching, key=lambda number: _total(made[number][0], exposures[number]))
+def choose(
+    now: np.ndarray,
+    components: Sequence[Components],
+    rows: np.ndarray,
+    asked: np.ndarray,
+    responses: Sequence[Response],
+) -> Choice:
+    """The candidate by which the standard deviations of ``rows`` [q, n] @ state, squares ``now`` [q], are at most ``asked`` [q] for the fewest electrons: by
+    images like it, or by one of another candidate after it; where neither reaches that, the one that lowers the largest of them most per electron.
+
+    ``components``: the belief as each of the ``responses`` would find it, what a change of focus adds to it included."""
+    expected = [
+        expected_variances(part, rows, each, MOST_REPEATS) for part, each in zip(components, responses, strict=True)
+    ]
+    largest = [np.max(each / asked**2, axis=1) for each in expected]
+    before = float(np.max(now / asked**2))
+    gains = [np.log(before / after[0]) / each.electrons for after, each in zip(largest, responses, strict=True)]
+    first = int(np.argmax(gains))
+    plans: list[tuple[float, int, int]] = []
+    for number, (after, each) in enumerate(zip(largest, responses, strict=True)):
+        if np.any(after <= 1.0):
+            count = int(np.argmax(after <= 1.0)) + 1
+            plans.append((count * each.electrons, number, count))
+        both = _both(responses[first], each)
+        if number != first and np.max(expected_variances(components[number], rows, both, 1)[0] / asked**2) <= 1.0:
+            plans.append((both.electrons, first, 2))
+    if plans:
+        electrons, best, count = min(plans)
     else:
-        best = max(
-            range(len(made)),
-            key=lambda number: np.log(now / max(made[number][1], 1e-300)) / exposures[number].electrons,
-        )
-    count, variance = made[best]
-    return Choice(best, float(np.sqrt(variance)), count, _total(count or MOST_REPEATS, exposures[best]))
+        best, count, electrons = first, None, MOST_REPEATS * responses[first].electrons
+    stds = tuple(float(each) for each in np.sqrt(expected[best][0]))
+    return Choice(best, stds, count, electrons)
 
 
-def _total(count: int | None, exposure: Exposure) -> float:
-    return float(count or MOST_REPEATS) * exposure.electrons
-
-
-def _repeated(covariance: np.ndarray, row: np.ndarray, asked: float, exposure: Exposure) -> tuple[int | None, float]:
-    """How many images reach what is asked (None: not within `MOST_REPEATS`), and the variance after the first."""
-    size = np.sqrt(np.maximum(np.diag(exposure.information), 1e-300))
-    scaled = exposure.information / np.outer(size, size)
-    root = cholesky(scaled + 1e-9 * np.eye(len(size)), lower=False) * size[None, :]
-    seen = root @ exposure.jacobian
-    across = seen @ covariance
-    inner, cross = across @ seen.T, across @ row
-    before, after = float(row @ covariance @ row), 0.0
-    # n images are one with n times the information
-    values, vectors = np.linalg.eigh(inner)
-    parts = (vectors.T @ cross) ** 2
-    for count in range(1, MOST_REPEATS + 1):
-        variance = before - float(np.sum(parts * count / (1.0 + count * np.maximum(values, 0.0))))
-        after = variance if count == 1 else after
-        if variance <= asked**2:
-            return count, after
-    return None, after
+def _both(first: Response, second: Response) -> Response:
+    return Response(
+        np.concatenate([first.images, second.images], axis=1), np.concatenate([first.jacobians, second.jacobians], axis=1),
+        first.electrons + second.electrons,
+    )  # fmt: skip

@@ -2,14 +2,13 @@
 
 import contextlib
 import json
-import math
 import subprocess
 import sys
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -26,13 +25,16 @@ from scenarios.acquire.job import (
     twin_of,
 )
 from scenarios.acquire.question.page import write_page
-from scenarios.acquire.question.wanted import scenario_for, wanted_of
+from scenarios.acquire.question.wanted import Wanted, scenario_for, wanted_of
 from scenarios.io.pace import Pace, PacedProgress, slowness
 from scenarios.io.progress import Progress
 from scenarios.question.reading import question_of
 from scenarios.question.tables import Question
 
-SCHEMA = "emtwin.question/1"
+if TYPE_CHECKING:
+    from scenarios.acquire.question.loop import Known
+
+SCHEMA = "emtwin.question/2"
 EXPECTED_IMAGES = 20
 """For the time left, before the first image."""
 
@@ -46,7 +48,7 @@ def run_question(
     config: Mapping[str, Any] = {},
     series: tuple[float, ...] = (),
 ) -> dict[str, Any]:
-    """Answer a question of kind "measure" in the session folder ``out`` (or continue ``resume``); returns the result that `--json` prints.
+    """Answer a question of kind "measure" or "tune" in the session folder ``out`` (or continue ``resume``); returns the result that `--json` prints.
 
     ``instrument`` is the address of a running instrument; None starts the simulated microscope, whose specimen is drawn from what the question believes of
     it, with ``config`` of its own keys besides. ``series``: as `QuestionLoop` has it. BadInput, before anything is made, for what instrument and twin cannot
@@ -72,7 +74,7 @@ def run_question(
             remote, twin_session(start), scenario, wanted, question.limits, journal, pace, start, series
         )
         plan = {
-            "scenario": scenario.as_dict(), "question": msgspec.to_builtins(question), "wanted": wanted._asdict(), "seed": question.seed,
+            "scenario": scenario.as_dict(), "question": msgspec.to_builtins(question), "wanted": [each._asdict() for each in wanted], "seed": question.seed,
         }  # fmt: skip
         begin(loop, past, launched is not None, plan)
         with interrupts_stop(loop.stop):
@@ -80,18 +82,22 @@ def run_question(
         if launched is not None:
             remote.seal()
         images, electrons = loop.fixed_series()
-        known = loop.known
         result: dict[str, Any] = {
-            "schema": SCHEMA, "question": question.name, "kind": question.kind, "quantity": wanted.name, "unit": wanted.unit, "asked": wanted.asked,
-            "value": known.mean, "std": known.std, "reached": loop.ended == "reached", "ended": loop.ended, "images": loop.next,
+            "schema": SCHEMA, "question": question.name, "kind": question.kind,
+            "quantities": [_answered(each, known) for each, known in zip(wanted, loop.known, strict=True)],
+            "reached": loop.ended == "reached", "ended": loop.ended, "images": loop.next,
             "dose": loop.dose, "electrons": loop.ledger.spent, "instrument_seconds": (remote.now() - loop.start) * 1e-9,
             "fixed_images": images, "fixed_electrons": electrons if images is not None else None,
             "model_distrusted": loop.twin_session.trust.distrusted, "distrusted_because": loop.twin_session.trust.broken or None,
             "seed": question.seed, "seconds": time.monotonic() - begun,
         }  # fmt: skip
-        truth = _truth(resume or out, launched, pace) if launched is not None and loop.next else []
-        if truth:
-            result |= {"truth": truth[-1], "error": known.mean - truth[-1]}
+        scored = _truth(resume or out, launched, pace) if launched is not None and loop.next else {}
+        truth = scored.get("values", [])
+        for quantity, *values in zip(
+            result["quantities"], *(scored[name] for name in ("last", "left") if name in scored), strict=False
+        ):
+            quantity |= {"truth": values[0], "error": quantity["value"] - values[0]}
+            quantity |= {"left": values[1]} if len(values) > 1 else {}
         journal.append("truth", {"values": truth}, None)
         journal.append("result", result, None)
     pace.stage("writing the report")
@@ -108,12 +114,18 @@ def recorded_question(folder: Path) -> Question | None:
     return question_of(row.payload["question"], str(folder))
 
 
-def _truth(folder: Path, launched: Launched, progress: Progress) -> list[float]:
-    """Values by the truth, in a process of its own: the process of the twin never reads the ticket."""
+def _answered(wanted: Wanted, known: "Known") -> dict[str, Any]:
+    tolerance = {} if wanted.tolerance is None else {"tolerance": wanted.tolerance}
+    return {
+        "quantity": wanted.name, "unit": wanted.unit, "asked": wanted.asked, "value": known.mean, "std": known.std, **tolerance,
+    }  # fmt: skip
+
+
+def _truth(folder: Path, launched: Launched, progress: Progress) -> dict[str, Any]:
+    """What `scenarios.acquire.question.truth` prints, in a process of its own: the process of the twin never reads the ticket."""
     progress.stage("scoring against the truth")
     command = [sys.executable, "-m", "scenarios.acquire.question.truth", str(folder), str(launched.ticket)]
     done = subprocess.run(command, capture_output=True, timeout=300, check=False)
     if done.returncode:
         raise RuntimeError(f"scoring failed: {done.stderr.decode(errors='replace').strip()[-2000:]}")
-    values = json.loads(done.stdout)["values"]
-    return [float(value) for value in values if math.isfinite(value)]
+    return json.loads(done.stdout)

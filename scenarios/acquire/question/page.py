@@ -36,8 +36,9 @@ def write_page(folder: Path) -> Path:
     return path
 
 
-def _page(plan: dict[str, Any], steps: list[Row], images: list[Row], result: dict[str, Any], truth: list[float]) -> str:
-    unit = f" {symbol(result['unit'])}" if result["unit"] else ""
+def _page(
+    plan: dict[str, Any], steps: list[Row], images: list[Row], result: dict[str, Any], truth: list[list[float]]
+) -> str:
     shown = images if len(images) <= SHOWN else [*images[: SHOWN // 2], *images[-(SHOWN - SHOWN // 2) :]]
     pictures = [
         {
@@ -46,20 +47,34 @@ def _page(plan: dict[str, Any], steps: list[Row], images: list[Row], result: dic
         }
         for row in shown
     ]
+    quantities = result["quantities"]
     rows = [
         {
             "number": row.payload["step"],
             "c10": f"{row.payload['c10']:+.0f}",
             "dwell": f"{1e6 * row.payload['dwell']:.0f}",
-            "mean": f"{row.payload['mean']:.4g}",
-            "std": f"{row.payload['std']:.2g}",
-            "expected": f"{row.payload['expected']:.2g}",
+            "told": [
+                {"mean": f"{mean:.4g}", "std": f"{std:.2g}", "expected": f"{expected:.2g}"}
+                for mean, std, expected in zip(
+                    *(row.payload[name] for name in ("means", "stds", "expected")), strict=True
+                )
+            ],
+            "doubt": f"{100.0 * row.payload['doubt']:.0f} %",
             "electrons": electrons(row.payload["electrons"]),
             "to_go": "more than 64" if row.payload["images_to_go"] is None else str(row.payload["images_to_go"]),
         }
         for row in steps
     ]
     fixed = result["fixed_electrons"]
+    curves = [
+        {
+            "title": each["quantity"],
+            "image": draw(
+                8.6, 3.2, lambda figure, number=number: _curve(figure, steps, quantities[number], number, truth)
+            ),
+        }
+        for number, each in enumerate(quantities)
+    ]
     return render(
         TEMPLATE,
         {
@@ -67,46 +82,65 @@ def _page(plan: dict[str, Any], steps: list[Row], images: list[Row], result: dic
             "description": plan["scenario"]["description"],
             "reached": result["reached"],
             "verdict": verdict(result),
-            "unit": unit,
-            "quantity": result["quantity"],
-            "curve": draw(8.6, 3.6, lambda figure: _curve(figure, steps, result, truth, unit)) if steps else "",
+            "quantities": [
+                {"name": each["quantity"], "unit": unit_of(each).strip(), "truth": _truth_of(each)}
+                for each in quantities
+            ],
+            "curves": curves if steps else [],
+            "truth": bool(truth),
             "rows": rows,
             "pictures": pictures,
             "dose": f"{result['dose']:.3g}",
             "electrons": electrons(result["electrons"]),
             "fixed": None if fixed is None else f"{result['fixed_images']} images and {electrons(fixed)}",
-            "truth": None if "truth" not in result else f"{result['truth']:.4g}{unit}",
             "seconds": f"{result['seconds']:.0f}",
         },
     )
 
 
+def unit_of(quantity: dict[str, Any]) -> str:
+    """The unit of a result's quantity, after a space; empty where it has none."""
+    return f" {symbol(quantity['unit'])}" if quantity["unit"] else ""
+
+
 def verdict(result: dict[str, Any]) -> str:
     """The answer in one sentence."""
-    unit = f" {symbol(result['unit'])}" if result["unit"] else ""
-    value = (
-        f"{result['quantity']}: {result['value']:.4g} ± {result['std']:.2g}{unit}, asked to {result['asked']:g}{unit}"
-    )
+    value = "; ".join(_value(each) for each in result["quantities"])
     if result["reached"]:
-        return f"{value}; reached with {result['images']} images and {electrons(result['electrons'])}."
+        done = "corrected and reached" if result["kind"] == "tune" else "reached"
+        return f"{value}; {done} with {result['images']} images and {electrons(result['electrons'])}."
     return f"{value}; not reached: {ENDS[result['ended']]}."
 
 
-def _curve(figure: Figure, steps: list[Row], result: dict[str, Any], truth: list[float], unit: str) -> None:
+def _value(each: dict[str, Any]) -> str:
+    unit = unit_of(each)
+    if "tolerance" in each:
+        return f"{each['quantity']}: known to ±{each['std']:.2g}{unit}, tolerance ±{each['tolerance']:g}{unit}"
+    return f"{each['quantity']}: {each['value']:.4g} ± {each['std']:.2g}{unit}, asked to {each['asked']:g}{unit}"
+
+
+def _truth_of(each: dict[str, Any]) -> str | None:
+    if "left" in each:
+        return f"{each['left']:+.2g}{unit_of(each)} left after the correction"
+    return f"{each['truth']:.4g}{unit_of(each)}" if "truth" in each else None
+
+
+def _curve(figure: Figure, steps: list[Row], quantity: dict[str, Any], number: int, truth: list[list[float]]) -> None:
     axes = figure.add_subplot()
     spent = np.array([row.payload["electrons"] for row in steps])
-    mean, std = (np.array([row.payload[name] for row in steps]) for name in ("mean", "std"))
+    mean, std = (np.array([row.payload[name][number] for row in steps]) for name in ("means", "stds"))
     axes.fill_between(
         spent, mean - 1.645 * std, mean + 1.645 * std, color=LINE, alpha=0.18, lw=0, label="90 % interval"
     )
     axes.plot(spent, mean, "o-", color=LINE, ms=4, lw=1.2, label="belief")
-    axes.axhspan(
-        mean[-1] - result["asked"], mean[-1] + result["asked"], color=FAINT, alpha=0.25, lw=0, label="asked for"
-    )
+    asked = quantity["asked"]
+    axes.axhspan(mean[-1] - asked, mean[-1] + asked, color=FAINT, alpha=0.25, lw=0, label="asked for")
     if truth:
-        axes.plot(spent[: len(truth)], truth, color=ORANGE, lw=1.4, ls="--", label="truth of the simulated microscope")
+        values = [row[number] for row in truth]
+        axes.plot(spent[: len(truth)], values, color=ORANGE, lw=1.4, ls="--", label="truth of the simulated microscope")
+    unit = unit_of(quantity).strip()
     axes.set_xlabel("electrons spent")
-    axes.set_ylabel(f"{result['quantity']}{f' ({unit.strip()})' if unit else ''}")
+    axes.set_ylabel(f"{quantity['quantity']}{f' ({unit})' if unit else ''}")
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     axes.tick_params(colors=INK)
 

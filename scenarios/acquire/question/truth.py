@@ -1,5 +1,5 @@
-"""The true value of what a session asked for, in a process of its own after the microscope was sealed (``python -m scenarios.acquire.question.truth SESSION
-TICKET``): JSON with ``values``, one for each image, in the quantity's unit."""
+"""The true values of what a session asked for, in a process of its own after the microscope was sealed (``python -m scenarios.acquire.question.truth SESSION
+TICKET``): JSON with ``values`` [images, quantities] and, at the end, ``last`` [quantities], in the quantities' units, and what a correction ``left``."""
 
 import json
 import sys
@@ -21,11 +21,23 @@ def main(folder: str, ticket: str) -> None:
     with Journal.open(Path(folder)) as journal:
         wanted = next(iter(journal.rows("scenario"))).payload["wanted"]
         times = [row.payload["time_ns"] for row in journal.rows("question")]
+        corrections = [row.payload for row in journal.rows("correction")]
+    end = corrections[-1]["time_ns"] if corrections else times[-1]
     with TruthClient(ticket, timeout=60.0) as truth:
-        state = truth.state(np.array(times, np.int64))
-    parameter = str(wanted["parameter"])
-    values = wanted["sign"] * np.asarray(state[NAMES.get(parameter, parameter)]) / wanted["factor"]
-    json.dump({"values": values.tolist()}, sys.stdout)
+        state = truth.state(np.array([*times, end], np.int64))
+    names = [NAMES.get(str(each["parameter"]), str(each["parameter"])) for each in wanted]
+    values = np.stack(
+        [each["sign"] * np.asarray(state[name]) / each["factor"] for each, name in zip(wanted, names, strict=True)], 1
+    )
+    scored = {"values": values[:-1].tolist(), "last": values[-1].tolist()}
+    if corrections:
+        # actual minus commanded, and what was commanded
+        commanded = [
+            each["sign"] * corrections[-1]["settings"][name] / each["factor"]
+            for each, name in zip(wanted, names, strict=True)
+        ]
+        scored["left"] = (values[-1] + np.array(commanded)).tolist()
+    json.dump(scored, sys.stdout)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,9 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
+from scipy.stats import norm
 
 from scenarios.acquire.build import DEPTHS
 from scenarios.acquire.scenario import InstrumentPlan, Scenario, TwinPlan
@@ -24,9 +26,14 @@ THINNEST, THICKEST = DEPTHS[0] * CELL, DEPTHS[-1] * CELL
 """Angstrom between which the twin of the instrument has images."""
 
 
+CONTROLS = {"C10": "C10", "C12a": "C12.a", "C12b": "C12.b"}
+"""Aberrations that the instrument corrects, and their controls."""
+
+
 class Wanted(NamedTuple):
     """A quantity by its ``name`` with the standard deviation ``asked``, in a ``unit`` that is ``factor`` of the state's; ``parameter``: that of an image
-    (`twin.image.microscope.PARAMETERS`), ``sign`` -1 where the quantity is minus it."""
+    (`twin.image.microscope.PARAMETERS`), ``sign`` -1 where the quantity is minus it; ``tolerance`` on both sides of zero to which it is corrected (None: it
+    is measured alone)."""
 
     name: str
     unit: str
@@ -34,6 +41,7 @@ class Wanted(NamedTuple):
     asked: float
     parameter: str
     sign: float
+    tolerance: float | None = None
 
     def row(self, layout: Layout, calibration: Calibration) -> np.ndarray:
         """The quantity [n] as a linear function of the state, all controls at zero, in its unit."""
@@ -41,11 +49,13 @@ class Wanted(NamedTuple):
         return self.sign * matrix[PARAMETERS.index(self.parameter)] / self.factor
 
 
-def wanted_of(question: Question) -> Wanted:
-    """The quantity of a question; BadInput naming the key for one that images of the instrument do not tell."""
+def wanted_of(question: Question) -> tuple[Wanted, ...]:
+    """The quantities of a question; BadInput naming the key for one that images of the instrument do not tell."""
+    if question.kind == "tune":
+        return _tuned(question)
     if question.kind != "measure":
         problem = f'key kind: a question of kind "{question.kind}" is not answered on an instrument yet'
-        raise BadInput(question.name, problem, 'Weigh it with emtwin plan, or ask kind = "measure".')
+        raise BadInput(question.name, problem, 'Weigh it with emtwin plan, or ask kind = "measure" or "tune".')
     quantity = quantity_of(question)
     unit, factor = FACTORS[quantity.unit]
     parameters = {
@@ -61,7 +71,18 @@ def wanted_of(question: Question) -> Wanted:
         raise BadInput("quantity.kind", problem, f"Ask for thickness, tilt, defocus or an aberration ({known}).")
     sign = -1.0 if quantity.kind == "defocus" else 1.0
     assert question.asked.std is not None
-    return Wanted(named(quantity), unit, factor, question.asked.std, parameter, sign)
+    return (Wanted(named(quantity), unit, factor, question.asked.std, parameter, sign),)
+
+
+def _tuned(question: Question) -> tuple[Wanted, ...]:
+    """Aberrations that are to be within their tolerances with the probability that is asked for."""
+    given = msgspec.structs.asdict(question.tolerance) if question.tolerance is not None else {}
+    tolerances = {name: float(value) for name, value in given.items() if value is not None}
+    if not tolerances:
+        problem = 'a question of kind "tune" has no tolerance'
+        raise BadInput("tolerance", problem, f"Add a table [tolerance] with any of {', '.join(CONTROLS)} in angstrom.")
+    least = float(norm.isf(0.5 * (1.0 - question.asked.power)))
+    return tuple(Wanted(name, "angstrom", 1.0, value / least, name, 1.0, value) for name, value in tolerances.items())
 
 
 def scenario_for(question: Question, config: Mapping[str, Any] = {}) -> Scenario:

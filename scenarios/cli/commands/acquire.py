@@ -61,7 +61,7 @@ def acquire(
     scenario: Annotated[
         str | None,
         typer.Argument(
-            help=f"A TOML file (also a question of kind measure), or a preset: {_PRESETS}, focus-srtio3. Default: tune-and-map.",
+            help=f"A TOML file (also a question), or a preset: {_PRESETS}, focus-srtio3, tune-srtio3. Default: tune-and-map.",
             show_default=False,
         ),
     ] = None,

@@ -36,7 +36,7 @@ def changed(**tables):
 )
 def test_quantities_are_numbers_of_the_state(quantity: dict, entry: str, unit: str, value: float) -> None:
     layout = standard_layout()
-    wanted = wanted_of(changed(quantity=quantity))
+    (wanted,) = wanted_of(changed(quantity=quantity))
     row = wanted.row(layout, Calibration())
     assert wanted.unit == unit
     assert row[layout.index(entry)] == pytest.approx(value)
@@ -72,6 +72,21 @@ def test_what_the_instrument_does_not_have_is_said_first(tables: dict, message: 
         scenario_for(changed(**tables))
 
 
+def test_tolerances_are_told_with_the_probability_that_is_asked() -> None:
+    values = {name: value for name, value in VALUES.items() if name not in ("quantity", "asked")}
+    tuned = question_of(
+        {**values, "kind": "tune", "tolerance": {"C10": 10, "C12b": 4}, "asked": {"power": 0.95}}, "test"
+    )
+    wanted = wanted_of(tuned)
+    assert [(each.parameter, each.tolerance) for each in wanted] == [("C10", 10.0), ("C12b", 4.0)]
+    assert [each.asked for each in wanted] == pytest.approx([10.0 / 1.95996, 4.0 / 1.95996], rel=1e-5)
+    none = question_of({**values, "kind": "tune"}, "test")
+    with pytest.raises(BadInput, match=r"tolerance.*C12a"):
+        wanted_of(none)
+    with pytest.raises(BadInput, match=r"C21a"):
+        question_of({**values, "kind": "tune", "tolerance": {"C21a": 10}}, "test")
+
+
 def test_questions_are_told_from_scenarios(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
     assert is_question("focus-srtio3")
@@ -83,5 +98,7 @@ def test_questions_are_told_from_scenarios(tmp_path: Path, monkeypatch: pytest.M
     assert run(["acquire", "focus-srtio3", "--dose", "100"]) == BAD_INPUT
     assert run(["acquire", "la-in-srtio3"]) == BAD_INPUT
     assert "emtwin plan" in capsys.readouterr().err
+    assert run(["plan", "tune-srtio3"]) == BAD_INPUT
+    assert "emtwin acquire" in capsys.readouterr().err
     assert not Path("sessions").exists()
     assert read_question("focus-srtio3").kind == "measure"
