@@ -33,7 +33,7 @@ class TwinModel(msgspec.Struct):
 
 def build_twin(scenario: Scenario, progress: Callable[[str, float], None], cache: Path | None = None) -> TwinModel:
     """The twin of a scenario; BadInput for a structure, CIF or prior that cannot be used."""
-    unit = _unit_cell(scenario)
+    unit = unit_cell(scenario)
     calibration = Calibration()
     cell = float(unit.cell.lengths()[0])
     symmetry = "4mm" if scenario.twin.cif is None else None
@@ -54,7 +54,7 @@ def build_twin(scenario: Scenario, progress: Callable[[str, float], None], cache
     )
 
 
-def _unit_cell(scenario: Scenario):
+def unit_cell(scenario: Scenario):
     path = scenario.cif_path()
     if path is None:
         if scenario.twin.structure != "SrTiO3":

@@ -2,12 +2,12 @@
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from scenarios.io.errors import BadInput
 from scenarios.question.tables import Question
 from twin.damage import critical_dose, knock_on
-from twin.sample.specimen import Specimen
 
 
 class Damage(NamedTuple):
@@ -17,12 +17,13 @@ class Damage(NamedTuple):
     words: str
 
 
-def damage_of(question: Question, specimen: Specimen, suffix: str = "") -> tuple[Damage, ...]:
-    """What the question's limits name, the smallest dose first, ``suffix`` behind its words; BadInput for a material that has no critical dose."""
+def damage_of(question: Question, symbols: Sequence[str], suffix: str = "") -> tuple[Damage, ...]:
+    """What the question's limits name of a specimen of these atoms, the smallest dose first, ``suffix`` behind its words; BadInput for a material that has no
+    critical dose."""
     limits, energy = question.limits, 1e3 * question.instrument.energy_keV
     changes = []
     if limits.displaced is not None:
-        content = {symbol: float(count) for symbol, count in Counter(specimen.symbols).items()}
+        content = {symbol: float(count) for symbol, count in Counter(symbols).items()}
         rows = knock_on(content, energy, 1.0, displaced=limits.displaced)
         row = min(rows, key=lambda each: each.dose)
         if math.isfinite(row.dose):

@@ -100,7 +100,7 @@ def _at_energy(question: Question, suffix: str, progress: Progress) -> Planned:
     questions = at_thicknesses(question)
     wide, *others = (kind.scene(widened(each), progress) for each in questions)
     scene = settled(wide, 1e-3 * question.instrument.semiangle_mrad, question.instrument.defocus)
-    damages = damage_of(question, scene.hypotheses.perfect, suffix)
+    damages = damage_of(question, scene.hypotheses.perfect.symbols, suffix)
     merit = kind.merit(question, scene)
 
     def weigh(scene: Scene, option: OptionPlan, probe: Mapping[str, float] = {}) -> Weighed:

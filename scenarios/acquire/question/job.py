@@ -25,7 +25,7 @@ from scenarios.acquire.job import (
     twin_of,
 )
 from scenarios.acquire.question.page import write_page
-from scenarios.acquire.question.wanted import Wanted, scenario_for, wanted_of
+from scenarios.acquire.question.wanted import Wanted, bounded, scenario_for, wanted_of
 from scenarios.io.pace import Pace, PacedProgress, slowness
 from scenarios.io.progress import Progress
 from scenarios.question.reading import question_of
@@ -55,6 +55,7 @@ def run_question(
     answer.
     """
     begun, wanted, scenario = time.monotonic(), wanted_of(question), scenario_for(question, config)
+    limits, damage = bounded(question, scenario)
     past = past_of(resume, question.seed) if resume else None
     if instrument is None:
         check_config(scenario)
@@ -70,9 +71,7 @@ def run_question(
         from scenarios.acquire.question.loop import QuestionLoop
 
         start = remote.now()
-        loop = QuestionLoop(
-            remote, twin_session(start), scenario, wanted, question.limits, journal, pace, start, series
-        )
+        loop = QuestionLoop(remote, twin_session(start), scenario, wanted, limits, journal, pace, start, series)
         plan = {
             "scenario": scenario.as_dict(), "question": msgspec.to_builtins(question), "wanted": [each._asdict() for each in wanted], "seed": question.seed,
         }  # fmt: skip
@@ -86,7 +85,8 @@ def run_question(
             "schema": SCHEMA, "question": question.name, "kind": question.kind,
             "quantities": [_answered(each, known) for each, known in zip(wanted, loop.known, strict=True)],
             "reached": loop.ended == "reached", "ended": loop.ended, "images": loop.next,
-            "dose": loop.dose, "electrons": loop.ledger.spent, "instrument_seconds": (remote.now() - loop.start) * 1e-9,
+            "dose": loop.dose, "dose_limit": limits.dose, "damage": damage or None,
+            "electrons": loop.ledger.spent, "instrument_seconds": (remote.now() - loop.start) * 1e-9,
             "fixed_images": images, "fixed_electrons": electrons if images is not None else None,
             "model_distrusted": loop.twin_session.trust.distrusted, "distrusted_because": loop.twin_session.trust.broken or None,
             "seed": question.seed, "seconds": time.monotonic() - begun,

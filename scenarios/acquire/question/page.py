@@ -109,7 +109,8 @@ def verdict(result: dict[str, Any]) -> str:
     if result["reached"]:
         done = "corrected and reached" if result["kind"] == "tune" else "reached"
         return f"{value}; {done} with {result['images']} images and {electrons(result['electrons'])}."
-    return f"{value}; not reached: {ENDS[result['ended']]}."
+    because = f" ({result['damage']})" if result["ended"] == "dose" and result.get("damage") else ""
+    return f"{value}; not reached: {ENDS[result['ended']]}{because}."
 
 
 def _value(each: dict[str, Any]) -> str:

@@ -8,11 +8,14 @@ import msgspec
 import numpy as np
 from scipy.stats import norm
 
-from scenarios.acquire.build import DEPTHS
+from scenarios.acquire.build import DEPTHS, unit_cell
+from scenarios.acquire.question.choice import scans_of
 from scenarios.acquire.scenario import InstrumentPlan, Scenario, TwinPlan
 from scenarios.io.errors import BadInput
+from scenarios.plan.damage import damage_of
 from scenarios.plan.kinds.measure import FACTORS, named, quantity_of
 from scenarios.question.options import AnnularOption
+from scenarios.question.parts import LimitsPlan
 from scenarios.question.tables import Question
 from twin.image.microscope import PARAMETERS, Calibration, affine_optics
 from twin.optics.aberrations import NAMES
@@ -47,6 +50,20 @@ class Wanted(NamedTuple):
         """The quantity [n] as a linear function of the state, all controls at zero, in its unit."""
         matrix, _ = affine_optics(layout, calibration, {})
         return self.sign * matrix[PARAMETERS.index(self.parameter)] / self.factor
+
+
+def bounded(question: Question, scenario: Scenario) -> tuple[LimitsPlan, str]:
+    """The limits of a question, its dose no larger than that at which the beam changes the specimen, and what that change is (empty: the dose is the
+    question's own). BadInput where they are below the first image."""
+    damages = damage_of(question, unit_cell(scenario).get_chemical_symbols())
+    limits, words = question.limits, ""
+    if damages and (limits.dose is None or damages[0].dose < limits.dose):
+        limits, words = msgspec.structs.replace(limits, dose=damages[0].dose), damages[0].words
+    least = min(each.dose for each in scans_of(scenario.make_scan()))
+    if limits.dose is not None and limits.dose < least:
+        problem = f"{limits.dose:.3g} electrons per square angstrom{f' ({words})' if words else ''} are fewer than the first image takes, {least:.3g}"
+        raise BadInput("limits.dose" if not words else "limits", problem, "Allow more, or ask on another specimen.")
+    return limits, words
 
 
 def wanted_of(question: Question) -> tuple[Wanted, ...]:

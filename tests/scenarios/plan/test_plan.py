@@ -101,7 +101,7 @@ def test_costs_follow_the_dose_and_the_slowest_part() -> None:
 )
 def test_damage_bounds_the_dose(question: Path, limits: str, energy: float, words: str | None) -> None:
     question.write_text(QUESTION.replace("semiangle_mrad = 15", f"semiangle_mrad = 15\nenergy_keV = {energy}") + limits)
-    damages = damage_of(read_question("small.toml"), srtio3((1, 1, 1)))
+    damages = damage_of(read_question("small.toml"), srtio3((1, 1, 1)).symbols)
     assert [str(words) in damage.words for damage in damages] == ([True] if words else [])
     if words and "%" in words:
         oxygen = min(
@@ -111,7 +111,7 @@ def test_damage_bounds_the_dose(question: Path, limits: str, energy: float, word
         assert damages[0].dose == oxygen.dose
     question.write_text(QUESTION + '[limits]\nradiolysis = "cheese"\n')
     with pytest.raises(BadInput, match=r"limits\.radiolysis"):
-        damage_of(read_question("small.toml"), srtio3((1, 1, 1)))
+        damage_of(read_question("small.toml"), srtio3((1, 1, 1)).symbols)
 
 
 @pytest.mark.parametrize(

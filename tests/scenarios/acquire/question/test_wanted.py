@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scenarios.acquire.question.wanted import scenario_for, wanted_of
+from scenarios.acquire.question.wanted import bounded, scenario_for, wanted_of
 from scenarios.cli.main import BAD_INPUT, run
 from scenarios.io.errors import BadInput
 from scenarios.question.reading import is_question, question_of, read_question
@@ -85,6 +85,21 @@ def test_tolerances_are_told_with_the_probability_that_is_asked() -> None:
         wanted_of(none)
     with pytest.raises(BadInput, match=r"C21a"):
         question_of({**values, "kind": "tune", "tolerance": {"C21a": 10}}, "test")
+
+
+def test_limits_are_those_of_the_specimen_and_no_less_than_an_image() -> None:
+    free, _ = bounded(changed(), scenario_for(changed()))
+    assert free.dose is None  # 200 kV displaces no atom of SrTiO3
+    asked = changed(limits={"dose": 1e6, "radiolysis": "quartz"})
+    limits, words = bounded(asked, scenario_for(asked))
+    assert limits.dose is not None
+    assert 0.0 < limits.dose < 1e6
+    assert "ionisation" in words
+    own = changed(limits={"dose": 2e4, "radiolysis": None})
+    assert bounded(own, scenario_for(own)) == (own.limits, "")
+    small = changed(limits={"dose": 10})
+    with pytest.raises(BadInput, match=r"limits\.dose.*first image"):
+        bounded(small, scenario_for(small))
 
 
 def test_questions_are_told_from_scenarios(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
