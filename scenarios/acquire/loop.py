@@ -15,6 +15,8 @@ from learn.design.lookahead import best_plan
 from scenarios.acquire.alignment import HORIZON, AlignmentPlanner
 from scenarios.acquire.dose_accounting import Ledger, electrons_of
 from scenarios.acquire.linearization import Linearization
+from scenarios.acquire.person.heeding import heed
+from scenarios.acquire.person.orders import Order, Orders
 from scenarios.acquire.requests import Move, Request
 from scenarios.acquire.scenario import Scenario
 from scenarios.acquire.twin_session import Answer, TwinSession, describe_state
@@ -74,6 +76,8 @@ class SessionLoop:
         self.commanded: dict[str, float] = {}
         self.distrusted_after: int | None = None
         self.stop = threading.Event()
+        self.orders = Orders(journal.folder)
+        self._ordered: Order | None = None
         self._event: dict[str, Any] = {}
         self.alignment = AlignmentPlanner(twin_session, scenario, requests, len(moves) + 1)
         reserve = int(scenario.max_measured_share * len(requests)) // (len(moves) + 1)
@@ -82,12 +86,25 @@ class SessionLoop:
     def run(self) -> None:
         """Process the remaining requests, or until ``stop`` is set: then KeyboardInterrupt, with everything done so far in the journal."""
         while self.next < len(self.requests):
-            if self.stop.is_set():
-                raise KeyboardInterrupt
+            self._heed()
             self._answer_request(self.requests[self.next])
             self.next += 1
             self._checkpoint()
             self.progress.request(self._event)
+
+    def _heed(self) -> None:
+        """Heed what a person ordered; KeyboardInterrupt where the session is to stop."""
+        self._ordered = heed(self)
+        if self.stop.is_set():
+            raise KeyboardInterrupt
+
+    @property
+    def stopped(self) -> bool:
+        return self.stop.is_set()
+
+    def halt(self) -> None:
+        """Stop before the next request."""
+        self.stop.set()
 
     def _answer_request(self, request: Request) -> None:
         if request.first:
@@ -143,6 +160,8 @@ class SessionLoop:
         electrons = electrons_of(self.scan)
         drawn = np.random.default_rng([twin_session.seed, request.index, 3]).random() < self.scenario.audit_share
         distrusted = twin_session.trust.distrusted
+        if self._ordered is not None:
+            return Choice("measure", "a person asked for it", before, covariance_after, 0.0, electrons)
         if self.policy in ("always", "random", "sensors"):
             selected = self.policy == "always" or request.index in self.chosen
             decision, reason = ("measure", "") if selected else ("answer", "policy")
@@ -245,9 +264,9 @@ class SessionLoop:
         if until > now:
             commanded, now = now, self.instrument.advance(until)
             self._journal_command("advance", {"until": until}, commanded)
-        self._listen(now)
+        self.listen(now)
 
-    def _listen(self, until: int) -> None:
+    def listen(self, until: int) -> None:
         readings = self.instrument.readings()
         self.journal.append_readings(readings)
         self.twin_session.follow(readings, max(until, self.twin_session.belief.time))
@@ -257,7 +276,7 @@ class SessionLoop:
         at = self.instrument.apply(changes)
         self._journal_command("apply", {"changes": changes}, commanded)
         self.commanded |= changes
-        self._listen(self.instrument.now())
+        self.listen(self.instrument.now())
         return at
 
     def _measure(self, settings: dict[str, float], step: float, scan: Scan) -> tuple[Frame, int]:
@@ -267,7 +286,7 @@ class SessionLoop:
         commanded = self.instrument.now()
         frame = self.instrument.acquire(scan)
         self._journal_command("acquire", {"scan": plain_scan(scan)}, commanded)
-        self._listen(frame.start)
+        self.listen(frame.start)
         return frame, at
 
     def _journal_command(self, name: str, arguments: dict[str, Any], time: int) -> None:

@@ -75,6 +75,11 @@ class TwinSession:
         """Update for a stage move: the belief becomes the prior of the new site."""
         self.site_prior = self.belief = self.belief.widened(*move_stage(self.dynamics))
 
+    def forget(self) -> None:
+        """The prior again: what a person did to the column is not known."""
+        self.belief = prior_belief(self.microscope.layout, self.belief.time, circular_uniform=("x", "y"))
+        self.site_prior = self.belief
+
     def change_focus(self, step: float) -> None:
         """Update for a commanded change of focus by ``step`` angstrom."""
         if step:

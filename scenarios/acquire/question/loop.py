@@ -10,7 +10,7 @@ from instrument.core.interface import Instrument
 from instrument.core.journal import Journal
 from learn.design.ambiguity import Components, components_of
 from reconstruct.inference.belief import triangular
-from scenarios.acquire.alignment import seconds_of
+from scenarios.acquire.alignment import exposed, seconds_of
 from scenarios.acquire.linearization import Linearization
 from scenarios.acquire.loop import UNAMBIGUOUS_WEIGHT, SessionLoop
 from scenarios.acquire.question.choice import DEFOCI, Candidate, Choice, candidates, choose, scans_of
@@ -96,22 +96,25 @@ class QuestionLoop(SessionLoop):
         """Take images until the question is answered or a limit ends it (``ended`` says which); KeyboardInterrupt, all done so far in the journal, where
         ``stop`` is set."""
         if self.next == 0:  # a session that goes on does as it would have done
-            self._listen(self.instrument.now())
+            self.listen(self.instrument.now())
         while not self.ended:
-            if self.stop.is_set():
-                raise KeyboardInterrupt
+            self._heed()
             self._step()
 
     def _step(self) -> None:
         if self.series:
             finished = self.next >= len(self.series)
         else:
-            finished = self.reached and self._corrected()
+            finished = self._ordered is None and self.reached and self._corrected()
         if finished:
             self.ended = "reached" if self.reached else "images"
             return
         choice = self._chosen_image()
-        chosen = self.candidates[choice.number]
+        chosen, ordered = self.candidates[choice.number], self._ordered
+        if ordered is not None:
+            scan = exposed(self.scan, ordered.dwell or chosen.scan.dwell / self.scan.dwell)
+            chosen = Candidate(chosen.c10 if ordered.c10 is None else ordered.c10, scan)
+            choice = choice._replace(expected=(math.nan,) * len(self.wanted), images=None)
         if over := self._over(chosen):
             self.ended = over
             return
@@ -186,8 +189,8 @@ class QuestionLoop(SessionLoop):
         self.largest.append(max(ratios))
         payload = {
             "step": self.next, "c10": chosen.c10, "dwell": chosen.scan.dwell, "means": [each.mean for each in known], "stds": [each.std for each in known],
-            "doubt": self.doubt, "before": [each.std for each in before], "expected": list(choice.expected), "images_to_go": choice.images,
-            "electrons": self.ledger.spent, "dose": self.dose, "time_ns": self.twin_session.belief.time,
+            "doubt": self.doubt, "ordered": self._ordered is not None, "before": [each.std for each in before], "expected": list(choice.expected),
+            "images_to_go": choice.images, "electrons": self.ledger.spent, "dose": self.dose, "time_ns": self.twin_session.belief.time,
         }  # fmt: skip
         self.journal.append("question", payload, self.twin_session.belief.time)
         worst = int(np.argmax(ratios))

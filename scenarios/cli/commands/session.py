@@ -1,4 +1,4 @@
-"""The commands ``emtwin session show`` and ``emtwin session export``."""
+"""The commands ``emtwin session show``, ``tell`` and ``export``."""
 
 from pathlib import Path
 from typing import Annotated
@@ -20,6 +20,33 @@ def show(session: Annotated[Path, typer.Argument(help="A session folder.")], as_
         if not as_json:
             print_summary(summary)
         return DISAGREES if summary["problems"] else DONE, summary
+
+    raise typer.Exit(guarded(job, as_json, lambda: session))
+
+
+@session_app.command("tell")
+def tell(
+    session: Annotated[Path, typer.Argument(help="The folder of a session that runs.")],
+    word: Annotated[
+        str,
+        typer.Argument(
+            metavar="stop|hold|go-on|measure",
+            help="stop: end it, to be resumed; hold: the instrument is yours until go-on; measure: the next image or request is measured.",
+        ),
+    ],
+    c10: Annotated[float | None, typer.Option(help="measure (a question): C10 in angstrom, from focus.")] = None,
+    dwell: Annotated[float | None, typer.Option(help="measure (a question): times the usual dwell time.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Tell a running session to stop, to leave the instrument to you, to go on, or to measure now."""
+
+    def job() -> Outcome:
+        from scenarios.acquire.person.orders import give, order_of
+
+        give(session, order_of(word, c10, dwell))
+        if not as_json:
+            typer.echo(f"{word}: the session heeds it after what it does now")
+        return DONE, {"order": word}
 
     raise typer.Exit(guarded(job, as_json, lambda: session))
 

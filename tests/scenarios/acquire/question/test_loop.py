@@ -97,7 +97,7 @@ def test_a_resumed_question_goes_on_where_it_was(tmp_path: Path) -> None:
         whole.run()
     with Journal.create(tmp_path / "half") as journal:
         half = loop_of(journal, 12.0)
-        half._listen(half.instrument.now())
+        half.listen(half.instrument.now())
         half._step()
         commands = [(row.payload["name"], row.payload["args"], row.time or 0) for row in journal.rows("command")]
         last = list(journal.rows("checkpoint"))[-1]

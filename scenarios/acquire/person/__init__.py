@@ -1,0 +1,1 @@
+"""A person beside a running session."""
