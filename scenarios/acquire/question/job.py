@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import statistics
 import subprocess
 import sys
 import time
@@ -89,7 +90,8 @@ def run_question(
             "electrons": loop.ledger.spent, "instrument_seconds": (remote.now() - loop.start) * 1e-9,
             "fixed_images": images, "fixed_electrons": electrons if images is not None else None,
             "model_distrusted": loop.twin_session.trust.distrusted, "distrusted_because": loop.twin_session.trust.broken or None,
-            "seed": question.seed, "seconds": time.monotonic() - begun,
+            "seed": question.seed, "decision_seconds": statistics.median(loop.deciding) if loop.deciding else None,
+            "seconds": time.monotonic() - begun,
         }  # fmt: skip
         scored = _truth(resume or out, launched, pace) if launched is not None and loop.next else {}
         truth = scored.get("values", [])

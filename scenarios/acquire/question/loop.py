@@ -1,6 +1,7 @@
 """The loop of a question: choose an image, take it, update the belief, and stop where the quantity is known as well as was asked."""
 
 import math
+import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -63,6 +64,8 @@ class QuestionLoop(SessionLoop):
         super().__init__(instrument, twin_session, scenario, [request], [], journal, progress, start)
         self.wanted, self.limits, self.dose, self.ended = tuple(wanted), limits, 0.0, ""
         self.largest: list[float] = []
+        self.deciding: list[float] = []
+        """Seconds that each decision of this process took."""
         self.series = series
         microscope = twin_session.microscope
         self.rows = np.stack([each.row(microscope.layout, microscope.calibration) for each in wanted])
@@ -109,7 +112,9 @@ class QuestionLoop(SessionLoop):
         if finished:
             self.ended = "reached" if self.reached else "images"
             return
+        begun = time.monotonic()
         choice = self._chosen_image()
+        self.deciding.append(time.monotonic() - begun)
         chosen, ordered = self.candidates[choice.number], self._ordered
         if ordered is not None:
             scan = exposed(self.scan, ordered.dwell or chosen.scan.dwell / self.scan.dwell)
