@@ -5,19 +5,27 @@ from pathlib import Path
 
 import numpy as np
 
+from reconstruct.api.models import load_model
 from tests.once import made_once
 from twin.image.microscope import Calibration, Microscope
 from twin.sample.specimen import srtio3_unit
 from twin.scattering.gram.crystal import build_gram
 from twin.scattering.gram.model import GramModel
-from twin.state import Layout, standard_layout
+from twin.sensors import Model
+from twin.state import Layout
 
 CELL = 3.905
 
 
+@functools.cache
+def small_column() -> Model:
+    """The probe's column, above a crystal as thin as the model is."""
+    return load_model("probe").with_priors({"thickness": (28.0, 3.0)})
+
+
 def small_layout() -> Layout:
-    """The standard state, with a crystal as thin as the model is."""
-    return standard_layout(CELL).replaced({"thickness": (28.0, 3.0)})
+    """Its state."""
+    return small_column().layout
 
 
 @functools.cache

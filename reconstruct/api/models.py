@@ -26,9 +26,9 @@ def load_table(name_or_path: str | os.PathLike[str]) -> Table:
 def load_model(name_or_path: str | os.PathLike[str], constants: Mapping[str, float] | None = None) -> Model:
     """The model that a `Stream` runs on: state, motion and sensors of an instrument, out of a sensor table (TOML, schema emtwin.sensors/2).
 
-    ``name_or_path``: a table that comes with emtwin ("simulated", "thermo-healthmonitor", "protochips", "dens"), or the path of one. ``constants``: values of
-    its named constants, in the units of the table, in place of those assumed there. `twin.errors.BadInput` (a ValueError) for a file that is no sensor table,
-    and for a constant that the table does not have.
+    ``name_or_path``: a table that comes with emtwin ("simulated", "probe", "thermo-healthmonitor", "protochips", "dens"), or the path of one.
+    ``constants``: values of its named constants, in the units of the table, in place of those assumed there. `twin.errors.BadInput` (a ValueError) for a file
+    that is no sensor table, and for a constant that the table does not have.
 
     >>> model = load_model("dens")
     >>> [sensor.channel for sensor in model.sensors][:1]

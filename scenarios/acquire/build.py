@@ -8,15 +8,14 @@ from typing import Any
 import msgspec
 
 from instrument.core.result_cache import load_or_compute
+from reconstruct.api.models import load_model, load_table
 from scenarios.acquire.scenario import Scenario
 from scenarios.io.errors import BadInput
-from twin.dynamics import ColumnDynamics, standard_dynamics
-from twin.image.microscope import Calibration, Microscope
+from twin.image.microscope import Calibration, Microscope, affine_optics
 from twin.sample.specimen import srtio3_unit
 from twin.scattering.gram import crystal
 from twin.scattering.gram.model import GramModel
-from twin.sensors import Sensor, standard_sensors
-from twin.state import standard_layout
+from twin.sensors import Model
 
 DEPTHS = tuple(range(12, 33, 2))
 WIDTH = 11.715
@@ -24,11 +23,10 @@ WIDTH = 11.715
 
 
 class TwinModel(msgspec.Struct):
-    """The forward model of a session."""
+    """The forward model of a session: images, and the ``column`` that they are taken with."""
 
     microscope: Microscope
-    dynamics: ColumnDynamics
-    sensors: dict[str, Sensor]
+    column: Model
 
 
 def build_twin(scenario: Scenario, progress: Callable[[str, float], None], cache: Path | None = None) -> TwinModel:
@@ -37,21 +35,33 @@ def build_twin(scenario: Scenario, progress: Callable[[str, float], None], cache
     calibration = Calibration()
     cell = float(unit.cell.lengths()[0])
     symmetry = "4mm" if scenario.twin.cif is None else None
-    try:
-        layout = standard_layout(cell).replaced(scenario.twin.priors)
-    except ValueError as error:
-        raise BadInput("twin.priors", str(error), "Use the names and units of the state.") from None
+    column = column_of(scenario, cell, calibration)
     try:
         gram = _gram(unit, calibration, symmetry, cache, progress)
     except ValueError as error:
         raise BadInput(
             str(scenario.cif_path() or scenario.twin.structure), str(error), "Give a structure that fits."
         ) from None
-    return TwinModel(
-        Microscope(gram, calibration, layout, cell),
-        standard_dynamics(layout),
-        standard_sensors(calibration.energy, calibration.black),
-    )
+    return TwinModel(Microscope(gram, calibration, column.layout, cell), column)
+
+
+def column_of(scenario: Scenario, cell: float, calibration: Calibration) -> Model:
+    """The column's model from its table, its constants those of crystal and detector; BadInput for a table that does not fit images, and for priors."""
+    name = scenario.column_path() or scenario.twin.column
+    constants = load_table(name).constants()
+    known = {
+        "cell": cell, "energy": calibration.energy, "energy.ppm": 1e-6 * calibration.energy, "black.nominal": calibration.black,
+    }  # fmt: skip
+    column = load_model(name, {key: value for key, value in known.items() if key in constants})
+    try:
+        affine_optics(column.layout, calibration, {})
+    except ValueError as error:
+        cure = "Begin with a copy of the table probe.toml that comes with emtwin."
+        raise BadInput("twin.column", f"{name} does not fit images: {error}", cure) from None
+    try:
+        return column.with_priors(scenario.twin.priors)
+    except ValueError as error:
+        raise BadInput("twin.priors", str(error), "Use the names and units of the state.") from None
 
 
 def unit_cell(scenario: Scenario):

@@ -188,7 +188,7 @@ def twin_of(
     model = build_twin(scenario, heed, usable_cache())
 
     def twin_session(start: int) -> TwinSession:
-        return TwinSession(model.microscope, model.dynamics, model.sensors, start, seed)
+        return TwinSession(model.microscope, model.column, start, seed)
 
     pace.stage("compiling")
     rehearse(twin_session(0), scenario)

@@ -255,8 +255,9 @@ class SessionLoop:
 
     def _move(self, move: Move) -> None:
         self._wait(self.start + int(move.seconds * 1e9))
+        before = [self.commanded.get(name, 0.0) for name in ("stage.x", "stage.y")]
         self._apply({"stage.x": move.x, "stage.y": move.y})
-        self.twin_session.move_stage()
+        self.twin_session.move_stage(move.x - before[0], move.y - before[1])
 
     def _wait(self, until: int) -> None:
         """Advance the instrument's time and update the belief with its sensors."""

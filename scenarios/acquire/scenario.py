@@ -36,6 +36,13 @@ class TwinPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cif: Annotated[
         str | None, key("", "a CIF, its path relative to the scenario's", default="the built-in structure")
     ] = None
+    column: Annotated[
+        str,
+        key(
+            "",
+            "the column and its sensors: a sensor table by name, or a TOML file, its path relative to the scenario's",
+        ),
+    ] = "probe"
     priors: Annotated[
         dict[str, tuple[float, Annotated[float, Meta(ge=0)]]],
         key("", "changed priors by name of the state: [mean, standard deviation] in the state's unit"),
@@ -112,6 +119,11 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def cif_path(self) -> Path | None:
         """The CIF this scenario names, or None."""
         return None if self.twin.cif is None else Path(self.folder) / self.twin.cif
+
+    def column_path(self) -> Path | None:
+        """The file of the column's table, or None where it is one that comes with emtwin."""
+        path = Path(self.folder) / self.twin.column
+        return path if path.suffix == ".toml" else None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, as they were read: what the journal keeps."""

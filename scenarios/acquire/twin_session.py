@@ -12,7 +12,6 @@ from reconstruct.inference.belief import Belief, mixed, prior_belief
 from reconstruct.inference.filter import Filter
 from reconstruct.inference.image_inference import ModelError, Posterior, absorb, covariance, fit
 from twin.channels import control
-from twin.dynamics import ColumnDynamics, command_focus, move_stage
 from twin.image.microscope import (
     PARAMETERS,
     Microscope,
@@ -24,7 +23,7 @@ from twin.image.microscope import (
 )
 from twin.image.prediction import ENSEMBLE_SIZE, Prediction, View, drift_of, evaluate, predict, view, without_detector
 from twin.records import Frame, Readings, Scan
-from twin.sensors import Sensor
+from twin.sensors import Model
 
 MISREAD_PROBABILITY = 3e-3
 """Prior probability, at each image, that earlier images at this site were misread, or that the optics have jumped since."""
@@ -48,17 +47,18 @@ class TwinSession:
     def __init__(
         self,
         microscope: Microscope,
-        dynamics: ColumnDynamics,
-        sensors: dict[str, Sensor],
+        column: Model,
         start: int,
         seed: int,
         limits: Limits | None = None,
     ):
-        self.microscope, self.dynamics, self.seed = microscope, dynamics, seed
+        self.microscope, self.column, self.seed = microscope, column, seed
+        self.dynamics = column.dynamics
         self.limits = limits or Limits()
         self._untuned = affine_optics(microscope.layout, microscope.calibration, {})
-        self.filter = Filter(dynamics, sensors)
-        self._site_filter = Filter(dynamics, sensors)
+        sensors = {sensor.channel: sensor for sensor in column.evidence}
+        self.filter = Filter(self.dynamics, sensors)
+        self._site_filter = Filter(self.dynamics, sensors)
         self.belief: Belief = prior_belief(microscope.layout, start, circular_uniform=("x", "y"))
         self.site_prior = self.belief
         """The belief at arrival at this site, propagated without its images: the prior if they turn out to be misread."""
@@ -71,9 +71,10 @@ class TwinSession:
         self.belief = self._placed(self.filter.advance(self.belief, until, readings))
         self.site_prior = self._site_filter.advance(self.site_prior, until, readings)
 
-    def move_stage(self) -> None:
-        """Update for a stage move: the belief becomes the prior of the new site."""
-        self.site_prior = self.belief = self.belief.widened(*move_stage(self.dynamics))
+    def move_stage(self, x: float, y: float) -> None:
+        """Update for a stage move by (``x``, ``y``) angstrom: the belief becomes the prior of the new site."""
+        axis, step = max((("stage.x", x), ("stage.y", y)), key=lambda each: abs(each[1]))
+        self.site_prior = self.belief = self.belief.widened(*self.column.change(axis, step))
 
     def forget(self) -> None:
         """The prior again: what a person did to the column is not known."""
@@ -83,8 +84,8 @@ class TwinSession:
     def change_focus(self, step: float) -> None:
         """Update for a commanded change of focus by ``step`` angstrom."""
         if step:
-            self.belief = self.belief.widened(*command_focus(self.dynamics, step))
-            self.site_prior = self.site_prior.widened(*command_focus(self.dynamics, step))
+            self.belief = self.belief.widened(*self.column.change("C10", step))
+            self.site_prior = self.site_prior.widened(*self.column.change("C10", step))
 
     def tuned(self, requested: dict[str, float]) -> dict[str, float]:
         """Commands that give the settings ``requested``: the estimated zeros of defocus and astigmatism are subtracted."""
@@ -99,7 +100,7 @@ class TwinSession:
 
     def ahead(self, until: int, step: float) -> Belief:
         """The belief at a later time if the focus were changed by ``step`` now; the session itself is not changed."""
-        belief = self.belief.widened(*command_focus(self.dynamics, step)) if step else self.belief
+        belief = self.belief.widened(*self.column.change("C10", step)) if step else self.belief
         return self._placed(Filter(self.dynamics, self.filter.sensors).advance(belief, until))
 
     def _placed(self, belief: Belief) -> Belief:

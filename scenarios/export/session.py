@@ -189,10 +189,10 @@ def _verdicts(
 
 def _defocus(checkpoint: Row, settings: dict[str, float]) -> tuple[float, float] | None:
     """Mean and rms of C10 in angstrom by the mixture of a checkpoint; None where its state has no such entries."""
+    from reconstruct.api.models import load_model
     from twin.image.microscope import PARAMETERS, Calibration, affine_optics
-    from twin.state import standard_layout
 
-    layout = standard_layout()
+    layout = load_model("probe").layout
     if tuple(checkpoint.payload.get("names", ())) != layout.names:
         return None
     matrix, offset = affine_optics(layout, Calibration(), settings)

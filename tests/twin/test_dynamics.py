@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from twin.dynamics import Dynamics, Rates, command_focus, move_stage, standard_dynamics
-from twin.state import Entry, Layout, standard_layout
+from reconstruct.api.models import load_model, load_table
+from twin.dynamics import Dynamics
+from twin.state import Entry, Layout
 
-LAYOUT = standard_layout()
-DYNAMICS = standard_dynamics(LAYOUT)
+COLUMN = load_model("probe")
+LAYOUT, DYNAMICS = COLUMN.layout, COLUMN.dynamics
 
 
 def of(name: str) -> int:
@@ -66,15 +67,15 @@ def test_ornstein_uhlenbeck_keeps_its_variance_and_forgets_in_time(name, std, ti
 
 
 def test_random_walks_grow_with_time():
-    rates = Rates()
+    rates = load_table("probe").constants()
     for span in (1.0, 400.0):
         noise = np.diag((factor := DYNAMICS.discretise(span)[1]) @ factor.T)
         for name, rate in (
-            ("C12a", rates.c12),
-            ("C21b", rates.c21),
-            ("C30", rates.c30),
-            ("T", rates.temperature),
-            ("gain", rates.gain),
+            ("C12a", rates["C12.drift"]),
+            ("C21b", rates["C21.drift"]),
+            ("C30", rates["C30.drift"]),
+            ("T", rates["T.drift"]),
+            ("gain", rates["gain.drift"]),
         ):
             assert noise[of(name)] == pytest.approx(rate**2 * span), name
 
@@ -112,7 +113,8 @@ def test_a_custom_equation():
 
 
 def test_a_focus_command_leaves_a_memory_that_fades():
-    mean, std = command_focus(DYNAMICS, -150.0)
+    mean, std, uniform = COLUMN.change("C10", -150.0)
+    assert uniform == ()
     changed = {LAYOUT.names[row] for row in np.flatnonzero(mean)}
     assert changed == {"C10.memory", "C10.memory.slow"}
     assert mean[of("C10.memory")] == pytest.approx(0.02 * 150.0)
@@ -124,7 +126,14 @@ def test_a_focus_command_leaves_a_memory_that_fades():
 
 
 def test_a_stage_move_makes_the_position_unknown():
-    mean, std, lost = move_stage(DYNAMICS)
+    mean, std, lost = COLUMN.change("stage.y", -3e4)
     assert not mean.any()
     assert lost == ("x", "y")
     assert {LAYOUT.names[row] for row in np.flatnonzero(std)} == {"thickness", "vx", "vy", "tilt.x", "tilt.y"}
+
+
+def test_what_the_table_knows_no_command_of_changes_nothing():
+    mean, std, lost = COLUMN.change("holder.temperature", 300.0)
+    assert not mean.any()
+    assert not std.any()
+    assert lost == ()

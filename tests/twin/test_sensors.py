@@ -3,26 +3,18 @@
 import numpy as np
 import pytest
 
-from twin.channels import CHANNELS, channel
-from twin.sensors import Sensor, standard_sensors
-from twin.sensors import column as sensors
-from twin.state import standard_layout
+from reconstruct.api.models import load_model
+from twin.channels import channel
+from twin.sensors import Sensor
 
 
-def test_only_measured_channels_are_evidence(monkeypatch):
-    assert {channel(name).kind for name in standard_sensors()} == {"measured"}
-
-    def echo(name):
-        described = channel(name)
-        return next(c for c in CHANNELS if c.kind == "echo") if name == "objective.current" else described
-
-    monkeypatch.setattr(sensors, "channel", echo)
-    with pytest.raises(ValueError, match=r"objective\.current is of kind 'echo'"):
-        standard_sensors()
+def test_only_measured_channels_are_evidence():
+    assert {channel(sensor.channel).kind for sensor in load_model("probe").evidence} == {"measured"}
 
 
 def test_rows_turn_the_state_into_readings():
-    layout = standard_layout()
+    column = load_model("probe", {"energy": 300e3, "energy.ppm": 0.3, "black.nominal": 90.0})
+    layout = column.layout
     state = np.zeros(len(layout))
     for name, value in {
         "HT": 2.0,
@@ -34,7 +26,7 @@ def test_rows_turn_the_state_into_readings():
         "black": 3.0,
     }.items():
         state[layout.index(name)] = value
-    models = standard_sensors(300e3, 90.0)
+    models = {sensor.channel: sensor for sensor in column.evidence}
     read = {name: sensor.offset + sensor.row(layout) @ state for name, sensor in models.items()}
     assert read["gun.high_tension"] == pytest.approx(300e3 + 2e-6 * 300e3 - 30.0)
     assert read["objective.current"] == pytest.approx(4.5e-6)
@@ -45,6 +37,6 @@ def test_rows_turn_the_state_into_readings():
 
 def test_unknown_names_are_refused():
     with pytest.raises(ValueError, match="no entry 'focus'"):
-        Sensor("gun.high_tension", {"focus": 1.0}, 0.0, 1.0).row(standard_layout())
+        Sensor("gun.high_tension", {"focus": 1.0}, 0.0, 1.0).row(load_model("probe").layout)
     with pytest.raises(ValueError, match=r"unknown channel 'gun\.colour'"):
         channel("gun.colour")

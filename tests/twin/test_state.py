@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from twin.state import FIELD, Entry, Layout, standard_layout
+from reconstruct.api.models import load_model
+from twin.state import FIELD, Entry, Layout
 
 
 def test_index_of_a_name():
-    layout = standard_layout(4.2)
+    layout = load_model("probe", {"cell": 4.2}).layout
     assert [layout.index(name) for name in layout.names] == list(range(len(layout)))
     assert layout.prior_mean()[layout.index("thickness")] == 78.1
     assert layout.prior_std()[layout.index("x")] == pytest.approx(4.2 / np.sqrt(12))
@@ -17,7 +18,7 @@ def test_index_of_a_name():
 
 
 def test_replaced_priors_leave_other_entries():
-    layout = standard_layout()
+    layout = load_model("probe").layout
     changed = layout.replaced({"C10": (7.0, 3.0)})
     row = layout.index("C10")
     assert changed.names == layout.names
@@ -28,7 +29,7 @@ def test_replaced_priors_leave_other_entries():
 
 
 def test_names_that_are_not_there_are_named():
-    layout = standard_layout()
+    layout = load_model("probe").layout
     with pytest.raises(ValueError, match=r"no entry 'C1O'; it has C10"):
         layout.index("C1O")
     with pytest.raises(ValueError, match="no entry 'focus'"):

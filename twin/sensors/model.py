@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -47,6 +48,14 @@ class Jump(msgspec.Struct, frozen=True):
     std: float
     fixed: float
     set: str
+
+
+class Change(NamedTuple):
+    """What a command does to the state: ``mean`` [n] and standard deviations ``std`` [n] that are added, and entries that become ``uniform``."""
+
+    mean: np.ndarray
+    std: np.ndarray
+    uniform: tuple[str, ...] = ()
 
 
 class Term(msgspec.Struct, frozen=True):
@@ -139,6 +148,27 @@ class Model(msgspec.Struct, frozen=True, dict=True):
                 return quantity
         entry = self.layout.entries[self.layout.index(name)]
         return Quantity(name, entry.unit, (Term(name, "", "", 1.0),), self.parts[self.layout.index(name)])
+
+    def change(self, on: str, step: float) -> Change:
+        """What a ``step`` of the commanded input ``on`` does (nothing: where the model has no such input)."""
+        mean, variance, uniform = np.zeros(len(self.layout)), np.zeros(len(self.layout)), list[str]()
+        for jump in self.jumps:
+            if jump.on != on or abs(step) <= jump.least:
+                continue
+            index = self.layout.index(jump.entry)
+            if jump.set:
+                uniform.append(jump.entry)
+                continue
+            mean[index] += jump.mean * step
+            variance[index] += (abs(jump.std * step) + jump.fixed) ** 2
+        return Change(mean, np.sqrt(variance), tuple(uniform))
+
+    def with_priors(self, priors: Mapping[str, tuple[float, float]]) -> "Model":
+        """The same model with some priors replaced by ``{name: (mean, std)}``; ValueError for an unknown name."""
+        layout = self.layout.replaced(priors)
+        return msgspec.structs.replace(
+            self, layout=layout, dynamics=msgspec.structs.replace(self.dynamics, layout=layout)
+        )
 
     def check(self) -> None:
         """ValueError where a term, jump, input or sensor refers to an unknown name."""

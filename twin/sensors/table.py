@@ -6,7 +6,7 @@ constants at their values or at others (so they can be fitted). Keys, units and 
 
 import tomllib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from math import isfinite
 from typing import Literal
 
@@ -36,12 +36,14 @@ class Parameter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class EntryRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An entry of the state: prior ``mean`` +- ``std``, the ``part`` of the model it belongs to, and how it ``moves``."""
+    """An entry of the state: prior ``mean`` +- ``std``, the ``part`` of the model it belongs to, and how it ``moves``; one with a ``period`` is uniform on it
+    while it is unknown."""
 
     name: str
     unit: str
     mean: Value
-    std: Value
+    std: Value | None = None
+    period: Value = 0.0
     part: str = ""
     moves: Move | list[Move] = Still()
     doc: str = ""
@@ -91,7 +93,8 @@ class QuantityRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class JumpRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """When an input changes by a step larger than ``least``: ``entry`` jumps by mean * step +- (std * |step| + fixed), or is ``set`` to a value."""
+    """When an input changes by a step larger than ``least``: ``entry`` jumps by mean * step +- (std * |step| + fixed), or is ``set`` to its
+    prior (uniform on its period, where it has one)."""
 
     on: str
     entry: str
@@ -143,7 +146,7 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         moves: dict[str, list[Move]] = {
             row.name: row.moves if isinstance(row.moves, list) else [row.moves] for row in self.entry
         }
-        entries = [Entry(row.name, row.unit, number(row.mean), number(row.std), row.doc) for row in self.entry]
+        entries = [_entry(row, number) for row in self.entry]
         parts = [row.part for row in self.entry]
         priors = {entry.name: entry for entry in entries}
         sensors = []
@@ -186,6 +189,14 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             self.name, layout, tuple(parts), equation(layout, moves, number), tuple(sensors), sources,
             tuple(self.input), jumps, quantities, tuple(self.reset),
         )  # fmt: skip
+
+
+def _entry(row: EntryRow, number: Callable[[Value], float]) -> Entry:
+    period = number(row.period)
+    if (row.std is None) == (period == 0.0):
+        raise ValueError(f"entry {row.name!r}: give its std, or the period over which it is uniform")
+    std = period / 12.0**0.5 if row.std is None else number(row.std)
+    return Entry(row.name, row.unit, number(row.mean), std, row.doc, period)
 
 
 def _lagged(row: SensorRow, states: dict[str, float], lag: float, priors: Mapping[str, Entry]):

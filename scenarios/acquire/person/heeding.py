@@ -66,7 +66,8 @@ def _take_back(session: Held, before: dict[str, float]) -> None:
     if any(name not in UNDERSTOOD and not name.startswith("stage.") for name in changes):
         session.twin_session.forget()
     elif any(name.startswith("stage.") for name in changes):
-        session.twin_session.move_stage()
+        steps = [settings[name] - before.get(name, 0.0) for name in ("stage.x", "stage.y")]
+        session.twin_session.move_stage(*steps)
     if "C10" in changes:
         session.twin_session.change_focus(changes["C10"] - before.get("C10", 0.0))
     session.commanded |= settings

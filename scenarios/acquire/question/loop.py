@@ -21,7 +21,6 @@ from scenarios.acquire.scenario import Scenario
 from scenarios.acquire.twin_session import TwinSession
 from scenarios.io.progress import Progress
 from scenarios.question.parts import LimitsPlan
-from twin.dynamics import command_focus
 from twin.image.microscope import PARAMETERS, affine_optics
 
 MOST_IMAGES = 200
@@ -170,7 +169,7 @@ class QuestionLoop(SessionLoop):
 
     def _refocused(self, components: Components, step: float) -> Components:
         """The components after a change of focus: how much of it comes late is not known well."""
-        _, std = command_focus(self.twin_session.dynamics, step)
+        std = self.twin_session.column.change("C10", step).std
         roots = [triangular(np.concatenate([root, np.diag(std)], axis=1)) for root in components.roots]
         return components._replace(roots=np.stack(roots))
 

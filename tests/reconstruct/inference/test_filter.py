@@ -5,16 +5,15 @@ import json
 import numpy as np
 import pytest
 
+from reconstruct.api.models import load_model
 from reconstruct.inference.belief import Belief, LinearObservation, prior_belief, triangular
 from reconstruct.inference.filter import MAX_DELAY, PROCESS_NOISE_STEP, STUCK_REPEATS, Filter, assimilate
-from twin.dynamics import standard_dynamics
 from twin.records import Readings
-from twin.sensors import Sensor, standard_sensors
-from twin.state import standard_layout
+from twin.sensors import Sensor
 
-LAYOUT = standard_layout()
-DYNAMICS = standard_dynamics(LAYOUT)
-SENSORS = standard_sensors()
+COLUMN = load_model("probe")
+LAYOUT, DYNAMICS = COLUMN.layout, COLUMN.dynamics
+SENSORS = {sensor.channel: sensor for sensor in COLUMN.evidence}
 SECOND = 10**9
 START = 1_700_000_000 * SECOND
 HT = "gun.high_tension"
@@ -255,7 +254,7 @@ def test_readings_weigh_components_by_evidence():
     after = Filter(DYNAMICS, SENSORS).advance(
         belief, START + SECOND, [readings("haadf.black", [PROCESS_NOISE_STEP], [102.0])]
     )
-    variance = 1.0 + 2.0**2 + PROCESS_NOISE_STEP * DYNAMICS.rates.black**2
+    variance = 1.0 + 2.0**2 + PROCESS_NOISE_STEP * 0.05**2
     log_ratio = -0.5 * ((2.0 - 3.0) ** 2 - 2.0**2) / variance
     assert after.weights[1] / after.weights[0] == pytest.approx(np.exp(log_ratio), rel=1e-4)
     assert not Filter(DYNAMICS, {"x": Sensor("x", {}, 0.0, 1.0)}).health

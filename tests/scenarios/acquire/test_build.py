@@ -26,7 +26,12 @@ def refuse(*_: Any, **__: Any) -> None:
 
 @pytest.mark.parametrize(
     ("twin", "words"),
-    [({"priors": {"thicknes": (28.0, 3.0)}}, "thicknes"), ({"structure": "unobtainium"}, "unobtainium")],
+    [
+        ({"priors": {"thicknes": (28.0, 3.0)}}, "thicknes"),
+        ({"structure": "unobtainium"}, "unobtainium"),
+        ({"column": "dens"}, r"twin.column.*does not fit images.*C10"),
+        ({"column": "unobtainium"}, "unobtainium"),
+    ],
 )
 def test_what_the_twin_cannot_be_is_refused_before_anything_is_computed(twin, words, monkeypatch, tmp_path):
     monkeypatch.setattr(build.crystal, "build_gram", refuse)

@@ -8,12 +8,10 @@ from scenarios.acquire.alignment import exposed
 from scenarios.acquire.dose_accounting import electrons_of
 from scenarios.acquire.linearization import Linearization
 from scenarios.acquire.twin_session import TwinSession
-from tests.small import small_microscope
-from twin.dynamics import standard_dynamics
+from tests.small import small_column, small_microscope
 from twin.image.microscope import PARAMETERS
 from twin.image.prediction import black_level, evaluate, view
 from twin.records import Scan
-from twin.sensors import standard_sensors
 
 SCAN = Scan()
 NEAR = {"C10": -40.0, "C12.a": 0.0, "C12.b": 0.0, "beam_shift.x": 0.0, "beam_shift.y": 0.0}
@@ -23,7 +21,7 @@ AWAY = {**NEAR, "beam_shift.x": 7.0, "beam_shift.y": -3.0}
 @pytest.fixture(scope="module")
 def linearization():
     microscope = small_microscope()
-    return Linearization(TwinSession(microscope, standard_dynamics(microscope.layout), standard_sensors(), 0, 1))
+    return Linearization(TwinSession(microscope, small_column(), 0, 1))
 
 
 @pytest.mark.slow
@@ -88,4 +86,4 @@ def test_steps_and_transitions_together_take_the_time_between_requests(lineariza
         np.testing.assert_allclose(noise, factor @ factor.T, atol=1e-9 * (factor @ factor.T).max())
     # the first request is nearer than the lead: its alignment image is due at once
     assert steps[0].noise[at, at] == 0.0
-    assert transitions[1].noise[at, at] == pytest.approx(0.4 * dynamics.rates.c10**2, rel=1e-6)
+    assert transitions[1].noise[at, at] == pytest.approx(0.4 * 3.1**2, rel=1e-6)

@@ -22,10 +22,8 @@ from scenarios.acquire.scenario import Scenario, from_dict
 from scenarios.acquire.twin_session import TwinSession
 from scenarios.io.progress import SilentProgress
 from tests.once import run_folder
-from tests.small import small_microscope
-from twin.dynamics import standard_dynamics
+from tests.small import small_column, small_microscope
 from twin.records import Scan
-from twin.sensors import standard_sensors
 
 pytestmark = pytest.mark.slow
 
@@ -72,8 +70,7 @@ def session(
     instrument = SimulatedMicroscope(from_mapping(TINY), SEED, run_folder("specimens"))
     requests, moves = plan_requests(scenario.requests, SEED)
     microscope = small_microscope()
-    dynamics = standard_dynamics(microscope.layout)
-    twin_session = TwinSession(microscope, dynamics, standard_sensors(), instrument.now(), SEED, limits)
+    twin_session = TwinSession(microscope, small_column(), instrument.now(), SEED, limits)
     progress = Recorder()
     with Journal.create(folder) as journal:
         loop = SessionLoop(
@@ -218,7 +215,7 @@ def test_once_distrusted_everything_is_measured_and_no_alignment_image_is_taken(
 def test_a_checkpoint_brings_everything_back(decided):
     loop, last = decided["loop"], decided["checkpoints"][-1]
     microscope = small_microscope()
-    twin_session = TwinSession(microscope, standard_dynamics(microscope.layout), standard_sensors(), 0, 1)
+    twin_session = TwinSession(microscope, small_column(), 0, 1)
     twin_session.restore(last.payload, last.arrays)
     before, resumed = loop.twin_session, twin_session
     assert resumed.belief.time == before.belief.time

@@ -7,15 +7,14 @@ import pytest
 
 from reconstruct.inference.belief import cov_sqrt_of
 from scenarios.acquire.twin_session import TwinSession
-from tests.small import CELL, small_layout, small_microscope
-from twin.dynamics import standard_dynamics
+from tests.small import CELL, small_column, small_microscope
 from twin.image.microscope import Microscope, electrons_per_pixel
 from twin.image.prediction import evaluate, view
 from twin.records import Exposure, Frame, Scan
-from twin.sensors import standard_sensors
 
 SCAN = Scan(shape=(16, 16), pixel=CELL / 16, dose=1e4)
-LAYOUT = small_layout().replaced({"T": (0.0, 0.01), "T.lagged": (0.0, 0.01), "vx": (0.0, 0.02), "vy": (0.0, 0.02)})
+COLUMN = small_column().with_priors({"T": (0.0, 0.01), "T.lagged": (0.0, 0.01), "vx": (0.0, 0.02), "vy": (0.0, 0.02)})
+LAYOUT = COLUMN.layout
 OPTICS = ("C10", "C12a", "C12b")
 
 
@@ -55,7 +54,7 @@ def checkpointed():
     generator = np.random.default_rng(8)
     truth = LAYOUT.prior_mean() + 0.5 * LAYOUT.prior_std() * generator.standard_normal(len(LAYOUT))
     truth[[LAYOUT.index(name) for name in ("vx", "vy")]] = 0.0
-    twin_session = TwinSession(microscope(), standard_dynamics(LAYOUT), standard_sensors(), 0, 3)
+    twin_session = TwinSession(microscope(), COLUMN, 0, 3)
     for number, defocus in enumerate((-40.0, 30.0, -60.0)):
         take(twin_session, truth, defocus, number, generator)
     return twin_session.checkpoint(), truth
@@ -65,7 +64,7 @@ def checkpointed():
 def settled(checkpointed):
     """A twin session restored from that checkpoint, the true state, and a random generator."""
     checkpoint, truth = checkpointed
-    twin_session = TwinSession(microscope(), standard_dynamics(LAYOUT), standard_sensors(), 0, 3)
+    twin_session = TwinSession(microscope(), COLUMN, 0, 3)
     twin_session.restore(*checkpoint)
     return twin_session, truth, np.random.default_rng(9)
 
@@ -98,7 +97,7 @@ def test_it_recovers_from_a_misread_image(settled):
 
 def test_a_stage_move_begins_anew(settled):
     twin_session, _, _ = settled
-    twin_session.move_stage()
+    twin_session.move_stage(1e4, 0.0)
     assert twin_session.belief.circular_uniform == twin_session.site_prior.circular_uniform == ("x", "y")
     np.testing.assert_array_equal(twin_session.belief.means, twin_session.site_prior.means)
 

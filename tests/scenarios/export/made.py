@@ -8,8 +8,8 @@ import numpy as np
 
 from instrument.core.journal import Journal
 from instrument.readers import read_vendor
+from reconstruct.api.models import load_model
 from twin.records import Exposure, Frame, Scan
-from twin.state import standard_layout
 
 START = 1_767_600_000_000_000_000
 TRUE_FOCUS = -60.0
@@ -32,7 +32,7 @@ def frame(number: int, focus: float) -> Frame:
 
 def session(folder: Path, *focuses: float, state: bool = True) -> Path:
     """A session with a request for each commanded focus, and after it (with ``state``) a checkpoint."""
-    layout = standard_layout()
+    layout = load_model("probe").layout
     with Journal.create(folder) as journal:
         scenario = {"instrument": {"kind": "simulated"}, "twin": {"structure": "SrTiO3"}, "seed": 0}
         journal.append("scenario", {"scenario": scenario, "seed": 0, "start": START}, START)

@@ -18,9 +18,7 @@ from scenarios.io.progress import SilentProgress
 from scenarios.question.parts import LimitsPlan
 from tests.once import run_folder
 from tests.scenarios.acquire.test_loop import SCENARIO, SEED, TINY
-from tests.small import small_microscope
-from twin.dynamics import standard_dynamics
-from twin.sensors import standard_sensors
+from tests.small import small_column, small_microscope
 
 pytestmark = pytest.mark.slow
 
@@ -30,7 +28,7 @@ def loop_of(
 ) -> QuestionLoop:
     instrument = SimulatedMicroscope(from_mapping(TINY), SEED, run_folder("specimens"))
     microscope = small_microscope()
-    session = TwinSession(microscope, standard_dynamics(microscope.layout), standard_sensors(), instrument.now(), SEED)
+    session = TwinSession(microscope, small_column(), instrument.now(), SEED)
     wanted = [Wanted("defocus", "angstrom", 1.0, asked, "C10", -1.0, tolerance)]
     if tolerance is not None:
         wanted.append(Wanted("C12a", "angstrom", 1.0, asked, "C12a", 1.0, tolerance))

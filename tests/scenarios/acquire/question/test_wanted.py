@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from reconstruct.api.models import load_model
 from scenarios.acquire.question.wanted import bounded, scenario_for, wanted_of
 from scenarios.cli.main import BAD_INPUT, run
 from scenarios.io.errors import BadInput
 from scenarios.question.reading import is_question, question_of, read_question
 from twin.image.microscope import Calibration
-from twin.state import standard_layout
 
 VALUES = {
     "name": "q", "kind": "measure", "specimen": {"structure": "SrTiO3", "thickness": 78}, "quantity": {"kind": "defocus"}, "asked": {"std": 3},
@@ -35,7 +35,7 @@ def changed(**tables):
     ],
 )
 def test_quantities_are_numbers_of_the_state(quantity: dict, entry: str, unit: str, value: float) -> None:
-    layout = standard_layout()
+    layout = load_model("probe").layout
     (wanted,) = wanted_of(changed(quantity=quantity))
     row = wanted.row(layout, Calibration())
     assert wanted.unit == unit
