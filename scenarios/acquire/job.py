@@ -24,7 +24,7 @@ from instrument.core.interface import InstrumentLost
 from instrument.core.journal import Journal
 from instrument.remote.client import RemoteInstrument
 from instrument.remote.launch import Launched, launch
-from scenarios.acquire.requests import plan_requests
+from scenarios.acquire.planning.requests import plan_requests
 from scenarios.acquire.scenario import Scenario
 from scenarios.io.errors import BadInput
 from scenarios.io.pace import Pace, PacedProgress, slowness

@@ -12,17 +12,18 @@ from instrument.core.interface import Instrument
 from instrument.core.journal import Journal
 from learn.design.decision import Budget, Choice, after_measuring, choose, relative_error
 from learn.design.lookahead import best_plan
-from scenarios.acquire.alignment import HORIZON, AlignmentPlanner
 from scenarios.acquire.dose_accounting import Ledger, electrons_of
-from scenarios.acquire.linearization import Linearization
 from scenarios.acquire.person.heeding import heed
 from scenarios.acquire.person.orders import Order, Orders
-from scenarios.acquire.requests import Move, Request
+from scenarios.acquire.planning.alignment import HORIZON, AlignmentPlanner
+from scenarios.acquire.planning.linearization import Linearization
+from scenarios.acquire.planning.requests import Move, Request
+from scenarios.acquire.records import event_of, journal_request
 from scenarios.acquire.scenario import Scenario
-from scenarios.acquire.twin_session import Answer, TwinSession, describe_state
+from scenarios.acquire.twin_session import Answer, TwinSession
 from scenarios.io.progress import Progress
 from twin.image.microscope import counting_variance
-from twin.image.prediction import STATISTICS, Prediction
+from twin.image.prediction import Prediction
 from twin.records import Frame, Scan
 
 Policy = Literal["decide", "always", "random", "sensors", "blind"]
@@ -230,7 +231,10 @@ class SessionLoop:
         now = self.twin_session.belief.time
         return self.alignment.before(request, self.start, now, left, self.ledger, forced)
 
-    def _focus_once(self, request: Request, number: int, key: int, requested: dict[str, float], scan: Scan) -> None:
+    def _focus_once(
+        self, request: Request, number: int, key: int, requested: dict[str, float], scan: Scan
+    ) -> dict[str, np.ndarray]:
+        """An image that answers no request, and the belief after it; the images ``predicted``, ``measured`` and ``answer``."""
         twin_session = self.twin_session
         settings = twin_session.tuned(requested)
         step = settings["C10"] - self.commanded.get("C10", 0.0)
@@ -252,6 +256,7 @@ class SessionLoop:
         arrays = {"predicted": prediction.image, "measured": data, "answer": answer.image}
         self.journal.append("alignment", payload, frame.start, arrays)
         self._note_distrust(request.index)
+        return arrays
 
     def _move(self, move: Move) -> None:
         self._wait(self.start + int(move.seconds * 1e9))
@@ -315,51 +320,9 @@ class SessionLoop:
             self.journal.append("finding", finding, self.twin_session.belief.time)
 
     def _record(self, request, settings, choice, prediction, arrays, row, at, extra) -> None:
-        twin_session, trust = self.twin_session, self.twin_session.trust
-        payload = {
-            "index": request.index,
-            "site": request.site,
-            "time_ns": twin_session.belief.time,
-            "command_ns": at,
-            "requested": request.settings,
-            "settings": settings,
-            "decision": choice.decision,
-            "why": choice.why,
-            "reason": choice.reason,
-            "predicted_error": choice.predicted_error,
-            "expected_after": choice.expected_after,
-            "gain_per_electron": choice.gain_per_electron,
-            "electrons": choice.electrons,
-            "measured": choice.measures,
-            "numbers": {name: _numbers(prediction, name) for name in STATISTICS},
-            "frame_row": row,
-            "distrusted": trust.distrusted,
-            "discrepancy": twin_session.discrepancy.amplitude,
-            "jitter": twin_session.discrepancy.jitter,
-            "inflation": twin_session.inflation.factor,
-            **extra,
-        }
-        self.journal.append("request", payload, twin_session.belief.time, arrays)
-        belief = twin_session.belief
-        self.journal.append(
-            "state",
-            {"time_ns": belief.time, "names": list(belief.layout.names)},
-            belief.time,
-            {"mean": belief.mean, "std": belief.std},
-        )
+        journal_request(self, request, settings, choice, prediction, arrays, row, at, extra)
         self._note_distrust(request.index)
-        self._event = {
-            "index": request.index,
-            "count": len(self.requests),
-            "decision": choice.decision,
-            "why": choice.why,
-            "predicted_error": choice.predicted_error,
-            "dose_spent": self.ledger.spent,
-            "dose_saved": self.ledger.saved,
-            "state": describe_state(belief),
-            "distrusted": trust.distrusted,
-            "time": (belief.time - self.start) * 1e-9,
-        }
+        self._event = event_of(self, request, choice, arrays)
 
     def _checkpoint(self) -> None:
         values, arrays = self.twin_session.checkpoint()
@@ -391,8 +354,3 @@ class SessionLoop:
 def plain_scan(scan: Scan) -> dict[str, Any]:
     """A scan as plain values, for the journal."""
     return msgspec.to_builtins(scan)
-
-
-def _numbers(prediction: Prediction, name: str) -> list[float]:
-    interval = prediction.statistics[name]
-    return [interval.centre, interval.centre + interval.low, interval.centre + interval.high, interval.std]

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from reconstruct.inference.image_inference import rehearse_fit
-from scenarios.acquire.linearization import Linearization
+from scenarios.acquire.planning.linearization import Linearization
 from scenarios.acquire.scenario import Scenario
 from scenarios.acquire.twin_session import TwinSession
 from twin.image.prediction import view

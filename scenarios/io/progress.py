@@ -11,6 +11,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from scenarios.io.pictures import side_by_side
+
 Event = dict[str, Any]
 
 _STYLES = {"answer": "green", "measure": "cyan", "audit": "yellow", "distrusted": "red"}
@@ -22,7 +24,8 @@ class Progress(Protocol):
     ``stage`` names a step and how far it is (0 to 1, None where it cannot be known). ``request`` reports one request that is done; every key may
     be absent: ``index`` (from 0), ``count`` (of how many), ``decision`` ("answer", "measure", "audit", "distrusted"), ``why``, ``predicted_error``
     (relative), ``dose_spent`` and ``dose_saved`` (electrons so far), ``state`` ({name: (mean, standard deviation)}, angstrom and
-    radian), ``distrusted`` (the model, now), ``time`` (seconds of instrument time since the start). ``note`` says something to remember, ``left``
+    radian), ``distrusted`` (the model, now), ``time`` (seconds of instrument time since the start), ``images`` ({name: [ny, nx]}, the last predicted one
+    beside the measured one). ``note`` says something to remember, ``left``
     about how many seconds the job still takes.
     """
 
@@ -82,8 +85,8 @@ class PlainProgress:
         parts = [_numbered(event), str(event.get("decision", "")).ljust(10)]
         if (error := event.get("predicted_error")) is not None:
             parts.append(f"predicted error {100 * error:5.1f} %")
-        if (spent := event.get("dose_spent")) is not None:
-            parts.append(f"spent {electrons(spent)}, saved {electrons(event.get('dose_saved', 0.0))}")
+        if event.get("dose_spent") is not None:
+            parts.append(_spent(event))
         parts += [f"{name} {value}" for name, value, _ in _state_rows(event.get("state", {}))]
         if event.get("distrusted"):
             parts.append("MODEL DISTRUSTED")
@@ -148,13 +151,14 @@ class LiveProgress:
                 )
             )
         if "dose_spent" in event:
-            saved = electrons(event.get("dose_saved", 0.0))
-            parts.append(Text(f"dose spent {electrons(event['dose_spent'])}, saved {saved}"))
+            parts.append(Text(f"dose {_spent(event)}"))
         if event.get("state"):
             table = Table(box=None, pad_edge=False, show_header=False)
             for name, value, unit in _state_rows(event["state"]):
                 table.add_row(name, value, unit)
             parts.append(table)
+        if event.get("images"):
+            parts.append(side_by_side(event["images"]))
         if "distrusted" in event:
             trusted = not event["distrusted"]
             parts.append(
@@ -194,6 +198,11 @@ def electrons(number: float) -> str:
         if abs(number) >= factor:
             return f"{number / factor:.2f} {prefix}e"
     return f"{number:.0f} e"
+
+
+def _spent(event: Event) -> str:
+    saved = f", saved {electrons(event['dose_saved'])}" if "dose_saved" in event else ""
+    return f"spent {electrons(event['dose_spent'])}{saved}"
 
 
 def _numbered(event: Event) -> str:

@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from scenarios.acquire.requests import plan_requests
+from scenarios.acquire.planning.requests import plan_requests
 from scenarios.acquire.scenario import from_dict
 from scenarios.report import drawings
 from scenarios.report.session import Session

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from learn.design.ambiguity import Components, Response, expected_variances
-from scenarios.acquire.alignment import exposed
+from scenarios.acquire.planning.alignment import exposed
 from twin.records import Scan
 
 DEFOCI = (-90.0, -60.0, -40.0, -20.0, 0.0, 20.0, 40.0, 60.0, 90.0)

@@ -11,12 +11,12 @@ from instrument.core.interface import Instrument
 from instrument.core.journal import Journal
 from learn.design.ambiguity import Components, components_of
 from reconstruct.inference.belief import triangular
-from scenarios.acquire.alignment import exposed, seconds_of
-from scenarios.acquire.linearization import Linearization
 from scenarios.acquire.loop import UNAMBIGUOUS_WEIGHT, SessionLoop
+from scenarios.acquire.planning.alignment import exposed, seconds_of
+from scenarios.acquire.planning.linearization import Linearization
+from scenarios.acquire.planning.requests import Request
 from scenarios.acquire.question.choice import DEFOCI, Candidate, Choice, candidates, choose, scans_of
 from scenarios.acquire.question.wanted import Wanted
-from scenarios.acquire.requests import Request
 from scenarios.acquire.scenario import Scenario
 from scenarios.acquire.twin_session import TwinSession
 from scenarios.io.progress import Progress
@@ -123,13 +123,14 @@ class QuestionLoop(SessionLoop):
             self.ended = over
             return
         before = self.known
-        self._focus_once(
+        images = self._focus_once(
             self.requests[0], self.next, QUESTION_KEY + self.next, FOCUSED | {"C10": chosen.c10}, chosen.scan
         )
         self.dose += chosen.scan.dose
         self.next += 1
         self._note_step(choice, chosen, before)
         self._checkpoint()
+        self._show(choice, chosen, images)
 
     def _corrected(self) -> bool:
         """Where there are tolerances, correct all that the instrument can; whether what is known is within them after the change, too."""
@@ -197,11 +198,31 @@ class QuestionLoop(SessionLoop):
             "images_to_go": choice.images, "electrons": self.ledger.spent, "dose": self.dose, "time_ns": self.twin_session.belief.time,
         }  # fmt: skip
         self.journal.append("question", payload, self.twin_session.belief.time)
-        worst = int(np.argmax(ratios))
+
+    def _show(self, choice: Choice, chosen: Candidate, images: dict[str, np.ndarray]) -> None:
+        """Tell what is believed, why the image was taken and what it looks like beside its prediction."""
+        known, ratio = self.known, self.largest[-1]
+        state = {
+            each.name: (value.mean * each.factor, value.std * each.factor)
+            for each, value in zip(self.wanted, known, strict=True)
+        }
+        why = f"C10 {chosen.c10:+.0f}, dwell {1e6 * chosen.scan.dwell:.0f} us"
+        if self._ordered is not None:
+            why = f"{why}: a person asked for it"
+        elif choice.images is not None:
+            why = f"{why}: {choice.images} image{'s' if choice.images > 1 else ''} to what is asked, as expected"
+        self.progress.request(
+            {
+                "decision": "measure", "why": why, "dose_spent": self.ledger.spent, "state": state,
+                "distrusted": self.twin_session.trust.distrusted, "time": (self.twin_session.belief.time - self.start) * 1e-9,
+                "images": {name: images[name] for name in ("predicted", "measured")},
+            }
+        )  # fmt: skip
+        worst = int(np.argmax([value.std / each.asked for each, value in zip(self.wanted, known, strict=True)]))
         asked, value = self.wanted[worst], known[worst]
         unit = f" {asked.unit}" if asked.unit else ""
         text = f"image {self.next}: {asked.name} {value.mean:.4g} +- {value.std:.2g}{unit}, asked {asked.asked:.3g}"
-        self.progress.stage(text, 1.0 / (1.0 + max(math.log(max(ratios)), 0.0)))
+        self.progress.stage(text, 1.0 / (1.0 + max(math.log(ratio), 0.0)))
 
     def fixed_series(self) -> tuple[int | None, float]:
         """Images at focus, of the scan's dwell time, that would have told it as well from the prior on, and their electrons (None: more than are planned

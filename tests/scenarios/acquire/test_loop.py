@@ -13,11 +13,11 @@ import pytest
 from instrument.core.journal import Journal
 from instrument.simulation.instrument import SimulatedMicroscope, from_mapping
 from learn.discrepancy.trust import Limits
-from scenarios.acquire.alignment import DWELLS, exposed
 from scenarios.acquire.dose_accounting import Ledger, electrons_of
 from scenarios.acquire.job import past_of, summary
 from scenarios.acquire.loop import EXTRA_ALIGNMENTS, UNAMBIGUOUS_WEIGHT, Policy, SessionLoop
-from scenarios.acquire.requests import plan_requests
+from scenarios.acquire.planning.alignment import DWELLS, exposed
+from scenarios.acquire.planning.requests import plan_requests
 from scenarios.acquire.scenario import Scenario, from_dict
 from scenarios.acquire.twin_session import TwinSession
 from scenarios.io.progress import SilentProgress

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from reconstruct.inference.image_inference import covariance
-from scenarios.acquire.alignment import exposed
 from scenarios.acquire.dose_accounting import electrons_of
-from scenarios.acquire.linearization import Linearization
+from scenarios.acquire.planning.alignment import exposed
+from scenarios.acquire.planning.linearization import Linearization
 from scenarios.acquire.twin_session import TwinSession
 from tests.small import small_column, small_microscope
 from twin.image.microscope import PARAMETERS

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from scenarios.acquire.requests import SETTLING, plan_requests
+from scenarios.acquire.planning.requests import SETTLING, plan_requests
 from scenarios.acquire.scenario import RequestPlan
 from scenarios.presets import default_scenario
 

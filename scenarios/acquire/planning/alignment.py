@@ -12,8 +12,8 @@ import numpy as np
 from learn.design.decision import MIN_SAVING
 from learn.design.exposure_design import Question, best_series, gain, gains
 from scenarios.acquire.dose_accounting import Ledger, electrons_of
-from scenarios.acquire.linearization import Linearization
-from scenarios.acquire.requests import Request
+from scenarios.acquire.planning.linearization import Linearization
+from scenarios.acquire.planning.requests import Request
 from scenarios.acquire.scenario import Scenario
 from scenarios.acquire.twin_session import TwinSession
 from twin.records import Scan

@@ -1,0 +1,1 @@
+"""Images of a session planned ahead: requests, their linearisation, alignment images between them."""
