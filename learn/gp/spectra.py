@@ -16,6 +16,7 @@ from scipy.optimize import minimize
 from scipy.stats import norm, qmc
 from threadpoolctl import threadpool_limits
 
+from learn.gp.evidence import left_out, log_normal, pooled
 from learn.gp.kernels import map_covariance, map_prior
 from reconstruct.eels.columns.response import EdgeResponse
 from twin import checks
@@ -78,11 +79,33 @@ def _differences(relative: Float[np.ndarray, "rows columns"]) -> list[np.ndarray
     return [part.ravel() for part in parts]
 
 
+def check_measured(count: int, measured: np.ndarray, values: np.ndarray, variances: np.ndarray) -> None:
+    """ValueError unless these are values with variances at 3 or more different pixels of ``count``."""
+    if not measured.shape == values.shape == variances.shape or measured.ndim != 1:
+        shapes = ", ".join(str(array.shape) for array in (measured, values, variances))
+        raise ValueError(f"measured pixels, values and variances have shapes {shapes}; give as many of each")
+    if measured.size < 3 or np.unique(measured).size != measured.size:
+        raise ValueError(f"{measured.size} measured pixels, repeated ones perhaps; give at least 3 different ones")
+    if measured.min() < 0 or measured.max() >= count:
+        raise ValueError(f"a measured pixel lies outside 0 to {count - 1}")
+    if not (np.isfinite(values).all() and np.isfinite(variances).all() and (variances > 0).all()):
+        raise ValueError("measured values must be finite and their variances positive; leave the others out")
+
+
+def centre_and_scale(values: np.ndarray, variances: np.ndarray, responds: bool) -> tuple[float, float]:
+    """Level and spread in whose units the process has values; one with a response multiplies them, so that their zero counts."""
+    centre, scale = float(np.mean(values)), float(np.std(values))
+    scale = scale if scale > 0 else max(float(np.sqrt(np.mean(variances))), 1e-12)
+    return (0.0, max(scale, abs(centre) / LARGEST_MEAN)) if responds else (centre, scale)
+
+
 class MapPrediction(NamedTuple):
-    """The map at all pixels: mean [n] and covariance [n, n] of its values without counting noise, in the unit of the values."""
+    """The map at all pixels: mean [n] and covariance [n, n] of its values without counting noise, in the unit of the values. ``left_out``: log density of
+    each measured value, predicted from the others (`learn.gp.evidence`)."""
 
     mean: Float[np.ndarray, " n"]
     covariance: Float[np.ndarray, "n n"]
+    left_out: Float[np.ndarray, " m"] | None = None
 
     @property
     def std(self) -> Float[np.ndarray, " n"]:
@@ -96,7 +119,7 @@ class MapPrediction(NamedTuple):
 
     def inflated(self, factor: float) -> "MapPrediction":
         """The prediction with variances multiplied by ``factor`` (a discrepancy that the model does not contain)."""
-        return MapPrediction(self.mean, self.covariance * factor)
+        return MapPrediction(self.mean, self.covariance * factor, self.left_out)
 
 
 class GPMap:
@@ -151,12 +174,9 @@ class GPMap:
         pixels, repeated ones, values not finite or variances not positive.
         """
         checks.require_float64()
-        self._check(measured, values, variances)
+        check_measured(len(self.positions), measured, values, variances)
         values, variances = values.astype(np.float64), variances.astype(np.float64)  # frames are float32
-        centre, scale = float(np.mean(values)), float(np.std(values))
-        scale = scale if scale > 0 else max(float(np.sqrt(np.mean(variances))), 1e-12)
-        if self._rates.size:  # a response multiplies values, so that their zero counts
-            centre, scale = 0.0, max(scale, abs(centre) / LARGEST_MEAN)
+        centre, scale = centre_and_scale(values, variances, self._rates.size > 0)
         sites = _Sites(*(jnp.asarray(each[measured]) for each in self._everywhere))
         measurements = _padded(sites, self._rates, (values - centre) / scale, variances / scale**2)
         # matrices of a few dozen rows: BLAS threads would only wait for each other, ten times longer on a busy machine
@@ -169,7 +189,10 @@ class GPMap:
         everywhere = _Sites(*(jnp.asarray(each) for each in self._everywhere))
         mean, covariance = _mixture(jnp.asarray(thetas), jnp.asarray(weights), everywhere, measurements)
         mean, covariance = np.asarray(mean), np.asarray(covariance)
-        return MapPrediction(centre + scale * mean, scale**2 * covariance)
+        present = np.asarray(measurements.present)
+        off, spread = (np.asarray(each)[:, present] for each in _left_out(jnp.asarray(thetas), measurements))
+        evidence = pooled(log_normal(off, spread), weights) - np.log(scale)
+        return MapPrediction(centre + scale * mean, scale**2 * covariance, evidence)
 
     def _best(self, measurements: "_Measurements") -> np.ndarray:
         """Most probable parameters (L-BFGS-B, deterministic)."""
@@ -204,17 +227,6 @@ class GPMap:
         weights = np.exp(log - log.max())
         weights = np.minimum(weights / weights.sum(), LARGEST_WEIGHT / weights.size)
         return thetas, weights / weights.sum()
-
-    def _check(self, measured: np.ndarray, values: np.ndarray, variances: np.ndarray) -> None:
-        if not measured.shape == values.shape == variances.shape or measured.ndim != 1:
-            shapes = ", ".join(str(array.shape) for array in (measured, values, variances))
-            raise ValueError(f"measured pixels, values and variances have shapes {shapes}; give as many of each")
-        if measured.size < 3 or np.unique(measured).size != measured.size:
-            raise ValueError(f"{measured.size} measured pixels, repeated ones perhaps; give at least 3 different ones")
-        if measured.min() < 0 or measured.max() >= len(self.positions):
-            raise ValueError(f"a measured pixel lies outside 0 to {len(self.positions) - 1}")
-        if not (np.isfinite(values).all() and np.isfinite(variances).all() and (variances > 0).all()):
-            raise ValueError("measured values must be finite and their variances positive; leave the others out")
 
 
 class _Sites(NamedTuple):
@@ -274,6 +286,12 @@ def _loss(
 
 _loss_and_gradient = jax.jit(jax.value_and_grad(_loss))
 _losses = jax.jit(jax.vmap(_loss, in_axes=(0, None, None, None)))
+
+
+@jax.jit
+def _left_out(thetas: Float[Array, "k p"], measured: _Measurements) -> tuple[Float[Array, "k m"], Float[Array, "k m"]]:
+    """`left_out` for each set of parameters."""
+    return jax.lax.map(lambda theta: left_out(_root(theta, measured), measured.values), thetas)
 
 
 @jax.jit
