@@ -1,4 +1,4 @@
-"""Evidence for a Gaussian process: the log density of each measured value, predicted from the others.
+"""How well a Gaussian process predicts values that it does not know: each from the others, and each before it was measured.
 
 Leave-one-out densities of one process in closed form: Rasmussen & Williams (2006), eq. 5.10 to 5.12. Over draws of its parameters given all values they are
 reweighted by importance sampling (Gelfand, Dey & Chang 1992), the weights truncated (Ionides 2008).
@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
+from scipy.special import expit
 
 LOG_SCALE_STD = 0.3
 """Prior standard deviation of the logarithm of the factor on variances (`calibration`)."""
@@ -39,16 +40,6 @@ def left_out_weights(
     return ratios / ratios.sum(0)
 
 
-def pooled(log_density: Float[np.ndarray, "k m"], weights: Float[np.ndarray, " k"]) -> Float[np.ndarray, " m"]:
-    """Log density of each left-out value over k draws of parameters given all values, with their posterior ``weights``.
-
-    >>> pooled(np.log([[0.5, 0.2], [0.5, 0.1]]), np.ones(2) / 2).round(4).tolist()
-    [-0.6931, -2.0149]
-    """
-    share = left_out_weights(log_density, weights)
-    return np.log(np.maximum((share * np.exp(log_density)).sum(0), 1e-300))
-
-
 def calibration(
     off: Float[np.ndarray, "k m"],
     spread: Float[np.ndarray, "k m"],
@@ -71,29 +62,26 @@ def calibration(
     return float(factors[int(np.argmax(scores))])
 
 
-class Comparison(NamedTuple):
-    """Which of two models predicts the measured values better, each from the others: ``difference`` of the summed log densities (second minus first, in
-    nats) with its standard ``error`` over the values (Vehtari, Gelman & Gabry, Stat. Comput. 27, 1413, 2017)."""
+class Evidence(NamedTuple):
+    """``nats``: log of how much more probable the second of two models made ``count`` values before they were measured; ``weight`` of that model."""
 
-    used: str
-    difference: float
-    error: float
+    nats: float = 0.0
+    count: int = 0
 
-    def __str__(self) -> str:
-        return f"{self.used} is used: {self.difference:+.1f} ± {self.error:.1f} nats for the deep kernel, each value predicted from the others"
+    @property
+    def weight(self) -> float:
+        """Probability of the second model, both being as probable at first."""
+        return float(expit(self.nats))
 
 
-def compare(plain: Float[np.ndarray, " m"], deep: Float[np.ndarray, " m"]) -> Comparison:
-    """The better of two models by the log densities of the same left-out values.
+def log_score(
+    mean: Float[np.ndarray, " m"], covariance: Float[np.ndarray, "m m"], values: Float[np.ndarray, " m"]
+) -> float:
+    """Log density of ``values`` by a normal prediction, noise included: what they say for the model that made it before they were known.
 
-    >>> compare(np.array([-1.0, -2.0, -1.5]), np.array([-0.5, -1.0, -1.5])).used
-    'the deep kernel'
+    Summed over batches this is the evidence for a model (Dawid, J. R. Stat. Soc. A 147, 278, 1984). It cannot be raised by training, as values that a model
+    was trained on do not enter.
     """
-    if plain.shape != deep.shape:
-        raise ValueError(
-            f"log densities of {plain.size} and {deep.size} values; compare models of the same measurements"
-        )
-    each = deep - plain
-    difference = float(each.sum())
-    used = "the deep kernel" if difference > 0 else "the plain kernel"
-    return Comparison(used, difference, float(np.sqrt(each.size) * each.std()))
+    root = np.linalg.cholesky(covariance)
+    white = np.linalg.solve(root, values - mean)
+    return float(-0.5 * white @ white - np.log(root.diagonal()).sum() - 0.5 * values.size * np.log(2.0 * np.pi))

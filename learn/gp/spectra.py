@@ -16,7 +16,6 @@ from scipy.optimize import minimize
 from scipy.stats import norm, qmc
 from threadpoolctl import threadpool_limits
 
-from learn.gp.evidence import left_out, log_normal, pooled
 from learn.gp.kernels import map_covariance, map_prior
 from reconstruct.eels.columns.response import EdgeResponse
 from twin import checks
@@ -100,12 +99,10 @@ def centre_and_scale(values: np.ndarray, variances: np.ndarray, responds: bool) 
 
 
 class MapPrediction(NamedTuple):
-    """The map at all pixels: mean [n] and covariance [n, n] of its values without counting noise, in the unit of the values. ``left_out``: log density of
-    each measured value, predicted from the others (`learn.gp.evidence`)."""
+    """The map at all pixels: mean [n] and covariance [n, n] of its values without counting noise, in the unit of the values."""
 
     mean: Float[np.ndarray, " n"]
     covariance: Float[np.ndarray, "n n"]
-    left_out: Float[np.ndarray, " m"] | None = None
 
     @property
     def std(self) -> Float[np.ndarray, " n"]:
@@ -119,7 +116,7 @@ class MapPrediction(NamedTuple):
 
     def inflated(self, factor: float) -> "MapPrediction":
         """The prediction with variances multiplied by ``factor`` (a discrepancy that the model does not contain)."""
-        return MapPrediction(self.mean, self.covariance * factor, self.left_out)
+        return MapPrediction(self.mean, self.covariance * factor)
 
 
 class GPMap:
@@ -189,10 +186,7 @@ class GPMap:
         everywhere = _Sites(*(jnp.asarray(each) for each in self._everywhere))
         mean, covariance = _mixture(jnp.asarray(thetas), jnp.asarray(weights), everywhere, measurements)
         mean, covariance = np.asarray(mean), np.asarray(covariance)
-        present = np.asarray(measurements.present)
-        off, spread = (np.asarray(each)[:, present] for each in _left_out(jnp.asarray(thetas), measurements))
-        evidence = pooled(log_normal(off, spread), weights) - np.log(scale)
-        return MapPrediction(centre + scale * mean, scale**2 * covariance, evidence)
+        return MapPrediction(centre + scale * mean, scale**2 * covariance)
 
     def _best(self, measurements: "_Measurements") -> np.ndarray:
         """Most probable parameters (L-BFGS-B, deterministic)."""
@@ -286,12 +280,6 @@ def _loss(
 
 _loss_and_gradient = jax.jit(jax.value_and_grad(_loss))
 _losses = jax.jit(jax.vmap(_loss, in_axes=(0, None, None, None)))
-
-
-@jax.jit
-def _left_out(thetas: Float[Array, "k p"], measured: _Measurements) -> tuple[Float[Array, "k m"], Float[Array, "k m"]]:
-    """`left_out` for each set of parameters."""
-    return jax.lax.map(lambda theta: left_out(_root(theta, measured), measured.values), thetas)
 
 
 @jax.jit

@@ -1,6 +1,5 @@
 """The map of one number by a Gaussian process with a deep kernel, trained as measurements come in; used as the plain `GPMap` is."""
 
-from collections.abc import Callable
 from functools import partial
 
 import jax
@@ -10,52 +9,23 @@ from jaxtyping import Array, Float, Int
 from threadpoolctl import threadpool_limits
 
 from learn.gp.deep_kernel.network import Layout, drawn
-from learn.gp.deep_kernel.process import Data, Pixels, Predicted, covariance, predicted
+from learn.gp.deep_kernel.process import Data, Pixels, Predicted, conditioned, predicted
 from learn.gp.deep_kernel.training import Chains, climb, explore
-from learn.gp.evidence import calibration, log_normal, pooled
+from learn.gp.evidence import calibration
 from learn.gp.kernels import map_prior
-from learn.gp.spectra import centre_and_scale, check_measured
+from learn.gp.spectra import MapPrediction, centre_and_scale, check_measured
 from reconstruct.eels.columns.response import EdgeResponse
 from twin import checks
 
 PADDED_TO = 32
-CHAINS, ROUNDS = 8, 8
+CHAINS, ROUNDS = 8, 6
 FIRST_CLIMB, FIRST_ROUNDS = 60, 40
 FIRST_STEP = 0.1
 WIDTH, OUTPUTS = 8, 3
-
-
-class DeepPrediction:
-    """The map at all pixels: ``mean`` and ``std`` [n] without counting noise and ``covariance`` [n, n], which is computed when it is asked for; ``left_out``
-    [m], log density of each measured value predicted from the others. As `MapPrediction`."""
-
-    def __init__(
-        self,
-        mean: Float[np.ndarray, " n"],
-        std: Float[np.ndarray, " n"],
-        left_out: Float[np.ndarray, " m"],
-        covariances: Callable[[], Float[np.ndarray, "n n"]],
-    ):
-        self.mean, self.std, self.left_out = mean, std, left_out
-        self._covariances = covariances
-        self._covariance: np.ndarray | None = None
-
-    @property
-    def covariance(self) -> Float[np.ndarray, "n n"]:
-        """Covariance [n, n] without counting noise."""
-        if self._covariance is None:
-            self._covariance = self._covariances()
-        return self._covariance
-
-    @property
-    def uncertainty(self) -> float:
-        """Largest standard deviation as a share of the range of the predicted map."""
-        return float(self.std.max() / max(np.ptp(self.mean), 1e-300))
-
-    def inflated(self, factor: float) -> "DeepPrediction":
-        """The prediction with variances multiplied by ``factor`` (a discrepancy that the model does not contain)."""
-        std = self.std * np.sqrt(factor)
-        return DeepPrediction(self.mean, std, self.left_out, lambda: self.covariance * factor)
+MOST_TRAINED = 128
+"""Measured values that the parameters are drawn by: a trajectory's time grows with the third power of their number. The map is predicted from all."""
+CORRELATED = 4
+"""Every so many of the draws enters the correlations within the map; all enter its mean and variances."""
 
 
 class DeepGPMap:
@@ -105,6 +75,7 @@ class DeepGPMap:
         self.prior = map_prior(float(max(shape)), features.shape[1], self._rates.size > 0)
         self._sizes = (self.prior.mean.size, inputs.shape[1], width, outputs)
         self._key = jax.random.key(seed)
+        self._ranks = np.random.default_rng(seed).permutation(len(inputs))
         self._number = chains
         self._chains: dict[bool, Chains] = {}
         self.accepted = np.nan
@@ -115,9 +86,9 @@ class DeepGPMap:
         measured: Int[np.ndarray, " m"],
         values: Float[np.ndarray, " m"],
         variances: Float[np.ndarray, " m"] | None = None,
-    ) -> DeepPrediction:
-        """The map from values at some pixels (indices in row order) with their counting variances; without these, one variance is learnt. Its variances are
-        scaled by what the left-out predictions tell (`calibration`).
+    ) -> MapPrediction:
+        """The map from values at some pixels (indices in row order) with their counting variances; without these, one variance is estimated. Its variances
+        are scaled by what the left-out predictions tell (`calibration`).
 
         Chains of draws go on from the last call, so that a few new values take a few trajectories. Raises ValueError as `GPMap.predict` does.
         """
@@ -127,26 +98,21 @@ class DeepGPMap:
         check_measured(len(self.positions), measured, values, given)
         values, given = values.astype(np.float64), given.astype(np.float64)
         centre, scale = centre_and_scale(values, given, self._rates.size > 0)
-        data = self._data(measured, (values - centre) / scale, np.zeros(values.size) if estimated else given / scale**2)
-        layout = Layout(*self._sizes, estimated)
+        scaled, noise = (values - centre) / scale, np.zeros(values.size) if estimated else given / scale**2
+        data, layout = self._data(measured, scaled, noise), Layout(*self._sizes, estimated)
+        some = np.argsort(self._ranks[measured])[:MOST_TRAINED]
+        trained = data if len(some) == values.size else self._data(measured[some], scaled[some], noise[some])
         # matrices of a few dozen rows: BLAS threads would only wait for each other
         with threadpool_limits(limits=1, user_api="blas"):
-            draws = self._update(data, layout)
+            draws = self._update(trained, layout)
             everywhere = self._pixels(np.arange(len(self.positions)), 0)
-            made = [np.asarray(each) for each in _predictions(draws, everywhere, data, layout)]
-        means, within, *others = made
-        off, spread, noise = (each[:, : values.size] for each in others)
-        weights = np.full(len(draws), 1.0 / len(draws))
-        factor = calibration(off, spread, noise, weights)
-        mean = means.mean(0)
-        std = np.sqrt(factor * (np.maximum(within, 0.0).mean(0) + means.var(0)))
-        evidence = pooled(log_normal(off, factor * (spread - noise) + noise), weights) - np.log(scale)
-
-        def covariances() -> np.ndarray:
-            with threadpool_limits(limits=1, user_api="blas"):
-                return factor * scale**2 * np.asarray(_covariance(draws, everywhere, data, layout))
-
-        return DeepPrediction(centre + scale * mean, scale * std, evidence, covariances)
+            mean, within, *others = (np.asarray(each) for each in _predictions(draws, everywhere, data, layout))
+            covariance = np.asarray(_covariance(draws[::CORRELATED], mean, everywhere, data, layout))
+        off, spread, errors = (each[:, : values.size] for each in others)
+        factor = calibration(off, spread, errors, np.full(len(draws), 1.0 / len(draws)))
+        std = scale * np.sqrt(factor * (np.maximum(within, 0.0).mean(0) + mean.var(0)))
+        share = std / np.sqrt(np.maximum(covariance.diagonal(), 1e-300))
+        return MapPrediction(centre + scale * mean.mean(0), covariance * share[:, None] * share[None, :])
 
     def _update(self, data: Data, layout: Layout) -> Float[Array, "k q"]:
         """Draws of the parameters given the data: the states of the chains half way and at the end."""
@@ -196,14 +162,13 @@ def _predictions(draws: Float[Array, "k q"], everywhere: Pixels, data: Data, lay
 
 
 @partial(jax.jit, static_argnames=("layout",))
-def _covariance(draws: Float[Array, "k q"], everywhere: Pixels, data: Data, layout: Layout) -> Float[Array, "n n"]:
-    """Covariance of the map over all draws."""
+def _covariance(
+    draws: Float[Array, "k q"], means: Float[Array, "d n"], everywhere: Pixels, data: Data, layout: Layout
+) -> Float[Array, "n n"]:
+    """Covariance of the map: the mean of that within some draws of the parameters, and that of the ``means`` of all."""
 
-    def add(total: Float[Array, "n n"], draw: Float[Array, " q"]) -> tuple[Float[Array, "n n"], Float[Array, " n"]]:
-        mean, within = covariance(draw, everywhere, data, layout)
-        return total + within / draws.shape[0], mean
+    def add(total: Float[Array, "n n"], draw: Float[Array, " q"]) -> tuple[Float[Array, "n n"], None]:
+        return total + conditioned(draw, everywhere, data, layout) / draws.shape[0], None
 
-    size = everywhere.positions.shape[0]
-    within, means = jax.lax.scan(add, jnp.zeros((size, size), dtype=draws.dtype), draws)
     off = means - means.mean(0)[None, :]
-    return within + off.T @ off / draws.shape[0]
+    return jax.lax.scan(add, off.T @ off / means.shape[0], draws)[0]

@@ -1,5 +1,6 @@
 """The Gaussian process of a deep kernel: its covariance over pixels, its density given measured values, and the map that follows (tinygp)."""
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -90,15 +91,43 @@ def kernel_of(given: DeepParameters, data: Data) -> DeepKernel:
 
 def process(given: DeepParameters, data: Data, layout: Layout) -> GaussianProcess:
     """The process at the measured pixels; padding is independent, with variance 1."""
-    noise = data.variances + JITTER + (given.noise_variance if layout.noise else 0.0)
-    diagonal = jnp.where(data.pixels.present > 0, noise, 1.0)
     pixels: Any = data.pixels
-    return GaussianProcess(kernel_of(given, data), pixels, diag=diagonal)
+    return GaussianProcess(kernel_of(given, data), pixels, diag=_diagonal(given, data, layout))
+
+
+def _diagonal(given: DeepParameters, data: Data, layout: Layout) -> Float[Array, " m"]:
+    noise = data.variances + JITTER + (given.noise_variance if layout.noise else 0.0)
+    return jnp.where(data.pixels.present > 0, noise, 1.0)
+
+
+@jax.custom_vjp
+def log_density(covariance: Float[Array, "m m"], values: Float[Array, " m"]) -> Float[Array, ""]:
+    """Log density of normal values of mean zero. Its derivative by the covariance is (a a^T - C^-1) / 2 with a = C^-1 values (Rasmussen & Williams eq. 5.9),
+    which takes less time than to differentiate the Cholesky factor."""
+    return _density(covariance, values)[0]
+
+
+def _density(covariance: Array, values: Array) -> tuple[Array, tuple[Array, Array]]:
+    root = jnp.linalg.cholesky(covariance)
+    inverse = jax.scipy.linalg.solve_triangular(root, jnp.eye(values.size, dtype=values.dtype), lower=True)
+    white = inverse @ values
+    value = -0.5 * white @ white - jnp.log(jnp.diag(root)).sum() - 0.5 * values.size * math.log(2.0 * math.pi)
+    return value, (inverse, white @ inverse)
+
+
+def _slopes(kept: tuple[Array, Array], slope: Array) -> tuple[Array, Array]:
+    inverse, solved = kept
+    return 0.5 * slope * (jnp.outer(solved, solved) - inverse.T @ inverse), -slope * solved
+
+
+log_density.defvjp(_density, _slopes)
 
 
 def log_posterior(vector: Float[Array, " q"], data: Data, layout: Layout) -> Float[Array, ""]:
     """Log of marginal likelihood times prior, up to a constant (Rasmussen & Williams eq. 5.8): the objective of training."""
-    return process(parameters(vector, layout), data, layout).log_probability(data.values) - 0.5 * vector @ vector
+    given = parameters(vector, layout)
+    covariance = kernel_of(given, data)(data.pixels, data.pixels) + jnp.diag(_diagonal(given, data, layout))
+    return log_density(covariance, data.values) - 0.5 * vector @ vector
 
 
 class Predicted(NamedTuple):
@@ -124,11 +153,10 @@ def predicted(vector: Float[Array, " q"], everywhere: Pixels, data: Data, layout
     return Predicted(mean, variance, off, spread, prior.noise.diagonal())
 
 
-def covariance(
-    vector: Float[Array, " q"], everywhere: Pixels, data: Data, layout: Layout
-) -> tuple[Float[Array, " n"], Float[Array, "n n"]]:
-    """Mean and covariance without noise at all pixels."""
+def conditioned(vector: Float[Array, " q"], everywhere: Pixels, data: Data, layout: Layout) -> Float[Array, "n n"]:
+    """Covariance at all pixels without noise, by one set of parameters."""
     prior = process(parameters(vector, layout), data, layout)
-    pixels: Any = everywhere
-    posterior = prior.condition(data.values, pixels, diag=jnp.zeros(())).gp
-    return posterior.loc, posterior.covariance
+    kernel = kernel_of(parameters(vector, layout), data)
+    assert isinstance(prior.solver, DirectSolver)
+    projected = prior.solver.solve_triangular(kernel(data.pixels, everywhere))
+    return kernel(everywhere, everywhere) - projected.T @ projected

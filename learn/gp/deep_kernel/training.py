@@ -5,6 +5,7 @@ Wilk, The promises and pitfalls of deep kernel learning, UAI 2021). The guard is
 several chains (Neal 2011): a few dozen values allow its exact gradient, and a new value changes the posterior so little that chains go on from where they are.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -58,35 +59,45 @@ def explore(
 ) -> tuple[Chains, Float[Array, "rounds k q"], Float[Array, ""]]:
     """``rounds`` trajectories of each chain: the chains after it, their states after each round, and the share accepted in the last half."""
 
-    def turn(carry: Chains, key: Array) -> tuple[Chains, tuple[Array, Array]]:
-        keys = jax.random.split(key, carry.states.shape[0])
-        states, accepted = jax.vmap(_trajectory, (0, None, 0, None, None))(carry.states, carry.step, keys, data, layout)
-        share = accepted.mean()
-        return Chains(states, carry.step * jnp.exp(ADAPTION * (share - ACCEPTED))), (states, share)
+    density = jax.value_and_grad(lambda at: log_posterior(at, data, layout))
+    trajectory = jax.vmap(partial(_trajectory, density), (0, None, 0))
 
-    after, (states, shares) = jax.lax.scan(turn, chains, jax.random.split(key, rounds))
-    return after, states, shares[rounds // 2 :].mean()
+    def turn(carry: tuple, key: Array) -> tuple[tuple, tuple[Array, Array]]:
+        points, step = carry
+        points, accepted = trajectory(points, step, jax.random.split(key, chains.states.shape[0]))
+        share = accepted.mean()
+        return (points, step * jnp.exp(ADAPTION * (share - ACCEPTED))), (points.at, share)
+
+    start = _Point(chains.states, *jax.vmap(density)(chains.states))
+    (end, step), (states, shares) = jax.lax.scan(turn, (start, chains.step), jax.random.split(key, rounds))
+    return Chains(end.at, step), states, shares[rounds // 2 :].mean()
+
+
+class _Point(NamedTuple):
+    """Parameters, the log of their posterior and its gradient."""
+
+    at: Float[Array, " q"]
+    value: Float[Array, ""]
+    slope: Float[Array, " q"]
 
 
 def _trajectory(
-    vector: Float[Array, " q"], step: Float[Array, ""], key: Array, data: Data, layout: Layout
-) -> tuple[Float[Array, " q"], Float[Array, ""]]:
-    """One trajectory from ``vector``, accepted or not, with the probability of that; its step is jittered against periods."""
-    density = jax.value_and_grad(lambda at: log_posterior(at, data, layout))
+    density: Callable[[Array], tuple[Array, Array]], begun: _Point, step: Float[Array, ""], key: Array
+) -> tuple[_Point, Float[Array, ""]]:
+    """One trajectory, accepted or not, with the probability of that; its step is jittered against periods."""
     first, second, third = jax.random.split(key, 3)
-    momentum = jax.random.normal(first, vector.shape, dtype=vector.dtype)
-    size = step * jax.random.uniform(third, (), vector.dtype, 0.8, 1.2)
-    begun, gradient = density(vector)
+    momentum = jax.random.normal(first, begun.at.shape, dtype=begun.at.dtype)
+    size = step * jax.random.uniform(third, (), begun.at.dtype, 0.8, 1.2)
 
-    def leap(carry: tuple, _: None) -> tuple[tuple, None]:
-        at, speed, slope, _value = carry
-        speed = speed + 0.5 * size * slope
-        at = at + size * speed
+    def leap(carry: tuple[_Point, Array], _: None) -> tuple[tuple[_Point, Array], None]:
+        point, speed = carry
+        speed = speed + 0.5 * size * point.slope
+        at = point.at + size * speed
         value, slope = density(at)
-        return (at, speed + 0.5 * size * slope, slope, value), None
+        return (_Point(at, value, slope), speed + 0.5 * size * slope), None
 
-    (end, speed, _, ended), _ = jax.lax.scan(leap, (vector, momentum, gradient, begun), None, length=LEAPS)
-    log_ratio = ended - begun - 0.5 * (speed @ speed - momentum @ momentum)
+    (ended, speed), _ = jax.lax.scan(leap, (begun, momentum), None, length=LEAPS)
+    log_ratio = ended.value - begun.value - 0.5 * (speed @ speed - momentum @ momentum)
     ratio = jnp.where(jnp.isfinite(log_ratio), jnp.exp(jnp.minimum(log_ratio, 0.0)), 0.0)
-    taken = jax.random.uniform(second, (), vector.dtype) < ratio
-    return jnp.where(taken, end, vector), ratio
+    taken = jax.random.uniform(second, (), begun.at.dtype) < ratio
+    return jax.tree.map(lambda new, old: jnp.where(taken, new, old), ended, begun), ratio

@@ -1,4 +1,4 @@
-"""Benchmark of maps from few pixels: prediction error, interval coverage, and stopping at the tolerance; the titanate, a low-loss image, a 4D-STEM scan; deep kernels."""
+"""Benchmark of maps from few pixels: prediction error, interval coverage, stopping at the tolerance; the titanate, simulated scans, deep kernels."""
 
 import time
 from collections.abc import Callable, Sequence

@@ -1,5 +1,6 @@
 """The deep kernel: its objective and covariance against formulae and the plain kernel, and its maps on data whose truth is known."""
 
+import inspect
 from typing import Any
 
 import equinox as eqx
@@ -8,12 +9,23 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from scipy.stats import norm
 
+import learn.gp.deep_kernel.model as model_module
 from learn.gp.deep_kernel import ComparedMap, DeepGPMap, patch_inputs
 from learn.gp.deep_kernel.network import Layout, PatchNetwork, count, parameters
-from learn.gp.deep_kernel.process import Data, DeepKernel, Pixels, kernel_of, log_posterior, predicted, process
+from learn.gp.deep_kernel.process import (
+    Data,
+    DeepKernel,
+    Pixels,
+    kernel_of,
+    log_density,
+    log_posterior,
+    predicted,
+    process,
+)
 from learn.gp.kernels import map_covariance, map_prior
-from learn.gp.spectra import GPMap
+from learn.gp.spectra import GPMap, MapPrediction
 from reconstruct.eels.columns import EdgeResponse
 
 SHAPE = (8, 7)
@@ -80,6 +92,8 @@ def test_without_a_deep_part_it_is_the_plain_kernel() -> None:
     expected = -0.5 * values @ np.linalg.solve(inner, values) - 0.5 * np.linalg.slogdet(2 * np.pi * inner)[1]
     padding = -0.5 * (data.values.size - chosen.size) * np.log(2 * np.pi)
     made = process(given, data, layout)
+    ours = log_density(made.covariance, data.values)
+    assert float(ours) == pytest.approx(float(made.log_probability(data.values)), rel=1e-12)
     assert float(made.log_probability(data.values)) == pytest.approx(expected + padding, rel=1e-6)
     gain = np.linalg.solve(inner, prior[chosen]).T
     everywhere: Any = model._pixels(np.arange(COUNT), 0)
@@ -98,7 +112,7 @@ def test_an_identity_for_a_network_is_the_plain_kernel() -> None:
     mean[5:7], mean[7:] = 20.0, lengths
     none = np.array(map_prior(8.0, 2).mean)
     none[4] = -400.0
-    scaled = pixels._replace(inputs=pixels.inputs * np.exp(-lengths))
+    scaled = pixels._replace(inputs=pixels.inputs * np.exp(-lengths)[None, :])
     past = jnp.full(INPUTS, 1e12)  # nothing goes past the network
     deep = DeepKernel(jnp.asarray(none), jnp.asarray(np.exp(mean[4])), past, eqx.nn.Identity(), jnp.zeros(0))
     where, every = jnp.asarray(model.positions), jnp.asarray(inputs)
@@ -106,6 +120,7 @@ def test_an_identity_for_a_network_is_the_plain_kernel() -> None:
     np.testing.assert_allclose(deep(scaled, scaled), expected, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_one_pair_of_pixels_and_all_agree() -> None:
     model = _model(4, 2)
     layout = Layout(*model._sizes, False)
@@ -195,7 +210,7 @@ def test_the_same_calls_give_the_same_map_in_any_unit() -> None:
 
 
 @pytest.mark.slow
-def test_noise_may_be_learnt() -> None:
+def test_noise_may_be_estimated() -> None:
     """Of 48 values with a noise of a third of their spread, within a factor of 1.5; the map is then about as good as with the noise given."""
     rng = np.random.default_rng(6)
     rows, columns = np.mgrid[: SHAPE[0], : SHAPE[1]]
@@ -209,40 +224,75 @@ def test_noise_may_be_learnt() -> None:
 
 
 @pytest.mark.slow
-def test_the_better_model_is_used_and_told() -> None:
-    """A map that only the inputs explain, in one direction that no single input has, across a map without order."""
+def test_the_better_model_gets_the_weight() -> None:
+    """A map that only the inputs explain, in one direction that no single input has, across a map without order; and inputs that explain nothing."""
     rng = np.random.default_rng(7)
     inputs = rng.standard_normal((COUNT, INPUTS))
     truth = 2.0 * np.tanh(1.5 * (inputs @ np.array([0.6, -0.5, 0.4, 0.5])))
     values = truth + 0.1 * rng.standard_normal(COUNT)
-    chosen, noise = rng.permutation(COUNT)[:30], np.full(30, 0.01)
-    both = ComparedMap(
-        GPMap(SHAPE, np.zeros((COUNT, 0))), DeepGPMap(SHAPE, np.zeros((COUNT, 0)), inputs, width=5, outputs=2, chains=4)
-    )
-    used = both.predict(chosen, values[chosen], noise)
-    assert both.comparison is not None
-    assert both.comparison.used == "the deep kernel"
-    assert both.comparison.difference > 3.0
-    assert "the deep kernel is used: +" in str(both.comparison)
+    chosen, noise, nothing = rng.permutation(COUNT)[:40], np.full(40, 0.01), np.zeros((COUNT, 0))
+
+    def followed(both: ComparedMap) -> MapPrediction:
+        for size in (12, 20, 30, 40):
+            made = both.predict(chosen[:size], values[chosen[:size]], noise[:size])
+        return made
+
+    both = ComparedMap(GPMap(SHAPE, nothing), DeepGPMap(SHAPE, nothing, inputs, width=5, outputs=2, chains=4))
+    used = followed(both)
+    assert both.evidence.count == 28
+    assert both.evidence.weight > 0.95
     others = np.setdiff1d(np.arange(COUNT), chosen)
     assert np.mean((used.mean - truth)[others] ** 2) < 0.5 * truth.var()
-    noisy = ComparedMap(
-        GPMap(SHAPE, inputs), DeepGPMap(SHAPE, np.zeros((COUNT, 0)), rng.standard_normal((COUNT, 1)), chains=2)
-    )
-    assert noisy.predict(chosen, values[chosen], noise).mean.shape == (COUNT,)
-    assert noisy.comparison is not None
-    assert noisy.comparison.used == "the plain kernel"
+    empty = ComparedMap(GPMap(SHAPE, inputs), DeepGPMap(SHAPE, nothing, rng.standard_normal((COUNT, 1)), chains=2))
+    followed(empty)
+    assert empty.evidence.weight < 0.05
     with pytest.raises(ValueError, match="same shape"):
         ComparedMap(GPMap((2, 2), np.zeros((4, 0))), _model(7))
 
 
-def test_inflation_and_the_share_of_the_range() -> None:
-    from learn.gp.deep_kernel.model import DeepPrediction
+class _Told:
+    """A model of two pixels whose predictions are given."""
 
-    made = DeepPrediction(np.array([1.0, 5.0]), np.array([0.2, 0.4]), np.zeros(2), lambda: np.diag([0.04, 0.16]))
-    assert made.uncertainty == pytest.approx(0.1)
-    assert made.inflated(4.0).uncertainty == pytest.approx(0.2)
-    np.testing.assert_allclose(made.inflated(4.0).covariance, np.diag([0.16, 0.64]))
+    shape, positions = (1, 3), np.zeros((3, 2))
+
+    def __init__(self, mean: float, variance: float):
+        self.made = MapPrediction(np.full(3, mean), variance * np.eye(3))
+
+    def predict(self, *_: np.ndarray) -> MapPrediction:
+        return self.made
+
+
+def test_the_average_is_a_mixture_by_what_was_predicted_before() -> None:
+    """Values that are known when a model is trained tell nothing of it: the weights come from the next ones, as they were predicted."""
+    both: Any = ComparedMap.__new__(ComparedMap)
+    inspect.unwrap(ComparedMap.__init__)(both, _Told(1.0, 0.2), _Told(3.0, 0.5))
+    first, noise = np.array([1.0]), np.array([0.1, 0.1])
+    made = both.predict(np.array([0]), first, noise[:1])
+    np.testing.assert_allclose(made.mean, 2.0)  # as probable at first
+    np.testing.assert_allclose(
+        made.covariance, 0.35 * np.eye(3) + 1.0
+    )  # mean of the variances, and half their distance squared
+    made = both.predict(np.array([0, 2]), np.array([1.0, 2.5]), noise)
+    nats = norm.logpdf(2.5, 3.0, np.sqrt(0.6)) - norm.logpdf(2.5, 1.0, np.sqrt(0.3))
+    assert both.evidence.nats == pytest.approx(nats)
+    weight = 1.0 / (1.0 + np.exp(-nats))
+    np.testing.assert_allclose(made.mean, 1.0 + 2.0 * weight)
+    again = both.predict(np.array([0, 2]), np.array([1.0, 2.5]), noise)  # nothing new
+    np.testing.assert_array_equal(again.mean, made.mean)
+
+
+@pytest.mark.slow
+def test_many_values_are_all_in_the_map_but_not_in_the_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With parameters by 20 of 48 values of little noise, the map goes through all of them."""
+    monkeypatch.setattr(model_module, "MOST_TRAINED", 20)
+    model = _model(10)
+    truth, _ = _drawn(model, 10)
+    chosen = np.random.default_rng(10).permutation(COUNT)[:48]
+    noise = np.full(48, 1e-3 * truth.var())
+    prediction = model.predict(chosen, truth[chosen], noise)
+    assert np.abs(prediction.mean - truth)[chosen].max() < 0.25 * truth.std()
+    np.testing.assert_allclose(prediction.covariance, prediction.covariance.T, atol=1e-9 * truth.var())
+    assert np.linalg.eigvalsh(prediction.covariance).min() > -1e-9 * truth.var()
 
 
 def test_patches_do_not_know_the_gain() -> None:

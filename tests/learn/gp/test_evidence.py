@@ -1,13 +1,11 @@
-"""Left-out densities against processes conditioned anew, and against a model whose posterior is known."""
-
-import inspect
+"""Left-out densities against processes conditioned anew and a model whose posterior is known; scores of batches against the marginal likelihood."""
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.stats import norm
 
-from learn.gp.evidence import calibration, compare, left_out, log_normal, pooled
+from learn.gp.evidence import Evidence, calibration, left_out, left_out_weights, log_normal, log_score
 
 
 def test_left_out_densities_are_those_of_the_rest() -> None:
@@ -25,27 +23,29 @@ def test_left_out_densities_are_those_of_the_rest() -> None:
         assert log_normal(np.asarray(off), np.asarray(variance))[k] == pytest.approx(expected)
 
 
-def test_pooled_densities_are_those_without_the_value() -> None:
-    """A normal mean with a normal prior: draws given all values, reweighted, predict each value as the posterior of the others does."""
+def test_draws_are_reweighted_to_those_without_the_value() -> None:
+    """A normal mean with a normal prior: draws given all values, reweighted, are those of the posterior of the others."""
     rng = np.random.default_rng(1)
     values = np.append(rng.standard_normal(9), 2.5)
     draws = values.sum() / 11.0 + rng.standard_normal(4000) / np.sqrt(11.0)
-    made = pooled(norm.logpdf(values, draws[:, None]), np.full(4000, 1 / 4000))
-    expected = norm.logpdf(values, (values.sum() - values) / 10.0, np.sqrt(1.1))
-    np.testing.assert_allclose(made, expected, atol=0.05)
-    naive = np.log(np.exp(norm.logpdf(values, draws[:, None])).mean(0))
-    assert naive[-1] - expected[-1] > 0.2  # a value helps to predict itself
+    share = left_out_weights(norm.logpdf(values, draws[:, None]), np.full(4000, 1 / 4000))
+    np.testing.assert_allclose(share.T @ draws, (values.sum() - values) / 10.0, atol=0.03)
+    assert draws.mean() - share[:, -1] @ draws > 0.1  # a value helps to predict itself
 
 
-def test_the_comparison_has_an_error() -> None:
+def test_scores_of_batches_are_the_evidence() -> None:
+    """Values predicted in two batches, the second given the first: the sum is the marginal likelihood of all; its odds are the weights."""
     rng = np.random.default_rng(2)
-    plain = rng.standard_normal(50)
-    made = compare(plain, plain - 0.2 + 0.1 * rng.standard_normal(50))
-    assert made.used == "the plain kernel"
-    assert made.difference == pytest.approx(-10.0, abs=3 * 0.71)
-    assert made.error == pytest.approx(0.71, rel=0.3)
-    with pytest.raises(ValueError, match="same measurements"):
-        inspect.unwrap(compare)(plain, plain[:-1])
+    root = rng.standard_normal((5, 5))
+    prior, values = root @ root.T + np.eye(5), rng.standard_normal(5)
+    gain = np.linalg.solve(prior[:2, :2], prior[:2, 2:]).T
+    parts = log_score(np.zeros(2), prior[:2, :2], values[:2])
+    parts += log_score(gain @ values[:2], prior[2:, 2:] - gain @ prior[:2, 2:], values[2:])
+    whole = -0.5 * (values @ np.linalg.solve(prior, values) + np.linalg.slogdet(2.0 * np.pi * prior)[1])
+    assert parts == pytest.approx(whole)
+    assert Evidence(np.log(3.0), 5).weight == pytest.approx(0.75)
+    assert Evidence().weight == 0.5
+    assert Evidence(-1e4, 5).weight == 0.0
 
 
 def test_the_factor_on_variances_is_found() -> None:
