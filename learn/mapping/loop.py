@@ -7,7 +7,7 @@ deviation of the predicted map is within tolerance, also after a batch of audits
 
 import dataclasses
 import math
-from typing import Any
+from typing import Any, get_args
 
 import jax
 import numpy as np
@@ -46,7 +46,7 @@ class MapPlan:
     seed: int = 0
     host: Host | None = None
     model: str | None = None
-    rule: Rule = "variance"
+    rule: str = "variance"
     withheld: frozenset[int] = frozenset()
 
 
@@ -86,9 +86,16 @@ def check_plan(plan: MapPlan, shape: tuple[int, int], name: QuantityName, label:
     if plan.host is not None and model_name(plan.model, True) != "plain" and name.form != "edge":
         raise BadInput("host", f"is a crystal for edges, and {name.text!r} is none", "Leave the table [host] out.")
     model_name(plan.model, plan.host is not None)
-    if plan.rule not in RULES:
-        raise BadInput(f"rule {plan.rule!r}", "is no rule for the next pixels", f"Give one of {', '.join(RULES)}.")
+    rule_name(plan.rule)
     return limit
+
+
+def rule_name(asked: str) -> Rule:
+    """The rule for the next pixels that is ``asked`` for; BadInput for another one."""
+    for rule in get_args(Rule):
+        if asked == rule:
+            return rule
+    raise BadInput(f"rule {asked!r}", "is no rule for the next pixels", f"Give one of {', '.join(RULES)}.")
 
 
 def acquire_map(
@@ -126,7 +133,7 @@ def acquire_map(
         chosen = model_name(plan.model, plan.host is not None)
         pixels = Pixels(shape, features, lambda: patch_inputs(image, survey.finer), response)
         model = build_model(chosen, pixels, plan.seed)
-        session = MapSession(source, model, quantity, progress, plan.tolerance, plan.rule)
+        session = MapSession(source, model, quantity, progress, plan.tolerance, rule_name(plan.rule))
         rng = np.random.default_rng(plan.seed)
         allowed = np.array(sorted(set(range(count)) - plan.withheld))
         points = np.concatenate([model.positions * SPREAD_OVER / max(shape), features], axis=1)
@@ -170,7 +177,7 @@ def _follow(
             batch, audits = rng.choice(left, size, replace=False), np.ones(size, dtype=bool)
         else:
             noise = np.full(count, float(np.mean(session.variances)))
-            batch = next_pixels(plan.rule, prediction, noise, left, size, session.pixels)
+            batch = next_pixels(session.rule, prediction, noise, left, size, session.pixels)
             audits = rng.random(batch.size) < plan.audit_share
             others = np.setdiff1d(left, batch)
             audits &= others.size >= batch.size

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from learn.design.acquisition import Rule
 from learn.mapping.host import Host, HostClaims
 from learn.mapping.loop import MapPlan, Survey, acquire_map, check_plan
 from reconstruct.api.data import signal_of
@@ -67,7 +66,7 @@ def replay(
     budget: int | None = None,
     host: Host | None = None,
     model: str | None = None,
-    rule: Rule = "variance",
+    rule: str = "variance",
     background: tuple[float, float] | None = None,
     window: tuple[float, float] | None = None,
     gain: float | None = None,
