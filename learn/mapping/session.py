@@ -76,7 +76,8 @@ class MapSession:
         tolerance: float,
         rule: Rule = "variance",
     ):
-        self.rule, self._reasons = rule, REASONS | {"measure": RULE_REASONS[rule]}
+        self.rule: Rule = rule
+        self._reasons = REASONS | {"measure": RULE_REASONS[rule]}
         self.source, self.model, self.quantity, self.progress = source, model, quantity, progress
         self.tolerance = tolerance
         self.taken: list[MeasuredPixel] = []
