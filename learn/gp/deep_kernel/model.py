@@ -73,33 +73,28 @@ class DeepGPMap:
             )
         self._rates = 2.0 * (np.pi * self.response.frequencies) ** 2
         self.prior = map_prior(float(max(shape)), features.shape[1], self._rates.size > 0)
-        self._sizes = (self.prior.mean.size, inputs.shape[1], width, outputs)
+        self._layout = Layout(self.prior.mean.size, inputs.shape[1], width, outputs)
         self._key = jax.random.key(seed)
         self._ranks = np.random.default_rng(seed).permutation(len(inputs))
         self._number = chains
-        self._chains: dict[bool, Chains] = {}
+        self._chains: Chains | None = None
         self.accepted = np.nan
         """Share of trajectories that the last update accepted."""
 
     def predict(
-        self,
-        measured: Int[np.ndarray, " m"],
-        values: Float[np.ndarray, " m"],
-        variances: Float[np.ndarray, " m"] | None = None,
+        self, measured: Int[np.ndarray, " m"], values: Float[np.ndarray, " m"], variances: Float[np.ndarray, " m"]
     ) -> MapPrediction:
-        """The map from values at some pixels (indices in row order) with their counting variances; without these, one variance is estimated. Its variances
-        are scaled by what the left-out predictions tell (`calibration`).
+        """The map from values at some pixels (indices in row order) with their counting variances. Its own variances are scaled by what the left-out
+        predictions tell (`calibration`).
 
         Chains of draws go on from the last call, so that a few new values take a few trajectories. Raises ValueError as `GPMap.predict` does.
         """
         checks.require_float64()
-        estimated = variances is None
-        given = np.ones(np.shape(values)) if variances is None else variances
-        check_measured(len(self.positions), measured, values, given)
-        values, given = values.astype(np.float64), given.astype(np.float64)
-        centre, scale = centre_and_scale(values, given, self._rates.size > 0)
-        scaled, noise = (values - centre) / scale, np.zeros(values.size) if estimated else given / scale**2
-        data, layout = self._data(measured, scaled, noise), Layout(*self._sizes, estimated)
+        check_measured(len(self.positions), measured, values, variances)
+        values, variances = values.astype(np.float64), variances.astype(np.float64)
+        centre, scale = centre_and_scale(values, variances, self._rates.size > 0)
+        scaled, noise = (values - centre) / scale, variances / scale**2
+        data, layout = self._data(measured, scaled, noise), self._layout
         some = np.argsort(self._ranks[measured])[:MOST_TRAINED]
         trained = data if len(some) == values.size else self._data(measured[some], scaled[some], noise[some])
         # matrices of a few dozen rows: BLAS threads would only wait for each other
@@ -116,13 +111,13 @@ class DeepGPMap:
 
     def _update(self, data: Data, layout: Layout) -> Float[Array, "k q"]:
         """Draws of the parameters given the data: the states of the chains half way and at the end."""
-        chains, rounds = self._chains.get(layout.noise), ROUNDS
+        chains, rounds = self._chains, ROUNDS
         if chains is None:
             start = drawn(self._next_key(), self._number, layout)
             first = Chains(climb(start, data, layout, FIRST_CLIMB), jnp.asarray(FIRST_STEP))
             chains, rounds = first, FIRST_ROUNDS
         after, states, accepted = explore(chains, self._next_key(), data, layout, rounds)
-        self._chains[layout.noise], self.accepted = after, float(accepted)
+        self._chains, self.accepted = after, float(accepted)
         return jnp.concatenate([states[-1 - ROUNDS // 2], states[-1]])
 
     def _next_key(self) -> Array:

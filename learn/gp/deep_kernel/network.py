@@ -13,18 +13,15 @@ DEEP_AMPLITUDE, DEEP_STD = 0.5, 0.7
 """Prior median of the amplitude of the deep part, in units of the spread of the values, and the standard deviation of its logarithm."""
 LENGTH, LENGTH_STD = 3.0, 1.0
 """The same of the length of an input in the deep part."""
-NOISE, NOISE_STD = 0.2, 1.0
-"""The same of noise that is learnt."""
 
 
 class Layout(NamedTuple):
-    """Sizes: parameters of the plain kernel, inputs, hidden units, features, and whether the noise is learnt."""
+    """Sizes: parameters of the plain kernel, inputs, hidden units and features."""
 
     plain: int
     inputs: int
     width: int
     outputs: int
-    noise: bool
 
 
 class PatchNetwork(eqx.Module):
@@ -46,12 +43,11 @@ class PatchNetwork(eqx.Module):
 
 
 class DeepParameters(eqx.Module):
-    """``plain`` parameters of `map_covariance`, ``amplitude`` of the deep part, ``noise`` where it is learnt, ``lengths`` of inputs that go past the network,
+    """``plain`` parameters of `map_covariance`, ``amplitude`` of the deep part, ``lengths`` of inputs that go past the network,
     and the network. The prior of each number is the standard normal distribution: the penalty of the marginal likelihood that weight decay is."""
 
     plain: Float[Array, " p"]
     amplitude: Float[Array, ""]
-    noise: Float[Array, ""]
     lengths: Float[Array, " i"]
     network: PatchNetwork
 
@@ -65,26 +61,21 @@ class DeepParameters(eqx.Module):
         """Lengths of inputs in the deep part, in units of the inputs."""
         return LENGTH * jnp.exp(LENGTH_STD * self.lengths)
 
-    @property
-    def noise_variance(self) -> Float[Array, ""]:
-        """Learnt noise variance in units of the variance of the values."""
-        return NOISE**2 * jnp.exp(2.0 * NOISE_STD * self.noise)
-
 
 def count(layout: Layout) -> int:
     """How many numbers `parameters` takes."""
-    return layout.plain + 3 + layout.inputs + layout.width * (layout.inputs + layout.outputs + 1) + layout.outputs
+    return layout.plain + 2 + layout.inputs + layout.width * (layout.inputs + layout.outputs + 1) + layout.outputs
 
 
 def parameters(vector: Float[Array, " q"], layout: Layout) -> DeepParameters:
     """The parameters of a vector of `count` numbers."""
     weights = [layout.inputs * layout.width, layout.width, layout.width * layout.outputs]
-    sizes = [layout.plain, 1, 1, layout.inputs, *weights, 1]
-    plain, amplitude, noise, lengths, inner, bias, outer, gain, scales = jnp.split(vector, np.cumsum(sizes))
+    sizes = [layout.plain, 1, layout.inputs, *weights, 1]
+    plain, amplitude, lengths, inner, bias, outer, gain, scales = jnp.split(vector, np.cumsum(sizes))
     network = PatchNetwork(
         inner.reshape(layout.inputs, layout.width), bias, outer.reshape(layout.width, layout.outputs), gain[0], scales
     )
-    return DeepParameters(plain, amplitude[0], noise[0], lengths, network)
+    return DeepParameters(plain, amplitude[0], lengths, network)
 
 
 def drawn(key: Array, number: int, layout: Layout) -> Float[Array, "k q"]:

@@ -89,15 +89,14 @@ def kernel_of(given: DeepParameters, data: Data) -> DeepKernel:
     return DeepKernel(theta, given.deep_amplitude, given.input_lengths, given.network, data.rates)
 
 
-def process(given: DeepParameters, data: Data, layout: Layout) -> GaussianProcess:
+def process(given: DeepParameters, data: Data) -> GaussianProcess:
     """The process at the measured pixels; padding is independent, with variance 1."""
     pixels: Any = data.pixels
-    return GaussianProcess(kernel_of(given, data), pixels, diag=_diagonal(given, data, layout))
+    return GaussianProcess(kernel_of(given, data), pixels, diag=_diagonal(data))
 
 
-def _diagonal(given: DeepParameters, data: Data, layout: Layout) -> Float[Array, " m"]:
-    noise = data.variances + JITTER + (given.noise_variance if layout.noise else 0.0)
-    return jnp.where(data.pixels.present > 0, noise, 1.0)
+def _diagonal(data: Data) -> Float[Array, " m"]:
+    return jnp.where(data.pixels.present > 0, data.variances + JITTER, 1.0)
 
 
 @jax.custom_vjp
@@ -126,7 +125,7 @@ log_density.defvjp(_density, _slopes)
 def log_posterior(vector: Float[Array, " q"], data: Data, layout: Layout) -> Float[Array, ""]:
     """Log of marginal likelihood times prior, up to a constant (Rasmussen & Williams eq. 5.8): the objective of training."""
     given = parameters(vector, layout)
-    covariance = kernel_of(given, data)(data.pixels, data.pixels) + jnp.diag(_diagonal(given, data, layout))
+    covariance = kernel_of(given, data)(data.pixels, data.pixels) + jnp.diag(_diagonal(data))
     return log_density(covariance, data.values) - 0.5 * vector @ vector
 
 
@@ -143,7 +142,7 @@ class Predicted(NamedTuple):
 
 def predicted(vector: Float[Array, " q"], everywhere: Pixels, data: Data, layout: Layout) -> Predicted:
     """The map by one set of parameters (Rasmussen & Williams eq. 2.25), and each value by the others."""
-    prior = process(parameters(vector, layout), data, layout)
+    prior = process(parameters(vector, layout), data)
     solver, kernel = prior.solver, kernel_of(parameters(vector, layout), data)
     assert isinstance(solver, DirectSolver)
     projected = solver.solve_triangular(kernel(data.pixels, everywhere))
@@ -155,7 +154,7 @@ def predicted(vector: Float[Array, " q"], everywhere: Pixels, data: Data, layout
 
 def conditioned(vector: Float[Array, " q"], everywhere: Pixels, data: Data, layout: Layout) -> Float[Array, "n n"]:
     """Covariance at all pixels without noise, by one set of parameters."""
-    prior = process(parameters(vector, layout), data, layout)
+    prior = process(parameters(vector, layout), data)
     kernel = kernel_of(parameters(vector, layout), data)
     assert isinstance(prior.solver, DirectSolver)
     projected = prior.solver.solve_triangular(kernel(data.pixels, everywhere))
