@@ -43,7 +43,7 @@ def most_informative(
     chosen: list[int] = []
     falls: list[float] = []
     while len(chosen) < count and left.size:
-        fall = (remaining[:, left] ** 2).sum(0) / (remaining[left, left] + noise[left])
+        fall = np.einsum("ij,ij->j", remaining, remaining)[left] / (remaining[left, left] + noise[left])  # no copy
         best = int((fall / price[left]).argmax())
         pixel = int(left[best])
         chosen.append(pixel)

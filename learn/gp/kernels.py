@@ -91,6 +91,13 @@ def map_prior(span: float, features: int, blur: bool = False) -> Prior:
     return Prior(np.array(mean), np.array(std))
 
 
+def responses(
+    theta: Float[Array, " p"], harmonics: Float[Array, "n h"], rates: Float[Array, " h"]
+) -> Float[Array, " n"]:
+    """Relative response of pixels, 1 + sum harmonics exp(-blur^2 rates), for the blur that ends the parameters ``theta``."""
+    return 1.0 + harmonics @ jnp.exp(-jnp.exp(2.0 * theta[-1]) * rates)
+
+
 def map_covariance(
     theta: Float[Array, " p"],
     position_a: Float[Array, "n 2"],
@@ -118,6 +125,7 @@ def map_covariance(
     local = jnp.exp(2.0 * p.local) * matern52(squared_distance(both_a, both_b, lengths))
     process = CONSTANT_VARIANCE + smooth + local
     if rates is not None and p.blur is not None and harmonics_a is not None and harmonics_b is not None:
-        damping = jnp.exp(-jnp.exp(2.0 * p.blur) * rates)
-        process = process * (1.0 + harmonics_a @ damping)[:, None] * (1.0 + harmonics_b @ damping)[None, :]
+        process = (
+            process * responses(theta, harmonics_a, rates)[:, None] * responses(theta, harmonics_b, rates)[None, :]
+        )
     return process + jnp.exp(2.0 * p.grain) * same

@@ -78,6 +78,26 @@ def _differences(relative: Float[np.ndarray, "rows columns"]) -> list[np.ndarray
     return [part.ravel() for part in parts]
 
 
+def check_measured(count: int, measured: np.ndarray, values: np.ndarray, variances: np.ndarray) -> None:
+    """ValueError unless these are values with variances at 3 or more different pixels of ``count``."""
+    if not measured.shape == values.shape == variances.shape or measured.ndim != 1:
+        shapes = ", ".join(str(array.shape) for array in (measured, values, variances))
+        raise ValueError(f"measured pixels, values and variances have shapes {shapes}; give as many of each")
+    if measured.size < 3 or np.unique(measured).size != measured.size:
+        raise ValueError(f"{measured.size} measured pixels, repeated ones perhaps; give at least 3 different ones")
+    if measured.min() < 0 or measured.max() >= count:
+        raise ValueError(f"a measured pixel lies outside 0 to {count - 1}")
+    if not (np.isfinite(values).all() and np.isfinite(variances).all() and (variances > 0).all()):
+        raise ValueError("measured values must be finite and their variances positive; leave the others out")
+
+
+def centre_and_scale(values: np.ndarray, variances: np.ndarray, responds: bool) -> tuple[float, float]:
+    """Level and spread in whose units the process has values; one with a response multiplies them, so that their zero counts."""
+    centre, scale = float(np.mean(values)), float(np.std(values))
+    scale = scale if scale > 0 else max(float(np.sqrt(np.mean(variances))), 1e-12)
+    return (0.0, max(scale, abs(centre) / LARGEST_MEAN)) if responds else (centre, scale)
+
+
 class MapPrediction(NamedTuple):
     """The map at all pixels: mean [n] and covariance [n, n] of its values without counting noise, in the unit of the values."""
 
@@ -151,12 +171,9 @@ class GPMap:
         pixels, repeated ones, values not finite or variances not positive.
         """
         checks.require_float64()
-        self._check(measured, values, variances)
+        check_measured(len(self.positions), measured, values, variances)
         values, variances = values.astype(np.float64), variances.astype(np.float64)  # frames are float32
-        centre, scale = float(np.mean(values)), float(np.std(values))
-        scale = scale if scale > 0 else max(float(np.sqrt(np.mean(variances))), 1e-12)
-        if self._rates.size:  # a response multiplies values, so that their zero counts
-            centre, scale = 0.0, max(scale, abs(centre) / LARGEST_MEAN)
+        centre, scale = centre_and_scale(values, variances, self._rates.size > 0)
         sites = _Sites(*(jnp.asarray(each[measured]) for each in self._everywhere))
         measurements = _padded(sites, self._rates, (values - centre) / scale, variances / scale**2)
         # matrices of a few dozen rows: BLAS threads would only wait for each other, ten times longer on a busy machine
@@ -204,17 +221,6 @@ class GPMap:
         weights = np.exp(log - log.max())
         weights = np.minimum(weights / weights.sum(), LARGEST_WEIGHT / weights.size)
         return thetas, weights / weights.sum()
-
-    def _check(self, measured: np.ndarray, values: np.ndarray, variances: np.ndarray) -> None:
-        if not measured.shape == values.shape == variances.shape or measured.ndim != 1:
-            shapes = ", ".join(str(array.shape) for array in (measured, values, variances))
-            raise ValueError(f"measured pixels, values and variances have shapes {shapes}; give as many of each")
-        if measured.size < 3 or np.unique(measured).size != measured.size:
-            raise ValueError(f"{measured.size} measured pixels, repeated ones perhaps; give at least 3 different ones")
-        if measured.min() < 0 or measured.max() >= len(self.positions):
-            raise ValueError(f"a measured pixel lies outside 0 to {len(self.positions) - 1}")
-        if not (np.isfinite(values).all() and np.isfinite(variances).all() and (variances > 0).all()):
-            raise ValueError("measured values must be finite and their variances positive; leave the others out")
 
 
 class _Sites(NamedTuple):

@@ -1,21 +1,23 @@
 """A map of one number over a scan, from few of its pixels.
 
 The survey image of the whole area is given. Pixels are measured one at a time: first spread out over position and image features, then those that
-lower the variance of the whole map most, with a few random ones as audits, until the largest standard deviation of the predicted map is within
-tolerance, also after a batch of audits. The other pixels are read after the last decision, only to score the map.
+lower the variance of the whole map most (or by another rule of `learn.design.acquisition`), with a few random ones as audits, until the largest standard
+deviation of the predicted map is within tolerance, also after a batch of audits. The other pixels are read after the last decision, only to score the map.
 """
 
 import dataclasses
 import math
-from typing import Any
+from typing import Any, get_args
 
 import jax
 import numpy as np
 
-from learn.design.sampling import most_informative, spread_out
+from learn.design.acquisition import RULES, Rule, next_pixels
+from learn.design.sampling import spread_out
+from learn.gp.deep_kernel import ComparedMap, patch_inputs
 from learn.gp.spectra import MapPrediction, image_features
 from learn.mapping.host import Host, HostClaims, HostResponse, host_response
-from learn.mapping.models import build_model, model_name
+from learn.mapping.models import Pixels, build_model, model_name
 from learn.mapping.score import arrays_of, recorded_map, result_of
 from learn.mapping.session import MapSession, Progress, Source
 from reconstruct.eels.columns import EdgeResponse
@@ -35,8 +37,8 @@ SPREAD_OVER = 8.0
 @dataclasses.dataclass(frozen=True)
 class MapPlan:
     """What is asked: the largest standard deviation of the map as a share of its range (``tolerance``), at most ``budget`` pixels (None: all), the share of
-    random pixels as a check (``audit_share``), the ``seed``, the ``host`` crystal and the ``model`` (None: by the host). ``withheld`` pixels (row order) are
-    never measured: for benchmarks."""
+    random pixels as a check (``audit_share``), the ``seed``, the ``host`` crystal, the ``model`` (None: by the host) and the ``rule`` by which the next pixels
+    are chosen. ``withheld`` pixels (row order) are never measured: for benchmarks."""
 
     tolerance: float = 0.15
     budget: int | None = None
@@ -44,6 +46,7 @@ class MapPlan:
     seed: int = 0
     host: Host | None = None
     model: str | None = None
+    rule: str = "variance"
     withheld: frozenset[int] = frozenset()
 
 
@@ -80,10 +83,19 @@ def check_plan(plan: MapPlan, shape: tuple[int, int], name: QuantityName, label:
     limit = free if plan.budget is None else min(plan.budget, free)
     if limit < first:
         raise BadInput("budget", f"{limit} pixels are too few to start from", f"Allow {first} or more.")
-    if plan.host is not None and model_name(plan.model, True) == "host" and name.form != "edge":
+    if plan.host is not None and model_name(plan.model, True) != "plain" and name.form != "edge":
         raise BadInput("host", f"is a crystal for edges, and {name.text!r} is none", "Leave the table [host] out.")
     model_name(plan.model, plan.host is not None)
+    rule_name(plan.rule)
     return limit
+
+
+def rule_name(asked: str) -> Rule:
+    """The rule for the next pixels that is ``asked`` for; BadInput for another one."""
+    for rule in get_args(Rule):
+        if asked == rule:
+            return rule
+    raise BadInput(f"rule {asked!r}", "is no rule for the next pixels", f"Give one of {', '.join(RULES)}.")
 
 
 def acquire_map(
@@ -102,12 +114,14 @@ def acquire_map(
     shape = survey.image.shape[0] // survey.finer, survey.image.shape[1] // survey.finer
     limit, count = check_plan(plan, shape, name), shape[0] * shape[1]
     with jax.enable_x64(True):
-        features = image_features(survey.image.astype(np.float32).astype(np.float64), survey.finer)
+        image = survey.image.astype(np.float32).astype(np.float64)
+        features = image_features(image, survey.finer)
         known: list[HostResponse] = []
         remarks: list[str] = []
 
         def response() -> EdgeResponse | None:
-            assert plan.host is not None
+            if plan.host is None:
+                return None
             progress.stage("computing what the edge gives over a cell of the host crystal")
             made = _response(plan.host, name, survey, source)
             if isinstance(made, str):
@@ -117,8 +131,9 @@ def acquire_map(
             return made.response
 
         chosen = model_name(plan.model, plan.host is not None)
-        model = build_model(chosen, shape, features, response)
-        session = MapSession(source, model, quantity, progress, plan.tolerance)
+        pixels = Pixels(shape, features, lambda: patch_inputs(image, survey.finer), response)
+        model = build_model(chosen, pixels, plan.seed)
+        session = MapSession(source, model, quantity, progress, plan.tolerance, rule_name(plan.rule))
         rng = np.random.default_rng(plan.seed)
         allowed = np.array(sorted(set(range(count)) - plan.withheld))
         points = np.concatenate([model.positions * SPREAD_OVER / max(shape), features], axis=1)
@@ -132,7 +147,10 @@ def acquire_map(
     source.note("sealed", {"measured": len(session.taken), "uncertainty": prediction.uncertainty})
     truth, variance = recorded_map(session)
     result = result_of(session, prediction, truth, variance, plan.withheld)
-    result |= {"model": "host" if known else "plain", "host": known[0].summary if known else None}
+    if isinstance(model, ComparedMap):
+        remarks.append(_compared(model))
+    by_name = "plain" if chosen == "host" and not known else chosen
+    result |= {"model": by_name, "rule": plan.rule, "host": known[0].summary if known else None}
     result |= {
         "determined": {key: value for key, value in determined.items() if key != "notes"},
         "notes": [*remarks, *determined["notes"]],
@@ -159,7 +177,7 @@ def _follow(
             batch, audits = rng.choice(left, size, replace=False), np.ones(size, dtype=bool)
         else:
             noise = np.full(count, float(np.mean(session.variances)))
-            batch, _ = most_informative(prediction.covariance, noise, left, size)
+            batch = next_pixels(session.rule, prediction, noise, left, size, session.pixels)
             audits = rng.random(batch.size) < plan.audit_share
             others = np.setdiff1d(left, batch)
             audits &= others.size >= batch.size
@@ -187,3 +205,11 @@ def _response(host: Host, name: QuantityName, survey: Survey, source: Source) ->
         return text
     source.note("host", made.summary)
     return made
+
+
+def _compared(model: ComparedMap) -> str:
+    nats, count = model.evidence
+    return (
+        f"average of the deep kernel and the one without, with weights of {model.evidence.weight:.2f} and {1.0 - model.evidence.weight:.2f}: {nats:+.1f} nats "
+        f"for the deep one by {count} values that both predicted before they were measured"
+    )

@@ -66,6 +66,7 @@ def replay(
     budget: int | None = None,
     host: Host | None = None,
     model: str | None = None,
+    rule: str = "variance",
     background: tuple[float, float] | None = None,
     window: tuple[float, float] | None = None,
     gain: float | None = None,
@@ -84,7 +85,9 @@ def replay(
 
     ``quantity``: an edge ("Ti L"), "plasmon energy", "t/lambda", "zero-loss position" or "450-470 eV" of spectra; "centre of mass x", "centre of mass y",
     "com magnitude" or "20-60 mrad" of patterns. ``tolerance``: the largest standard deviation of the map as a share of its range; at most ``budget`` pixels
-    are measured. ``host``: a crystal (`learn.Host`) on whose lattice the atoms of an edge stand; ``model``: "plain" or "host" (default: by ``host``).
+    are measured. ``host``: a crystal (`learn.Host`) on whose lattice the atoms of an edge stand; ``model``: "plain", "host", "deep" or "compared" (default: by
+    ``host``; see `learn.mapping.models`). ``rule``: which pixels are measured next, "variance", "novelty", "improvement" or "confidence"
+    (`learn.design.acquisition`).
     ``background`` and ``window`` in eV replace the usual windows of an edge; ``gain`` in counts per electron; ``pixel``: the angle of a camera pixel in radian;
     ``signal``: number or title, where there are several; ``bin`` pixels along each side are summed to one; ``audit_share``: share of random pixels, as a check.
 
@@ -99,7 +102,7 @@ def replay(
         scan = scan_of(_signals(data, "data", name.content == "spectrum"), wanted, images, "data")
         claims = {key: claim.value for key, claim in scan.cube.claims.items()}
         known = pixel_data(scan.axes, claims, str(scan.cube.raw.get("unit", "")), gain, pixel)
-        plan = MapPlan(float(tolerance), budget, audit_share, seed, host, model)
+        plan = MapPlan(float(tolerance), budget, audit_share, seed, host, model, rule)
         check_plan(plan, scan.shape, name)
         return _replayed(scan, name, known, plan, progress)
 

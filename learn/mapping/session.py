@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from scipy.stats import chi2
 
+from learn.design.acquisition import Rule
 from learn.gp.spectra import MapPrediction
 from learn.mapping.models import MapModel
 from reconstruct.measurement.scanned.quantity import PixelQuantity, least_values
@@ -16,8 +17,13 @@ PRIOR_WEIGHT = 10.0
 """Weight of the prior that the model's variances are right, in measurements."""
 REASONS = {
     "initial": "initial pixel, spread out over position and image features",
-    "measure": "lowers the variance of the whole map most",
     "audit": "drawn at random, to check the model",
+}
+RULE_REASONS: dict[Rule, str] = {
+    "variance": "lowers the variance of the whole map most",
+    "novelty": "has the largest standard deviation",
+    "improvement": "has the largest expected improvement over the largest value so far",
+    "confidence": "has the largest upper bound, mean + 2 standard deviations",
 }
 
 
@@ -61,7 +67,17 @@ class MeasuredPixel(NamedTuple):
 class MapSession:
     """Measurements so far, the predicted map, and whether its model is trusted."""
 
-    def __init__(self, source: Source, model: MapModel, quantity: PixelQuantity, progress: Progress, tolerance: float):
+    def __init__(
+        self,
+        source: Source,
+        model: MapModel,
+        quantity: PixelQuantity,
+        progress: Progress,
+        tolerance: float,
+        rule: Rule = "variance",
+    ):
+        self.rule: Rule = rule
+        self._reasons = REASONS | {"measure": RULE_REASONS[rule]}
         self.source, self.model, self.quantity, self.progress = source, model, quantity, progress
         self.tolerance = tolerance
         self.taken: list[MeasuredPixel] = []
@@ -120,7 +136,7 @@ class MapSession:
     def _take(self, pixel: MeasuredPixel, new: bool, error: float | None) -> None:
         self.taken.append(pixel)
         row, column = divmod(pixel.pixel, self.model.shape[1])
-        index, why = len(self.taken) - 1, REASONS[pixel.decision]
+        index, why = len(self.taken) - 1, self._reasons[pixel.decision]
         if new:
             payload = {**pixel._asdict(), "index": index, "row": row, "column": column, "why": why}
             self.source.note("measurement", payload)

@@ -56,9 +56,16 @@ class ReplayScenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True, ta
         float, key("", "share of the measurements taken at random pixels, as a check on the model", ge=0, le=1)
     ] = 0.1
     model: Annotated[
-        Literal["plain", "host"] | None,
+        Literal["plain", "host", "deep", "compared"] | None,
         key("", "what predicts the other pixels", default="host where [host] is given, else plain"),
     ] = None
+    rule: Annotated[
+        Literal["variance", "novelty", "improvement", "confidence"],
+        key(
+            "",
+            "which pixels are measured next: for the whole map, where least is known, or where the quantity is largest",
+        ),
+    ] = "variance"
     background: Annotated[
         Energies | None, key("eV", "window before the edge, for its background", default="by its energy")
     ] = None

@@ -127,7 +127,13 @@ def named_quantity(scenario: ReplayScenario) -> QuantityName:
 def plan_of(scenario: ReplayScenario) -> MapPlan:
     """What is asked of the map."""
     return MapPlan(
-        scenario.tolerance, scenario.budget, scenario.audit_share, scenario.seed, _host(scenario), scenario.model
+        scenario.tolerance,
+        scenario.budget,
+        scenario.audit_share,
+        scenario.seed,
+        _host(scenario),
+        scenario.model,
+        scenario.rule,
     )
 
 

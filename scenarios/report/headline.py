@@ -58,6 +58,12 @@ def headline(session: Session, verdict: Verdict | None) -> list[tuple[str, str, 
     return numbers
 
 
+MODELS = {
+    "deep": "Gaussian process with a deep kernel",
+    "compared": "average of a Gaussian process and one with a deep kernel",
+}
+
+
 def about_map(result: dict[str, Any]) -> list[tuple[str, str]]:
     """What a replayed map was made of: (what, value)."""
     determined = result.get("determined", {})
@@ -70,7 +76,8 @@ def about_map(result: dict[str, Any]) -> list[tuple[str, str]]:
     for name, label in (("background_eV", "background window"), ("signal_eV", "signal window")):
         if name in determined:
             rows.append((label, f"{determined[name][0]:.4g} to {determined[name][1]:.4g} eV"))
-    rows.append(("model", "Gaussian process" + (" over the map of a crystal" if result.get("model") == "host" else "")))
+    process = MODELS.get(str(result.get("model")), "Gaussian process")
+    rows.append(("model", process + (" over the map of a crystal" if result.get("host") else "")))
     if result.get("without_value"):
         rows.append(("measured pixels without a value", str(result["without_value"])))
     if result.get("survey_is_virtual"):

@@ -10,7 +10,7 @@ import pytest
 from learn.design.sampling import most_informative, spread_out
 from learn.gp import spectra
 from learn.gp.kernels import CONSTANT_VARIANCE, map_covariance, map_prior, squared_distance
-from learn.gp.spectra import GPMap, MapPrediction, image_features
+from learn.gp.spectra import GPMap, MapPrediction, check_measured, image_features
 from reconstruct.eels.columns import EdgeResponse
 
 SHAPE = (14, 5)
@@ -152,7 +152,7 @@ def test_bad_input_is_refused() -> None:
     with pytest.raises(ValueError, match="each pixel"):
         GPMap((3, 3), features)
     with pytest.raises(ValueError, match="as many of each"):
-        inspect.unwrap(GPMap._check)(model, np.arange(4), values[:3], noise)
+        inspect.unwrap(check_measured)(COUNT, np.arange(4), values[:3], noise)
     with jax.enable_x64(False), pytest.raises(ValueError, match="x64"):
         model.predict(np.arange(4), values[:4], noise)
 

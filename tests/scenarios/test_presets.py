@@ -54,7 +54,7 @@ def test_changed_dose_and_seed():
         ("name = 'a'\nkind = 'replay-titanate'", "replay"),
         ("name = 'a'\nkind = 'replay'\nbudget = 0", "budget"),
         ("name = 'a'\nkind = 'replay'\n[instrument]\nkind = 'simulated'", "instrument"),
-        ("name = 'a'\nkind = 'replay'\nmodel = 'deep'", "model"),
+        ("name = 'a'\nkind = 'replay'\nmodel = 'deeper'", "model"),
         ("name = 'a'\nname = 'b'", "TOML"),
         ("just words", "TOML"),
     ],

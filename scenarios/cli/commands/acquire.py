@@ -54,6 +54,14 @@ Bin = Annotated[
     int | None,
     typer.Option(help="Pixels along each side that are summed to one.", rich_help_panel=REPLAY),
 ]
+Model = Annotated[
+    str | None,
+    typer.Option(help="What predicts the other pixels: plain, host, deep or compared.", rich_help_panel=REPLAY),
+]
+Rule = Annotated[
+    str | None,
+    typer.Option(help="Which are measured next: variance, novelty, improvement or confidence.", rich_help_panel=REPLAY),
+]
 
 
 @app.command()
@@ -83,6 +91,8 @@ def acquire(
     pixel_mrad: PixelAngle = None,
     signal: SignalName = None,
     bin: Bin = None,
+    model: Model = None,
+    rule: Rule = None,
     keys: Keys = False,
     as_json: Json = False,
 ) -> None:
@@ -94,6 +104,7 @@ def acquire(
 
     replayed = {
         "quantity": quantity, "tolerance": tolerance, "budget": budget, "gain": gain, "pixel_mrad": pixel_mrad, "signal": signal, "bin": bin,
+        "model": model, "rule": rule,
     }  # fmt: skip
 
     def job() -> Outcome:

@@ -1,7 +1,7 @@
-"""Benchmark of maps from few pixels: prediction error, interval coverage, and stopping at the tolerance; the titanate, a low-loss image and a 4D-STEM scan."""
+"""Benchmark of maps from few pixels: prediction error, interval coverage, stopping at the tolerance; the titanate, simulated scans, deep kernels."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,10 +9,12 @@ from scipy.stats import norm
 
 from tests.benchmarks._case import case
 from tests.benchmarks._form import Form
+from tests.benchmarks.replay import deep
 from tests.benchmarks.replay.scans import TITANATE_GAIN, low_losses, mapped, patterns, titanate
 from tests.recorded import data_folder
 from twin.records import RecordedScan
 
+PARTS = ("titanate", "low-loss", "4d-stem", "deep")
 Z90 = float(norm.ppf(0.95))
 SHARE = 0.2
 """Of the pixels, what is measured of simulated scans."""
@@ -22,19 +24,24 @@ def _covered(sigmas: np.ndarray, variance_factor: float = 1.0) -> float:
     return float((np.abs(sigmas) <= Z90 * np.sqrt(variance_factor)).mean())
 
 
-def cases(short: Form, progress: Callable[..., None]) -> list[dict[str, Any]]:
-    """All numbers of replays of ten seeds; of five if ``short``, and of two that measure little in the smoke form."""
+def cases(short: Form, progress: Callable[..., None], kinds: Sequence[str] = PARTS) -> list[dict[str, Any]]:
+    """All numbers of replays of ten seeds, or of the parts that ``kinds`` names; of five if ``short``, and of two that measure little in the smoke form."""
+    unknown = set(kinds) - set(PARTS)
+    if unknown:
+        raise ValueError(f"no part is called {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
     count, smoke = (10, 5, 2)[short], short is Form.SMOKE
-    rows = _titanate(short, progress)
-    progress("simulating a low-loss spectrum image")
-    low = low_losses(8, 10) if smoke else low_losses()
-    for quantity, least in (("t/lambda", 0.95), ("zero-loss position", 0.9)):
-        rows += _simulated("low-loss spectrum image", low, quantity, least, count, progress)
-    progress("simulating a 4D-STEM scan")
-    scan = patterns(10) if smoke else patterns()
-    for quantity, least in (("centre of mass x", 0.5), ("0-12 mrad", 0.5)):
-        rows += _simulated("4D-STEM scan", scan, quantity, least, count, progress)
-    return rows
+    rows = _titanate(short, progress) if "titanate" in kinds else []
+    if "low-loss" in kinds:
+        progress("simulating a low-loss spectrum image")
+        low = low_losses(8, 10) if smoke else low_losses()
+        for quantity, least in (("t/lambda", 0.95), ("zero-loss position", 0.9)):
+            rows += _simulated("low-loss spectrum image", low, quantity, least, count, progress)
+    if "4d-stem" in kinds:
+        progress("simulating a 4D-STEM scan")
+        scan = patterns(10) if smoke else patterns()
+        for quantity, least in (("centre of mass x", 0.5), ("0-12 mrad", 0.5)):
+            rows += _simulated("4D-STEM scan", scan, quantity, least, count, progress)
+    return rows + (deep.cases(short, progress) if "deep" in kinds else [])
 
 
 def _simulated(

@@ -1,5 +1,7 @@
 """`learn.replay`: a map from part of a scan, from data in memory; intervals that hold, and fail where the noise is told wrongly."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -65,12 +67,28 @@ def test_pixels_without_a_number_are_measured_and_predicted() -> None:
     assert np.isnan(made.recorded.ravel()[::7]).all()
 
 
+@pytest.mark.slow
+def test_a_deep_kernel_and_another_rule() -> None:
+    """The rule that looks for the largest value measures larger ones than the rule for the whole map does; both models predict."""
+    patterns, truth = _scan(2)
+    mean = {}
+    for model, rule in (("deep", "variance"), ("compared", "improvement")):
+        asked: Any = {"model": model, "rule": rule}
+        made = replay(_signal(patterns), "0-9 mrad", survey=truth, tolerance=1e-9, budget=40, audit_share=0.0, **asked)
+        assert (made.result["model"], made.result["rule"]) == (model, rule)
+        assert made.result["r2"] > 0.8
+        assert made.result["coverage90"] > 0.7
+        mean[rule] = made.recorded[made.order >= 16].mean()
+    assert mean["improvement"] > mean["variance"] + 0.5 * truth.std()
+
+
 def test_bad_input_is_refused() -> None:
     patterns, truth = _scan()
     signal = _signal(patterns)
     for known, message in (
         ({"tolerance": -1.0}, "tolerance"), ({"budget": 3}, "budget"), ({"gain": 0.0}, "gain"),
         ({"survey": truth[:5]}, "holds 5 x 11"), ({"model": "deep-or-so"}, "is no model"), ({"model": "host"}, "needs a crystal"),
+        ({"rule": "curiosity"}, "is no rule"),
     ):  # fmt: skip
         with pytest.raises(BadInput, match=message):
             replay(signal, "0-9 mrad", **known)  # type: ignore[arg-type]

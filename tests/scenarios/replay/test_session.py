@@ -60,11 +60,16 @@ def _result(text: str) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_interrupted_and_resumed_it_comes_to_the_same_end(data, scenario, tmp_path, capsys, monkeypatch):
+@pytest.mark.parametrize("options", [[], ["--model", "compared", "--rule", "confidence"]])
+def test_interrupted_and_resumed_it_comes_to_the_same_end(options, data, scenario, tmp_path, capsys, monkeypatch):
     whole, half = str(tmp_path / "whole"), str(tmp_path / "half")
-    assert run(["acquire", scenario, "--data", str(data), "--out", whole, "--json"]) == DONE
+    assert run(["acquire", scenario, "--data", str(data), *options, "--out", whole, "--json"]) == DONE
     expected = _result(capsys.readouterr().out)
     assert expected["measured"] == MOST
+    asked = dict(zip(options[::2], options[1::2], strict=True))
+    assert expected["model"] == asked.get("--model", "plain")
+    assert expected["rule"] == asked.get("--rule", "variance")
+    assert any("nats for the deep one by 7 values" in note for note in expected["notes"]) == bool(options)
     assert (tmp_path / "whole" / "report.html").stat().st_size > 10_000
 
     true_run = scenarios.replay.session.acquire_map
@@ -82,7 +87,7 @@ def test_interrupted_and_resumed_it_comes_to_the_same_end(data, scenario, tmp_pa
 
     with monkeypatch.context() as patch:
         patch.setattr(scenarios.replay.session, "acquire_map", interrupted)
-        assert run(["acquire", scenario, "--data", str(data), "--out", half, "--json"]) == INTERRUPTED
+        assert run(["acquire", scenario, "--data", str(data), *options, "--out", half, "--json"]) == INTERRUPTED
     assert f"--resume {half}" in json.loads(capsys.readouterr().out)["error"]["cure"]
     assert run(["session", "show", half, "--json"]) == DONE
     assert json.loads(capsys.readouterr().out)["resumable"]
@@ -136,6 +141,9 @@ def _refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> dict[s
         (["replay", "--data", "SCAN", "--quantity", "com x", "--tolerance", "0"], "--tolerance"),
         (["replay", "--data", "SCAN", "--quantity", "com x", "--budget", "0"], "--budget"),
         (["replay", "--data", "SCAN", "--quantity", "com x", "--dose", "10"], "--dose"),
+        (["replay", "--data", "SCAN", "--quantity", "com x", "--model", "deeper"], "--model"),
+        (["replay", "--data", "SCAN", "--quantity", "com x", "--model", "host"], "needs a crystal"),
+        (["replay", "--data", "SCAN", "--quantity", "com x", "--rule", "curiosity"], "--rule"),
         (["tune-and-map", "--quantity", "com x"], "--quantity"),
         (["tune-and-map", "--data", "SCAN"], "--data"),
         (["replay-titanate", "--data", "."], "titanate-si-eels.dm3"),
