@@ -12,6 +12,7 @@ class Description(msgspec.Struct, frozen=True):
     """An instrument's name, kind ("simulated", "replay", a control system), controls, channels and detectors.
 
     ``clock`` is "stepped" (time moves only with `Instrument.advance`) or "running" (it moves by itself, ``rate`` times the wall's).
+    ``blanker``: it has a fast beam blanker, and records a `Scan` that is ``blanked``.
     """
 
     name: str
@@ -22,6 +23,7 @@ class Description(msgspec.Struct, frozen=True):
     channels: tuple[Channel, ...]
     detectors: tuple[str, ...]
     note: str = ""
+    blanker: bool = False
 
 
 class InstrumentError(Exception):

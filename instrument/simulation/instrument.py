@@ -84,7 +84,9 @@ class SimulatedMicroscope:
             if self._config.energy == 200e3
             else "a simulated microscope"
         )
-        return Description("simulated", "simulated", clock, self._rate, CONTROLS, CHANNELS, (_DETECTOR,), note)
+        return Description(
+            "simulated", "simulated", clock, self._rate, CONTROLS, CHANNELS, (_DETECTOR,), note, self._config.blanker
+        )
 
     def now(self) -> int:
         if self._rate > 0:
@@ -143,8 +145,8 @@ class SimulatedMicroscope:
         c, ny, nx = self._config, *scan.shape
         exposure = Exposure(
             pixels=current * nx * ny * scan.dwell,
-            flyback=current * ny * scan.flyback,
-            settle_dose=current * min(c.parked, scan.settle),
+            flyback=0.0 if scan.blanked else current * ny * scan.flyback,
+            settle_dose=0.0 if scan.blanked else current * min(c.parked, scan.settle),
         )
         meta: dict[str, str | float | int | bool | None] = {
             "high_tension": c.energy,
@@ -165,6 +167,8 @@ class SimulatedMicroscope:
                 raise InstrumentError(f"scan: {name} = {value!r} cannot be used.", "Give a finite number above zero.")
         if scan.detector != _DETECTOR:
             raise InstrumentError(f"there is no detector {scan.detector!r}.", f"The detector is {_DETECTOR}.")
+        if scan.blanked and not self._config.blanker:
+            raise InstrumentError("there is no fast beam blanker.", "Give a scan that is not blanked.")
         if len(scan.shape) != 2 or not all(1 <= n <= _MAX_PIXELS for n in scan.shape):
             raise InstrumentError(
                 f"scan: shape {tuple(scan.shape)} cannot be used.", f"Give 1 to {_MAX_PIXELS} lines and pixels."

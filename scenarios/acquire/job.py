@@ -154,11 +154,10 @@ def summary(loop: "SessionLoop", score: dict[str, Any], seed: int, seconds: floa
         "coverage90": score.get("coverage90"),
         "dose_spent": ledger.spent,
         "dose_by_purpose": {
-            "pixels": ledger.pixels,
-            "flyback": ledger.flyback,
-            "settle_dose": ledger.settle_dose,
+            **ledger.by_part,
             "alignment": ledger.alignment,
         },
+        "dose_by_cause": ledger.by_cause,
         "dose_saved": ledger.saved,
         "model_distrusted": loop.twin_session.trust.distrusted,
         "distrusted_because": loop.twin_session.trust.broken or None,

@@ -12,7 +12,7 @@ from instrument.core.interface import Instrument
 from instrument.core.journal import Journal
 from learn.design.decision import Budget, Choice, after_measuring, choose, relative_error
 from learn.design.lookahead import best_plan
-from scenarios.acquire.dose_accounting import Ledger, electrons_of
+from scenarios.acquire.dose_accounting import ALIGNMENT, Ledger, electrons_of
 from scenarios.acquire.person.heeding import heed
 from scenarios.acquire.person.orders import Order, Orders
 from scenarios.acquire.planning.alignment import HORIZON, AlignmentPlanner
@@ -72,6 +72,8 @@ class SessionLoop:
         )
         self.requests, self.moves = requests, {move.site: move for move in moves}
         self.scan, self.start, self.policy, self.chosen = scenario.make_scan(), start, policy, chosen
+        if instrument.describe().blanker:
+            self.scan = msgspec.structs.replace(self.scan, blanked=True)
         self.ledger = Ledger()
         self.next = 0
         self.commanded: dict[str, float] = {}
@@ -80,7 +82,7 @@ class SessionLoop:
         self.orders = Orders(journal.folder)
         self._ordered: Order | None = None
         self._event: dict[str, Any] = {}
-        self.alignment = AlignmentPlanner(twin_session, scenario, requests, len(moves) + 1)
+        self.alignment = AlignmentPlanner(twin_session, scenario, self.scan, requests, len(moves) + 1)
         reserve = int(scenario.max_measured_share * len(requests)) // (len(moves) + 1)
         self.budget = Budget(len(requests), scenario.max_measured_share, reserve)
 
@@ -129,7 +131,7 @@ class SessionLoop:
         if choice.measures:
             frame, at = self._measure(settings, step, self.scan)
             row = self.journal.append_frame(frame)
-            self._account(frame, audit=choice.decision == "audit")
+            self._account(frame, "audits" if choice.decision == "audit" else "measured")
             fused, posterior, data = twin_session.assimilate(
                 frame, prediction, request.index, learn=self.policy != "blind"
             )
@@ -215,16 +217,16 @@ class SessionLoop:
                 )
                 if self.alignment.enabled:
                     requested, scan = self._chosen(request, forced=True) or (requested, scan)
-                self._focus_once(request, number, SITE_ALIGNMENT_KEY + 16 * request.site + number, requested, scan)
+                key = SITE_ALIGNMENT_KEY + 16 * request.site + number
+                self._focus_once(request, number, key, requested, scan, "arrival" if number < count else "ambiguous")
 
     def _align(self, request: Request) -> None:
         """Take an alignment image before a request if it is the best use of electrons at this site."""
         self._wait(self.start + int((request.seconds - self.alignment.lead) * 1e9))
         chosen = self._chosen(request)
         if chosen is not None:
-            self._focus_once(
-                request, EXTRA_ALIGNMENTS + 1 + request.index, REQUEST_ALIGNMENT_KEY + request.index, *chosen
-            )
+            number, key = EXTRA_ALIGNMENTS + 1 + request.index, REQUEST_ALIGNMENT_KEY + request.index
+            self._focus_once(request, number, key, *chosen, "before_requests")
 
     def _chosen(self, request: Request, forced: bool = False) -> tuple[dict[str, float], Scan] | None:
         left = self.budget.left(self.ledger.measured, len(self.moves) - request.site)
@@ -232,7 +234,7 @@ class SessionLoop:
         return self.alignment.before(request, self.start, now, left, self.ledger, forced)
 
     def _focus_once(
-        self, request: Request, number: int, key: int, requested: dict[str, float], scan: Scan
+        self, request: Request, number: int, key: int, requested: dict[str, float], scan: Scan, cause: str
     ) -> dict[str, np.ndarray]:
         """An image that answers no request, and the belief after it; the images ``predicted``, ``measured`` and ``answer``."""
         twin_session = self.twin_session
@@ -242,13 +244,15 @@ class SessionLoop:
         prediction, _ = twin_session.predict(belief, settings, scan, key)
         frame, _ = self._measure(settings, step, scan)
         row = self.journal.append_frame(frame)
-        self._account(frame, alignment=True)
+        self._account(frame, cause)
         answer, _, data = twin_session.assimilate(frame, prediction, key, learn=self.policy != "blind")
         payload = {
             "site": request.site,
             "number": number,
+            "cause": cause,
             "settings": settings,
             "dwell": scan.dwell,
+            "dose": scan.dose,
             "frame_row": row,
             "certainty": float(twin_session.belief.weights.max()),
             "distrusted": twin_session.trust.distrusted,
@@ -299,13 +303,12 @@ class SessionLoop:
         """Record a command with its time, so that a simulated microscope can be brought back to the same point."""
         self.journal.append("command", {"name": name, "args": arguments}, time)
 
-    def _account(self, frame: Frame, audit: bool = False, alignment: bool = False) -> None:
-        ledger, exposure = self.ledger, frame.exposure
-        ledger.add(exposure.pixels, exposure.flyback, exposure.settle_dose)
-        ledger.alignment += exposure.total if alignment else 0.0
+    def _account(self, frame: Frame, cause: str) -> None:
+        ledger, alignment = self.ledger, cause in ALIGNMENT
+        ledger.add(cause, frame.exposure)
         ledger.alignments += alignment
         ledger.measured += not alignment
-        ledger.audited += audit
+        ledger.audited += cause == "audits"
 
     def _note_distrust(self, index: int) -> None:
         """Record once that the model is no longer trusted, and after how many images."""
@@ -346,7 +349,7 @@ class SessionLoop:
         self.next, self.start = int(values["next"]), int(values["start"])
         self.ledger = Ledger(**values["ledger"])
         for exposure in abandoned:
-            self.ledger.add(exposure["pixels"], exposure["flyback"], exposure["settle_dose"])
+            self.ledger.add("abandoned", exposure)
         self.commanded = dict(values["commanded"])
         self.distrusted_after = values["distrusted_after"]
 

@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.special import erfinv
 
+from scenarios.acquire.dose_accounting import PARTS
 from scenarios.style.figure import FAINT, INK, draw
 from scenarios.style.images import scale_bar
 
@@ -250,20 +251,26 @@ def sensors(channels: Sequence[tuple[str, str, np.ndarray, np.ndarray]], moves: 
     return draw(10.3, 1.6 * -(-len(channels) // 3) + 0.3, paint)
 
 
-def dose(parts: dict[str, float], saved: float, minutes: np.ndarray, spent: np.ndarray, always: np.ndarray) -> str:
-    """Electrons spent by purpose, and over time compared with measuring every request (all in electrons)."""
+def dose(
+    causes: dict[str, dict[str, float]], saved: float, minutes: np.ndarray, spent: np.ndarray, always: np.ndarray
+) -> str:
+    """Electrons by cause (a bar each, of its parts), and over time compared with measuring every request (all in electrons)."""
 
     def paint(figure: Figure) -> None:
         left, right = figure.subplots(1, 2, width_ratios=[1.25, 1])
-        names = [*parts, "saved"]
-        values = np.array([*parts.values(), saved]) / 1e6
-        palette = ["#2f67b1", "#6f9bd1", "#a9c3e3", "#7a5a9e", "#b8a3cf"]
-        colours = [palette[n % len(palette)] for n in range(len(parts))] + [COLOURS["answer"]]
-        left.barh(names, values, color=colours)
-        left.bar_label(left.containers[0], labels=[f" {value:.3g}" for value in values], fontsize=8)  # pyright: ignore[reportArgumentType]
+        names, begin = list(causes), np.zeros(len(causes))
+        for (part, label), colour in zip(PARTS.items(), ("#2f67b1", "#6f9bd1", "#a9c3e3"), strict=True):
+            values = np.array([parts[part] for parts in causes.values()]) / 1e6
+            if values.any():
+                left.barh(names, values, left=begin, color=colour, label=label)
+            begin += values
+        left.barh(["saved"], [saved / 1e6], color=COLOURS["answer"])
+        for row, value in enumerate([*begin, saved / 1e6]):
+            left.text(max(value, 0.0), row, f" {value:.3g}", va="center", fontsize=8)
         left.margins(x=0.15)
         left.invert_yaxis()
         left.grid(axis="y", visible=False)
+        left.legend(loc="lower right", fontsize=8)
         left.set_xlabel("electrons on the specimen (10⁶)")
         right.plot(minutes, always / 1e6, color=FAINT, linewidth=1.4, linestyle="--", label="every request measured")
         right.plot(minutes, spent / 1e6, color="#2f67b1", linewidth=1.6, drawstyle="steps-post", label="this session")

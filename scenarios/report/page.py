@@ -6,13 +6,14 @@ It is drawn from the journal alone, so it can be written anew for any session, a
 import datetime
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from instrument.core.journal import Row
+from scenarios.acquire.dose_accounting import ALIGNMENT, CAUSES, empty_causes
 from scenarios.io.atomic_output import write_whole
 from scenarios.io.progress import electrons
 from scenarios.report import drawings
@@ -206,41 +207,70 @@ def _sensors(session: Session, moves: np.ndarray) -> str | None:
 
 
 def _dose(session: Session) -> dict[str, Any]:
-    """Electrons by purpose and over time, from the exposures of the frames."""
-    parts = {"pixels": 0.0, "flyback": 0.0, "settling beam": 0.0}
-    purposes = (("pixels", "pixels"), ("flyback", "flyback"), ("settling beam", "settle_dose"))
-    alignment, avoided = 0.0, 0.0
+    """Electrons by cause and part of the exposure, and over time, from the exposures of the frames."""
+    by_cause = empty_causes()
+    avoided = 0.0
     steps: list[tuple[int, float, float]] = []
     answered = {row.payload.get("frame_row") for row in [*session.requests, *session.alignment]}
     for number, frame in session.frames.items():
         if number not in answered and frame.get("exposure"):  # taken before an interruption, and taken again after it
-            for name, key in purposes:
-                parts[name] += frame["exposure"][key]
-            steps.append((int(frame["start"]), sum(frame["exposure"][key] for _, key in purposes), 0.0))
+            steps.append((int(frame["start"]), _add(by_cause["abandoned"], frame["exposure"]), 0.0))
     for row in [*session.requests, *session.alignment]:
         payload = row.payload
         exposure = session.frames.get(payload.get("frame_row") or -1, {}).get("exposure")
         cost, requested = 0.0, payload.get("electrons", 0.0)
         if exposure:
-            for name, key in purposes:
-                parts[name] += exposure[key]
-                cost += exposure[key]
+            cost = _add(by_cause[_cause(row)], exposure)
             requested = cost if row.kind == "request" else 0.0
-            alignment += cost - requested
         elif not payload.get("measured"):
             avoided += requested
         steps.append((row_time(row), cost, requested))
     steps.sort()
     spent, always = (np.cumsum([step[column] for step in steps]) for column in (1, 2))
     minutes = session.minutes([step[0] for step in steps])
+    alignment = sum(sum(by_cause[cause].values()) for cause in ALIGNMENT)
     saved = avoided - alignment
-    shown = parts | {"of these: alignment": alignment} if alignment else parts
+    shown = {CAUSES[cause]: parts for cause, parts in by_cause.items() if sum(parts.values())}
     return {
         "image": drawings.dose(shown, saved, minutes, spent, always),
         "alignment": electrons(alignment),
-        "spent": electrons(sum(parts.values())),
+        "spent": electrons(float(spent[-1])),
         "saved": electrons(saved),
+        "all": _measuring_all(session),
     }
+
+
+def _cause(row: Row) -> str:
+    """Why the frame of a request or an alignment image was recorded, of `CAUSES`."""
+    if row.kind == "request":
+        return "audits" if row.payload.get("decision") == "audit" else "measured"
+    return row.payload.get("cause", "arrival")  # earlier versions did not record it
+
+
+def _add(parts: dict[str, float], exposure: Mapping[str, float]) -> float:
+    """Add an exposure to ``parts``; returns its electrons."""
+    for part in parts:
+        parts[part] += exposure[part]
+    return sum(exposure[part] for part in parts)
+
+
+def _measuring_all(session: Session) -> str:
+    """What measuring every request would have cost, as a clause; empty before the end of the session."""
+    result = session.result or {}
+    costs, spent = result.get("dose_of_measuring_all"), result.get("dose_spent")
+    if not costs or not spent:
+        return ""
+    text = f"measuring every request costs {electrons(costs['same_scan'])} (this session: {spent / costs['same_scan']:.0%} of that)"
+    if costs["unblanked"] != costs["same_scan"]:
+        text += (
+            f", and {electrons(costs['unblanked'])} with the beam on between pixels ({spent / costs['unblanked']:.0%})"
+        )
+    if finite(costs.get("same_error")):
+        text += (
+            f"; measured with less dose until the twin expects the same error, {electrons(costs['same_error'])} "
+            f"({spent / costs['same_error']:.0%})"
+        )
+    return text
 
 
 def _calibration(session: Session) -> dict[str, Any] | None:

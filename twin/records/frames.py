@@ -30,6 +30,8 @@ class Scan(msgspec.Struct, frozen=True):
 
     ``dose`` is electrons per square angstrom of scanned area; beam current follows as dose * pixel^2 / dwell. ``flyback`` is the time
     in seconds from the end of a line to the start of the next, with the beam on; ``settle`` the time between the command and the first pixel.
+    ``blanked``: the beam is on at the pixels alone. That takes a fast blanker, which also blanks part of each dwell, so that a lower dose at the
+    same dwell needs no other beam current (Reed et al., Microsc. Microanal. 28 (S1), 2230, 2022).
     """
 
     detector: str = "HAADF"
@@ -39,6 +41,7 @@ class Scan(msgspec.Struct, frozen=True):
     flyback: float = 1e-3
     settle: float = 0.2
     dose: float = 1e4
+    blanked: bool = False
 
 
 class Exposure(msgspec.Struct, frozen=True):

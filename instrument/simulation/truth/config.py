@@ -121,7 +121,8 @@ class SimulatedConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     detector_scale: float = 1.0  # all true angles times this
     response_azimuthal: float = 0.04  # amplitude of cos(azimuth) in the response
     response_radial: float = -0.03  # response at the outer edge minus the middle's
-    parked: float = 0.02  # s of unblanked beam before the first pixel
+    parked: float = 0.02  # s of unblanked beam before the first pixel, of a scan that is not `blanked`
+    blanker: bool = True  # a fast beam blanker
     dose_limit: float = 1e6  # e/A^2 of one scan
 
     # Sensors

@@ -1,6 +1,7 @@
 """Choice of the alignment images of a session: defocus, exposure, and the request before which each is taken.
 
-Each image also costs electrons while the probe settles, so the information per electron grows with the dwell time until drift and model error dominate.
+Where the beam cannot be blanked between the pixels, each image also costs electrons while the probe settles, so the information per electron grows with the
+dwell time until drift and model error dominate. Where it can, images of low dose before most requests follow the drift with the fewest electrons.
 An image near focus is sharp, but one at focus has no information about the sign of defocus. `learn.design.exposure_design` finds the optimum.
 """
 
@@ -21,7 +22,9 @@ from twin.records import Scan
 DEFOCI = (-60.0, -40.0, -20.0, 10.0, 30.0, 50.0)
 """Candidate defocus values (angstrom) of alignment images, on both sides of focus."""
 DWELLS = (1, 2)
-"""Candidate dwell times, in units of that of a request."""
+"""Candidate dwell times, in units of that of a request, where the beam is on between the pixels."""
+DOSES = (0.25, 0.5, 1.0)
+"""Candidate doses, in units of that of a request, where it is not: then a short exposure costs nothing besides its pixels."""
 CANDIDATES_WEIGHED = 5
 """Number of candidates, the best before the current request, that are also considered before the later ones."""
 FIRST_SITE_WEIGHT = 1.5
@@ -35,11 +38,11 @@ SLACK = 0.05
 class AlignmentPlanner:
     """Chooses the alignment images of a session; none if the scenario has no ``max_dose_share``, or no ``alignment``."""
 
-    def __init__(self, twin_session: TwinSession, scenario: Scenario, requests: list[Request], sites: int):
+    def __init__(self, twin_session: TwinSession, scenario: Scenario, scan: Scan, requests: list[Request], sites: int):
         self.twin_session, self.scenario, self.requests, self.sites = twin_session, scenario, requests, sites
-        self.scan = scenario.make_scan()
-        self.defoci = [defocus for defocus in DEFOCI for _ in DWELLS]
-        self.scans = [exposed(self.scan, dwells) for _ in DEFOCI for dwells in DWELLS]
+        self.scan, scans = scan, candidate_scans(scan)
+        self.defoci = [defocus for defocus in DEFOCI for _ in scans]
+        self.scans = scans * len(DEFOCI)
         self.cost = electrons_of(self.scan)
         self.lead = max(map(seconds_of, self.scans)) + SLACK
 
@@ -110,6 +113,13 @@ class AlignmentPlanner:
 def _only(question: Question, selected: np.ndarray) -> Question:
     """The question restricted to these alignment images."""
     return dataclasses.replace(question, exposures=[[row[index] for index in selected] for row in question.exposures])
+
+
+def candidate_scans(scan: Scan) -> list[Scan]:
+    """The exposures that an alignment image may have, from the ``scan`` of a request."""
+    if scan.blanked:
+        return [msgspec.structs.replace(scan, dose=scan.dose * share) for share in DOSES]
+    return [exposed(scan, dwells) for dwells in DWELLS]
 
 
 def exposed(scan: Scan, dwells: float) -> Scan:
