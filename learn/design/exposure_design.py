@@ -104,6 +104,12 @@ def gain(question: Question) -> float:
     return best_series(question, False).loss - best_series(question, True).loss
 
 
+def errors_of_measuring_all(covariance: np.ndarray, steps: Sequence[Step], transitions: Sequence[Transition]) -> float:
+    """Sum of the expected relative errors if every step is measured and no alignment image is taken."""
+    question = Question(covariance, steps, transitions, [()] * len(steps), 0.0, 0.0, len(steps))
+    return _Search(question, None).onward(covariance, 0, [(number, None) for number in range(len(steps))])
+
+
 class _Search:
     def __init__(self, question: Question, first: bool | None):
         self.question, self.fixed = question, first

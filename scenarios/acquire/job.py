@@ -24,6 +24,7 @@ from instrument.core.interface import InstrumentLost
 from instrument.core.journal import Journal
 from instrument.remote.client import RemoteInstrument
 from instrument.remote.launch import Launched, launch
+from scenarios.acquire.dose_accounting import dose_of_measuring_all
 from scenarios.acquire.planning.requests import plan_requests
 from scenarios.acquire.scenario import Scenario
 from scenarios.io.errors import BadInput
@@ -158,6 +159,7 @@ def summary(loop: "SessionLoop", score: dict[str, Any], seed: int, seconds: floa
             "alignment": ledger.alignment,
         },
         "dose_by_cause": ledger.by_cause,
+        "dose_of_measuring_all": dose_of_measuring_all(ledger, loop.scan, len(loop.requests)),
         "dose_saved": ledger.saved,
         "model_distrusted": loop.twin_session.trust.distrusted,
         "distrusted_because": loop.twin_session.trust.broken or None,

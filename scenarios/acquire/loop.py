@@ -113,6 +113,8 @@ class SessionLoop:
         if request.first:
             if request.site in self.moves:
                 self._move(self.moves[request.site])
+            if self.policy == "decide":
+                self.alignment.note_measuring_all(request, self.start, self.twin_session.belief.time, self.ledger)
             if self.policy != "sensors":
                 self._focus(request)
         if self.policy in ALIGNED and self.alignment.enabled and not self.twin_session.trust.distrusted:
@@ -125,6 +127,7 @@ class SessionLoop:
         belief = twin_session.ahead(now + int(self.scan.settle * 1e9), step)
         prediction, _ = twin_session.predict(belief, settings, self.scan, request.index)
         choice = self._decide(request, prediction)
+        self.ledger.expected += choice.expected_after if choice.measures else choice.predicted_error
         arrays = {"predicted": prediction.image, "predicted_std": prediction.std}
         answer, row, at = Answer(prediction.image, prediction.std), None, now
         extra: dict[str, Any] = {}

@@ -31,7 +31,7 @@ class Scan(msgspec.Struct, frozen=True):
     ``dose`` is electrons per square angstrom of scanned area; beam current follows as dose * pixel^2 / dwell. ``flyback`` is the time
     in seconds from the end of a line to the start of the next, with the beam on; ``settle`` the time between the command and the first pixel.
     ``blanked``: the beam is on at the pixels alone. That takes a fast blanker, which also blanks part of each dwell, so that a lower dose at the
-    same dwell needs no other beam current (Reed et al., Microsc. Microanal. 28 (S1), 2230, 2022).
+    same dwell needs no other beam current (an electron dose modulator, as in US patent 11,848,173).
     """
 
     detector: str = "HAADF"

@@ -11,8 +11,8 @@ import msgspec
 import numpy as np
 
 from learn.design.decision import MIN_SAVING
-from learn.design.exposure_design import Question, best_series, gain, gains
-from scenarios.acquire.dose_accounting import Ledger, electrons_of
+from learn.design.exposure_design import Question, best_series, errors_of_measuring_all, gain, gains
+from scenarios.acquire.dose_accounting import SHARES_OF_DOSE, Ledger, electrons_of
 from scenarios.acquire.planning.linearization import Linearization
 from scenarios.acquire.planning.requests import Request
 from scenarios.acquire.scenario import Scenario
@@ -76,6 +76,17 @@ class AlignmentPlanner:
         question = self._question(request, start, now, most, ledger)
         selected = np.argsort(-gains(question))[:CANDIDATES_WEIGHED]
         return gain(dataclasses.replace(_only(question, selected), passed=True))
+
+    def note_measuring_all(self, request: Request, start: int, now: int, ledger: Ledger) -> None:
+        """Add the errors expected from measuring every request at this site at each of `SHARES_OF_DOSE`, from the belief of ``now`` (ns)."""
+        ahead = self.requests[request.index : request.index + 1 + request.followers]
+        times = [max(start + int(request_ahead.seconds * 1e9) - now, 0) for request_ahead in ahead]
+        settings = [self.twin_session.tuned(request_ahead.settings) for request_ahead in ahead]
+        linearization = Linearization(self.twin_session)
+        for number, share in enumerate(SHARES_OF_DOSE):
+            scan = msgspec.structs.replace(self.scan, dose=self.scan.dose * share)
+            steps, transitions = linearization.steps(settings, scan, times)
+            ledger.all_measured[number] += errors_of_measuring_all(linearization.belief.covariance, steps, transitions)
 
     def _setting(self, request: Request, number: int) -> dict[str, float]:
         """Settings of an alignment image: its defocus, at the beam shift of the request, so that it also measures the error of the shift."""

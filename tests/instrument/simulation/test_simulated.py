@@ -277,6 +277,23 @@ def test_a_frame_takes_its_time_and_its_electrons(cache):
     assert frame.data.dtype == np.float32
 
 
+def test_a_blanked_scan_costs_the_electrons_of_its_pixels_and_records_the_same(cache):
+    scan = Scan(shape=(8, 6), dwell=1e-3, flyback=2e-3, settle=0.5, dose=2e4)
+    plain, blanked = (start(cache).acquire(replace(scan, blanked=on)) for on in (False, True))
+    assert (blanked.exposure.flyback, blanked.exposure.settle_dose) == (0.0, 0.0)
+    assert blanked.exposure.pixels == plain.exposure.pixels
+    assert blanked.start == plain.start
+    assert np.array_equal(blanked.data, plain.data)
+
+
+def test_without_a_fast_blanker_a_blanked_scan_is_refused(cache):
+    microscope = SimulatedMicroscope(replace(TINY, specimen_seed=0, blanker=False), 0, cache)
+    assert not microscope.describe().blanker
+    with pytest.raises(InstrumentError, match="no fast beam blanker"):
+        microscope.acquire(replace(SCAN, blanked=True))
+    assert start(cache).describe().blanker
+
+
 def test_the_clock_is_stepped_or_runs(cache):
     microscope = start(cache)
     initial = microscope.now()

@@ -13,10 +13,10 @@ import pytest
 from instrument.core.journal import Journal
 from instrument.simulation.instrument import SimulatedMicroscope, from_mapping
 from learn.discrepancy.trust import Limits
-from scenarios.acquire.dose_accounting import Ledger, electrons_of
+from scenarios.acquire.dose_accounting import ALIGNMENT, CAUSES, Ledger, electrons_of
 from scenarios.acquire.job import past_of, summary
 from scenarios.acquire.loop import EXTRA_ALIGNMENTS, UNAMBIGUOUS_WEIGHT, Policy, SessionLoop
-from scenarios.acquire.planning.alignment import DWELLS, exposed
+from scenarios.acquire.planning.alignment import DOSES, DWELLS, candidate_scans
 from scenarios.acquire.planning.requests import plan_requests
 from scenarios.acquire.scenario import Scenario, from_dict
 from scenarios.acquire.twin_session import TwinSession
@@ -79,7 +79,7 @@ def session(
         loop.run()
         rows = list(journal.rows(kind="request"))
         alignment = list(journal.rows(kind="alignment"))
-        frames = [journal.frame(row) for row in journal.rows("frame")]
+        frame_rows = {row.id: journal.frame(row) for row in journal.rows("frame")}
         checkpoints = list(journal.rows(kind="checkpoint"))
         findings = [row.payload for row in journal.rows(kind="finding")]
     return {
@@ -87,7 +87,8 @@ def session(
         "result": summary(loop, {}, SEED, 1.0),
         "rows": rows,
         "alignment": alignment,
-        "frames": frames,
+        "frames": list(frame_rows.values()),
+        "frame_rows": frame_rows,
         "checkpoints": checkpoints,
         "findings": findings,
         "events": progress.events,
@@ -152,9 +153,38 @@ def test_the_doses_add_up(decided):
     assert result["dose_spent"] == pytest.approx(purpose["pixels"] + purpose["flyback"] + purpose["settle_dose"])
     assert purpose["pixels"] == pytest.approx(len(frames) * 256 * 1e4 * (3.905 / 16) ** 2)
     assert purpose["alignment"] == pytest.approx(result["dose_spent"] * result["alignments"] / len(frames))
-    scan = Scan()
+    scan = Scan(blanked=True)
+    assert all(frame.scan == scan for frame in frames)
     assert electrons_of(scan) == pytest.approx(frames[0].exposure.total)
+    assert purpose["flyback"] == purpose["settle_dose"] == 0
     assert result["dose_saved"] == pytest.approx((result["simulated"] - result["alignments"]) * electrons_of(scan))
+
+
+def test_electrons_are_told_by_cause(decided, aligned):
+    for made in (decided, aligned):
+        result, by_cause = made["result"], made["result"]["dose_by_cause"]
+        assert set(by_cause) == set(CAUSES)
+        total = {cause: sum(parts.values()) for cause, parts in by_cause.items()}
+        assert sum(total.values()) == pytest.approx(result["dose_spent"])
+        assert sum(total[cause] for cause in ALIGNMENT) == pytest.approx(result["dose_by_purpose"]["alignment"])
+        assert total["abandoned"] == 0
+        costs = {}
+        for row in [*made["rows"], *made["alignment"]]:
+            if (number := row.payload["frame_row"]) is not None:
+                decision = {"audit": "audits"}.get(row.payload.get("decision"), "measured")
+                costs.setdefault(row.payload.get("cause", decision), []).append(
+                    made["frame_rows"][number].exposure.total
+                )
+        for cause in CAUSES:
+            assert total[cause] == pytest.approx(sum(costs.get(cause, [])))
+
+
+def test_what_measuring_every_request_would_have_cost(aligned):
+    result, scan = aligned["result"], Scan(blanked=True)
+    costs = result["dose_of_measuring_all"]
+    assert costs["same_scan"] == pytest.approx(result["requests"] * electrons_of(scan))
+    assert costs["unblanked"] == pytest.approx(result["requests"] * electrons_of(Scan()))
+    assert 0 < costs["same_error"] < 2 * costs["same_scan"]
 
 
 def test_alignment_continues_while_the_belief_is_ambiguous(decided):
@@ -269,14 +299,22 @@ def aligned(tmp_path_factory):
 
 def test_alignment_images_are_chosen_within_their_electrons_at_the_requests_beam_shift(aligned):
     result, rows, alignment = aligned["result"], aligned["rows"], [row.payload for row in aligned["alignment"]]
-    cost = electrons_of(Scan())
+    cost = electrons_of(Scan(blanked=True))
     # no more than allowed, but for one image that finds the lattice at each place
-    assert result["dose_spent"] <= 0.8 * 6 * cost + 2 * electrons_of(exposed(Scan(), max(DWELLS)))
+    assert result["dose_spent"] <= 0.8 * 6 * cost + 2 * max(DOSES) * cost
     assert [exposure["site"] for exposure in alignment].count(0) >= 1
     assert [exposure["site"] for exposure in alignment].count(1) >= 1
     shifts = [[row.payload["requested"][f"beam_shift.{axis}"] for axis in "xy"] for row in rows]
     assert all([exposure["settings"][f"beam_shift.{axis}"] for axis in "xy"] in shifts for exposure in alignment)
-    assert {round(exposure["dwell"] / Scan().dwell) for exposure in alignment} <= set(DWELLS)
+    assert {exposure["dose"] / Scan().dose for exposure in alignment} <= set(DOSES)
+    assert {exposure["dwell"] for exposure in alignment} == {Scan().dwell}
+
+
+def test_where_the_beam_cannot_be_blanked_an_alignment_image_is_longer_not_weaker():
+    scans = candidate_scans(Scan())
+    assert [round(scan.dwell / Scan().dwell) for scan in scans] == list(DWELLS)
+    currents = {round(scan.dose / scan.dwell) for scan in scans}
+    assert currents == {round(Scan().dose / Scan().dwell)}
 
 
 def test_the_doses_add_up_with_exposures_of_several_lengths(aligned):
@@ -287,7 +325,7 @@ def test_the_doses_add_up_with_exposures_of_several_lengths(aligned):
     for frame in frames:
         assert frame.exposure.total == pytest.approx(electrons_of(frame.scan))
     assert result["dose_by_purpose"]["alignment"] == pytest.approx(
-        result["dose_spent"] - result["measured"] * electrons_of(Scan())
+        result["dose_spent"] - result["measured"] * electrons_of(Scan(blanked=True))
     )
 
 

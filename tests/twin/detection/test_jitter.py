@@ -32,6 +32,27 @@ def test_a_small_displacement_is_the_gradient_times_it():
     assert np.sqrt((error**2).mean()) < 0.2 * exact.reshape(16, 16)[inside].std()
 
 
+def test_gradients_are_those_of_waves_of_four_and_eight_pixels():
+    """Differences between neighbours give 0.64 and 0.90 of them; at the edges no neighbour is on one side."""
+    pixels = np.arange(16)
+    for period, share in ((4, 0.05), (8, 0.01)):
+        wave = np.repeat(np.sin(2 * np.pi * pixels / period)[None, :], 16, axis=0)
+        exact = 2 * np.pi / (period * SCAN.pixel) * np.cos(2 * np.pi * pixels / period)
+        along_x, along_y = jitter.gradients(wave.reshape(-1), SCAN).reshape(2, 16, 16)
+        assert np.abs(along_x - exact)[:, 4:-4].max() < share * np.abs(exact).max()
+        assert np.abs(along_y).max() < 1e-12
+
+
+def test_vibration_displaces_neighbouring_lines_alike():
+    """Displacement of the next line predicted from this one, the mains' half known: a random walk of milliseconds would leave more."""
+    correlation = jitter.correlation(SCAN)
+    line = 16 * SCAN.dwell + SCAN.flyback
+    vibration = 2.0 * correlation[0, 16] - np.cos(2 * np.pi * jitter.MAINS_FREQUENCY * line)
+    lowest, highest = (np.cos(2 * np.pi * frequency * line) for frequency in (60.0, 5.0))
+    assert lowest < vibration < highest
+    assert vibration > 0.6
+
+
 def test_the_covariance_is_that_of_the_samples():
     generator = np.random.default_rng(1)
     plain = image(raster(SCAN).reshape(-1, 2))
