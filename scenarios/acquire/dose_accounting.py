@@ -14,10 +14,11 @@ CAUSES = {
     "arrival": "alignment at arrival",
     "ambiguous": "more while the place is ambiguous",
     "before_requests": "alignment before requests",
+    "question": "images of a question",
     "abandoned": "abandoned by an interruption",
 }
 """Why a frame was recorded, and the text for it. Between frames, and while the stage moves, the beam is blanked and costs nothing."""
-ALIGNMENT = ("arrival", "ambiguous", "before_requests")
+ALIGNMENT = ("arrival", "ambiguous", "before_requests", "question")
 """The causes of frames that answer no request."""
 PARTS = {"pixels": "pixels", "flyback": "flyback", "settle_dose": "settling beam"}
 """Parts of an `Exposure`, and the text for each."""

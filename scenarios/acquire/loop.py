@@ -48,7 +48,12 @@ SITE_ALIGNMENT_KEY, REQUEST_ALIGNMENT_KEY = 1_000_000, 2_000_000
 
 
 class SessionLoop:
-    """A running session. `run` continues to its end; the journal holds everything done after each request."""
+    """A running session. `run` continues to its end; the journal holds everything done after each request.
+
+    ``blanking``: scans are blanked outside their pixels where the instrument can.
+    """
+
+    blanking = True
 
     def __init__(
         self,
@@ -72,7 +77,7 @@ class SessionLoop:
         )
         self.requests, self.moves = requests, {move.site: move for move in moves}
         self.scan, self.start, self.policy, self.chosen = scenario.make_scan(), start, policy, chosen
-        if instrument.describe().blanker:
+        if self.blanking and instrument.describe().blanker:
             self.scan = msgspec.structs.replace(self.scan, blanked=True)
         self.ledger = Ledger()
         self.next = 0

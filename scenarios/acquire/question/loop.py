@@ -47,6 +47,8 @@ class QuestionLoop(SessionLoop):
     ``series``: values of C10 (angstrom), one image of the scan's dwell time at each, instead of what is chosen: a control experiment.
     """
 
+    blanking = False  # its candidates are longer dwells, which pay where the beam is on between the pixels
+
     def __init__(
         self,
         instrument: Instrument,
@@ -123,9 +125,8 @@ class QuestionLoop(SessionLoop):
             self.ended = over
             return
         before = self.known
-        images = self._focus_once(
-            self.requests[0], self.next, QUESTION_KEY + self.next, FOCUSED | {"C10": chosen.c10}, chosen.scan
-        )
+        requested, key = FOCUSED | {"C10": chosen.c10}, QUESTION_KEY + self.next
+        images = self._focus_once(self.requests[0], self.next, key, requested, chosen.scan, "question")
         self.dose += chosen.scan.dose
         self.next += 1
         self._note_step(choice, chosen, before)
