@@ -270,7 +270,8 @@ def dose(
         left.margins(x=0.15)
         left.invert_yaxis()
         left.grid(axis="y", visible=False)
-        left.legend(loc="lower right", fontsize=8)
+        if len(left.containers) > 2:  # more than pixels, and what was saved
+            left.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(PARTS), fontsize=8, frameon=False)
         left.set_xlabel("electrons on the specimen (10⁶)")
         right.plot(minutes, always / 1e6, color=FAINT, linewidth=1.4, linestyle="--", label="every request measured")
         right.plot(minutes, spent / 1e6, color="#2f67b1", linewidth=1.6, drawstyle="steps-post", label="this session")

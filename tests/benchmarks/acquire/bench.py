@@ -18,6 +18,7 @@ from scipy.stats import wilcoxon
 
 from tests.benchmarks._case import Case, case
 from tests.benchmarks._form import Form
+from tests.benchmarks.acquire.electrons import dose_of_same_error, electron_cases
 from tests.benchmarks.acquire.model_cases import (
     LONG_OUTSIDE,
     PRIORS,
@@ -37,6 +38,8 @@ SPECIMENS, PRESET_SPECIMENS = 20, 10
 DOSES = ((1e3, 0.4), (1e4, 0.8), (1e5, 1.2))
 """Dose (electrons per square angstrom) and the largest ratio of the twin's error to that of raw images."""
 DEFAULT_DOSE = 1e4
+LOWER_DOSES = (0.25, 0.5)
+"""Shares of the dose at which a quarter of the seeds measure every request, to compare electrons at the same error."""
 CONTROLS = {
     "sensors": "sensors only",
     "random": "as many requests measured at random times, focused alike",
@@ -93,6 +96,7 @@ def cases(
     runs += [preset_run(preset, seed, short) for preset in presets for seed in range(count)]
     if not short:
         runs += [healthy(seed, dose=dose) for dose, _ in DOSES for seed in range(count)]
+        runs += _lower_doses(count)
     runs += [healthy(seed) for seed in range(count, default_count)]
     if not short:
         runs += [healthy(seed, policy) for policy in ("sensors", "blind") for seed in range(count)]
@@ -134,6 +138,15 @@ def cases(
             parts = module.cases(short, lambda text, share=None, name=name: progress(f"{name}: {text}", share))
             rows += [{**row, "case": f"{name}: {row['case']}"} for row in parts]
     return rows
+
+
+def _lower_doses(count: int) -> list[Run]:
+    """Sessions that measure every request with less dose."""
+    return [
+        healthy(seed, "always", dose=share * DEFAULT_DOSE)
+        for share in LOWER_DOSES
+        for seed in range(math.ceil(count / 4))
+    ]
 
 
 def _smoke(runs: list[Run], store: Store, jobs: int, progress: Callable[..., None]) -> Outcomes:
@@ -232,6 +245,9 @@ def _accuracy(outcomes: Outcomes, seeds: range, judge: bool, short: Form) -> lis
         rows.append(
             case(f"ratio to assimilating every request, {len(common_seeds)} seeds", ratio, "1", "<= 1.25", holds)
         )
+    rows += electron_cases(list(twin_sessions.values()), judge)
+    if not short:
+        rows += _same_error(outcomes, twin_sessions, always)
     spread = {
         run.seed: session
         for run, session in outcomes.items()
@@ -242,6 +258,29 @@ def _accuracy(outcomes: Outcomes, seeds: range, judge: bool, short: Form) -> lis
         text = f"as many frames as the twin took, focusing included, all on requests at random: error over the twin's, {len(common_seeds)} seeds"
         rows.append(case(text, ratio, "1"))
     return rows + ([] if short else _controls(outcomes, twin_sessions, judge))
+
+
+def _same_error(
+    outcomes: Outcomes, twin_sessions: dict[int, SessionNumbers], always: dict[int, SessionNumbers]
+) -> list[Case]:
+    """Electrons of the twin over those of measuring every request with less dose, at the twin's error: by sessions, not by what the twin expects."""
+    lower = {(run.seed, run.dose / DEFAULT_DOSE): run for run in _lower_doses(SEEDS)}
+    seeds = sorted({seed for seed, _ in lower} & twin_sessions.keys() & always.keys())
+    seeds = [s for s in seeds if all(_completed(outcomes, [lower[s, share]]) for share in LOWER_DOSES)]
+    if not seeds:
+        return []
+    errors = {share: _error(_completed(outcomes, [lower[seed, share] for seed in seeds])) for share in LOWER_DOSES}
+    errors[1.0] = _error([always[seed] for seed in seeds])
+    share = dose_of_same_error(_error([twin_sessions[seed] for seed in seeds]), errors)
+    results = [twin_sessions[seed].result for seed in seeds]
+    spent = float(np.mean([r["dose_spent"] / r["dose_of_measuring_all"]["same_scan"] for r in results]))
+    text = f"electrons over measuring every request with less dose at the same error, {len(seeds)} seeds"
+    rows = [case(text, None if share is None else spent / share, "1")]
+    rows += [
+        case(f"error of measuring every request at {share:g} of the dose, {len(seeds)} seeds", error, "relative")
+        for share, error in sorted(errors.items())
+    ]
+    return rows
 
 
 def _controls(outcomes: Outcomes, twin_sessions: dict[int, SessionNumbers], judge: bool) -> list[Case]:
