@@ -52,7 +52,7 @@ def after_measuring(covariance: np.ndarray, noise: np.ndarray, mean: np.ndarray)
 
 
 MIN_SAVING = 0.1
-"""Least reduction of the summed error that is worth a measurement, as a share of the tolerance."""
+"""Least reduction of the summed error that is worth a measurement with the whole dose, as a share of the tolerance."""
 
 
 def choose(
@@ -65,12 +65,13 @@ def choose(
     audit: bool,
     lost: bool,
     gain: float | None,
+    share: float = 1.0,
 ) -> Choice:
     """The decision for one request.
 
     ``electrons``: cost of measuring; ``left``: measurements left at this site; ``audit``: this request was drawn for an audit; ``lost``: the phase of the
     lattice is unknown; ``gain``: loss of the best plan that answers this request, less that of the best plan that measures it (relative error summed over
-    this and the next requests; None without a plan: then of this request alone).
+    this and the next requests; None without a plan: then of this request alone); ``share``: the electrons of measuring over those of the whole dose.
     """
     saved = predicted_error - expected_after if gain is None else gain
     figures = (predicted_error, expected_after, saved / electrons, electrons)
@@ -86,7 +87,7 @@ def choose(
         return Choice("answer", why, *figures, reason="budget spent")
     if lost:
         return Choice("measure", f"{error}: the position of the lattice is unknown", *figures)
-    if saved > MIN_SAVING * tolerance:
+    if saved > MIN_SAVING * tolerance * share:
         return Choice(
             "measure",
             f"{error} exceeds {tolerance:.1%}; measuring lowers the error by {saved:.1%} here and on the next requests",

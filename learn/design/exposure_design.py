@@ -8,6 +8,7 @@ Experiments, 1972; for series of exposures of a film see `learn.design.film_desi
 
 import dataclasses
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -34,15 +35,25 @@ class Transition:
 
 
 @dataclasses.dataclass(frozen=True)
+class Measurement:
+    """A request measured with one dose: ``information`` [p, p] about its image parameters, the squared error ``floor`` after it, cost in ``electrons``."""
+
+    information: np.ndarray
+    floor: float
+    electrons: float
+
+
+@dataclasses.dataclass(frozen=True)
 class Series:
-    """A plan: expected ``loss`` (sum of the relative errors of all requests), ``electrons``, the steps ``measured``, and the alignment images
-    ``exposed`` as (step before which it is taken, number).
+    """A plan: expected ``loss`` (sum of the relative errors of all requests), ``electrons``, the steps ``measured``, their ``doses`` (numbers of the
+    measurements), and the alignment images ``exposed`` as (step before which it is taken, number).
     """
 
     loss: float
     electrons: float
     measured: tuple[int, ...]
     exposed: tuple[tuple[int, int], ...]
+    doses: tuple[int, ...] = ()
 
     @property
     def first(self) -> int | None:
@@ -57,6 +68,7 @@ class Question:
 
     A plan spends at most ``electrons``; measuring one request costs ``cost`` of them, and at most ``most`` requests are measured. An exposure that lowers
     the loss by less than ``price`` per electron is left out. ``passed``: it is too late for an alignment image before the first request.
+    ``measurements`` [k, d], of rising electrons: the doses with which a request may be measured, where there is more than that of its step.
     """
 
     covariance: np.ndarray
@@ -68,16 +80,30 @@ class Question:
     most: int
     price: float = 0.0
     passed: bool = False
+    measurements: Sequence[Sequence[Measurement]] = ()
+
+    def doses(self, number: int) -> Sequence[Measurement]:
+        """The measurements among which a plan chooses at step ``number``."""
+        step = self.steps[number]
+        return (
+            self.measurements[number]
+            if self.measurements
+            else [Measurement(step.information, step.floor_measured, self.cost)]
+        )
 
 
-Addition = tuple[int, int | None]
-"""A step, and the alignment image before it, or None: the step is measured."""
+class Addition(NamedTuple):
+    """A ``step``, and the number of the alignment ``image`` before it or of the ``dose`` with which it is measured."""
+
+    step: int
+    image: int | None = None
+    dose: int | None = None
 
 
 def best_series(question: Question, first: bool | None = None) -> Series:
     """The best plan found; ``first``: whether the first step is measured (None: free)."""
     search = _Search(question, first)
-    plan: list[Addition] = [(0, None)] if first else []
+    plan = [Addition(0, dose=0)] if first else []
     while (better := search.added(plan)) is not None:
         plan = better
     while (better := search.exchanged(plan)) is not None:
@@ -91,44 +117,55 @@ def gains(question: Question) -> np.ndarray:
     without = sum(search.along([])[1])
     return np.array(
         [
-            (without - search.onward(question.covariance, 0, [(0, number)])) / exposure.electrons
+            (without - search.onward(question.covariance, 0, [Addition(0, image=number)])) / exposure.electrons
             for number, exposure in enumerate(question.exposures[0])
         ]
     )
 
 
-def gain(question: Question) -> float:
-    """Loss of the best plan that answers the first step, less that of the best plan that measures it; -inf if it may not be measured."""
-    if question.most < 1 or question.cost > question.electrons:
-        return -np.inf
-    return best_series(question, False).loss - best_series(question, True).loss
+def measurement(question: Question) -> tuple[float, int]:
+    """Loss of the best plan that answers the first step, less that of the best plan that measures it (-inf if it may not be measured), and the number of
+    the dose with which the latter measures it.
+    """
+    if question.most < 1 or question.doses(0)[0].electrons > question.electrons:
+        return -np.inf, 0
+    measuring = best_series(question, True)
+    return best_series(question, False).loss - measuring.loss, measuring.doses[0]
 
 
 def errors_of_measuring_all(covariance: np.ndarray, steps: Sequence[Step], transitions: Sequence[Transition]) -> float:
     """Sum of the expected relative errors if every step is measured and no alignment image is taken."""
     question = Question(covariance, steps, transitions, [()] * len(steps), 0.0, 0.0, len(steps))
-    return _Search(question, None).onward(covariance, 0, [(number, None) for number in range(len(steps))])
+    return _Search(question, None).onward(covariance, 0, [Addition(number, dose=0) for number in range(len(steps))])
 
 
 class _Search:
     def __init__(self, question: Question, first: bool | None):
         self.question, self.fixed = question, first
         count = len(question.steps)
-        self.possible: list[Addition] = [(step, None) for step in range(count) if step or first is None]
+        self.doses = [question.doses(step) for step in range(count)]
+        self.possible = [
+            Addition(step, dose=dose)
+            for step in range(count)
+            if step or first is not False
+            for dose in range(len(self.doses[step]))
+        ]
         begin = 1 if question.passed else 0
         self.possible += [
-            (step, number) for step in range(begin, count) for number in range(len(question.exposures[step]))
+            Addition(step, image=number)
+            for step in range(begin, count)
+            for number in range(len(question.exposures[step]))
         ]
 
     def cost(self, addition: Addition) -> float:
-        return (
-            self.question.cost if addition[1] is None else self.question.exposures[addition[0]][addition[1]].electrons
-        )
+        if addition.image is not None:
+            return self.question.exposures[addition.step][addition.image].electrons
+        return self.doses[addition.step][addition.dose or 0].electrons
 
     def allowed(self, plan: list[Addition]) -> bool:
         """At most one alignment image before a step, each step measured once, within the electrons and the number of measurements."""
-        slots = [(step, number is None) for step, number in plan]
-        measured = sum(number is None for _, number in plan)
+        slots = [(addition.step, addition.image is None) for addition in plan]
+        measured = sum(addition.image is None for addition in plan)
         spent = sum(map(self.cost, plan))
         return (
             len(set(slots)) == len(slots)
@@ -137,26 +174,27 @@ class _Search:
         )
 
     def added(self, plan: list[Addition]) -> list[Addition] | None:
-        """The plan with the addition that reduces the loss most per electron; None if none is worth its price."""
+        """The plan with the addition, or the higher dose of a measurement, that reduces the loss most per electron; None if none is worth its price."""
         starts, losses = self.along(plan)
         best, best_trial = self.question.price, None
         for addition in self.possible:
-            trial = [*plan, addition]
-            if not self.allowed(trial):
+            rest = [a for a in plan if a.step != addition.step or (a.dose is None) != (addition.dose is None)]
+            trial = [*rest, addition]
+            cost = self.cost(addition) - (sum(map(self.cost, plan)) - sum(map(self.cost, rest)))
+            if cost <= 0.0 or (addition.dose is None and len(rest) < len(plan)) or not self.allowed(trial):
                 continue
-            saved = sum(losses[addition[0] :]) - self.onward(starts[addition[0]], addition[0], trial)
-            if saved > best * self.cost(addition):
-                best, best_trial = saved / self.cost(addition), trial
+            saved = sum(losses[addition.step :]) - self.onward(starts[addition.step], addition.step, trial)
+            if saved > best * cost:
+                best, best_trial = saved / cost, trial
         return best_trial
 
     def exchanged(self, plan: list[Addition]) -> list[Addition] | None:
         """The plan with one item exchanged so that loss plus price falls; None if there is no such exchange."""
         least = self.value(plan)
         for position, old in enumerate(plan):
-            if self.fixed and old == (0, None):
-                continue
+            keeps_first = bool(self.fixed) and old.step == 0 and old.dose is not None
             for new in self.possible:
-                if abs(new[0] - old[0]) > 1 or new == old:
+                if abs(new.step - old.step) > 1 or new == old or (keeps_first and (new.step or new.dose is None)):
                     continue
                 trial = [*plan[:position], new, *plan[position + 1 :]]
                 if self.allowed(trial) and self.value(trial) < least - 1e-4 * abs(least):
@@ -164,11 +202,13 @@ class _Search:
         return None
 
     def series(self, plan: list[Addition]) -> Series:
+        measured = sorted((addition.step, addition.dose) for addition in plan if addition.dose is not None)
         return Series(
             loss=sum(self.along(plan)[1]),
             electrons=float(sum(map(self.cost, plan))),
-            measured=tuple(sorted(step for step, number in plan if number is None)),
-            exposed=tuple(sorted((step, number) for step, number in plan if number is not None)),
+            measured=tuple(step for step, _ in measured),
+            exposed=tuple(sorted((addition.step, addition.image) for addition in plan if addition.image is not None)),
+            doses=tuple(dose for _, dose in measured),
         )
 
     def value(self, plan: list[Addition]) -> float:
@@ -193,12 +233,14 @@ class _Search:
     def posterior_of(self, covariance: np.ndarray, number: int, plan: list[Addition]) -> tuple[np.ndarray, float]:
         step, transition = self.question.steps[number], self.question.transitions[number]
         here = step.transition @ covariance @ step.transition.T + step.noise
-        for at, exposure in plan:
-            if at == number and exposure is not None:
-                chosen = self.question.exposures[number][exposure]
+        for addition in plan:
+            if addition.step == number and addition.image is not None:
+                chosen = self.question.exposures[number][addition.image]
                 here = conditioned(here, chosen.jacobian, chosen.information)
         here = transition.matrix @ here @ transition.matrix.T + transition.noise
-        measured = (number, None) in plan
-        if measured:
-            here = conditioned(here, step.jacobian, step.information)
-        return here, step.error(here, measured)
+        dose = next((a.dose for a in plan if a.step == number and a.dose is not None), None)
+        if dose is None:
+            return here, step.error(here)
+        measured = self.doses[number][dose]
+        here = conditioned(here, step.jacobian, measured.information)
+        return here, step.error(here, measured.floor)

@@ -28,10 +28,10 @@ class Step:
     floor_measured: float
     ceiling: float
 
-    def error(self, covariance: np.ndarray, measured: bool) -> float:
-        """Expected relative RMS error for the state ``covariance`` [n, n]."""
+    def error(self, covariance: np.ndarray, floor: float | None = None) -> float:
+        """Expected relative RMS error for the state ``covariance`` [n, n]; ``floor``: that after a measurement, None if the request is answered."""
         spread = float(np.vdot(self._sensitivity, covariance))
-        return float(np.sqrt(min(spread, self.ceiling) + (self.floor_measured if measured else self.floor)))
+        return float(np.sqrt(min(spread, self.ceiling) + (self.floor if floor is None else floor)))
 
     @functools.cached_property
     def _sensitivity(self) -> np.ndarray:
@@ -84,11 +84,11 @@ def _best(
     best: tuple[float, tuple[int, ...]] = (np.inf, ())
     if first is not True:
         loss, later = _best(here, steps, number + 1, most)
-        best = (step.error(here, False) + loss, later)
+        best = (step.error(here) + loss, later)
     if most > 0 and first is not False:
         posterior = step.measured(here)
         loss, later = _best(posterior, steps, number + 1, most - 1)
-        loss += step.error(posterior, True)
+        loss += step.error(posterior, step.floor_measured)
         if loss < best[0]:
             best = (loss, (number, *later))
     return best

@@ -11,12 +11,10 @@ import numpy as np
 from instrument.core.interface import Instrument
 from instrument.core.journal import Journal
 from learn.design.decision import Budget, Choice, after_measuring, choose, relative_error
-from learn.design.lookahead import best_plan
 from scenarios.acquire.dose_accounting import ALIGNMENT, Ledger, electrons_of
 from scenarios.acquire.person.heeding import heed
 from scenarios.acquire.person.orders import Order, Orders
-from scenarios.acquire.planning.alignment import HORIZON, AlignmentPlanner
-from scenarios.acquire.planning.linearization import Linearization
+from scenarios.acquire.planning.alignment import AlignmentPlanner
 from scenarios.acquire.planning.requests import Move, Request
 from scenarios.acquire.records import event_of, journal_request
 from scenarios.acquire.scenario import Scenario
@@ -79,6 +77,10 @@ class SessionLoop:
         self.scan, self.start, self.policy, self.chosen = scenario.make_scan(), start, policy, chosen
         if self.blanking and instrument.describe().blanker:
             self.scan = msgspec.structs.replace(self.scan, blanked=True)
+        self.measuring = [self.scan]
+        if self.scan.blanked and policy == "decide":
+            doses = sorted(self.scan.dose * share for share in scenario.measured_doses)
+            self.measuring = [msgspec.structs.replace(self.scan, dose=dose) for dose in doses]
         self.ledger = Ledger()
         self.next = 0
         self.commanded: dict[str, float] = {}
@@ -87,7 +89,7 @@ class SessionLoop:
         self.orders = Orders(journal.folder)
         self._ordered: Order | None = None
         self._event: dict[str, Any] = {}
-        self.alignment = AlignmentPlanner(twin_session, scenario, self.scan, requests, len(moves) + 1)
+        self.alignment = AlignmentPlanner(twin_session, scenario, self.scan, self.measuring, requests, len(moves) + 1)
         reserve = int(scenario.max_measured_share * len(requests)) // (len(moves) + 1)
         self.budget = Budget(len(requests), scenario.max_measured_share, reserve)
 
@@ -122,7 +124,7 @@ class SessionLoop:
                 self.alignment.note_measuring_all(request, self.start, self.twin_session.belief.time, self.ledger)
             if self.policy != "sensors":
                 self._focus(request)
-        if self.policy in ALIGNED and self.alignment.enabled and not self.twin_session.trust.distrusted:
+        if self.policy in ALIGNED and self.alignment.images and not self.twin_session.trust.distrusted:
             self._align(request)
         self._wait(self.start + int(request.seconds * 1e9))
         twin_session = self.twin_session
@@ -131,13 +133,13 @@ class SessionLoop:
         step = settings["C10"] - self.commanded.get("C10", 0.0)
         belief = twin_session.ahead(now + int(self.scan.settle * 1e9), step)
         prediction, _ = twin_session.predict(belief, settings, self.scan, request.index)
-        choice = self._decide(request, prediction)
+        choice, scan = self._decide(request, prediction)
         self.ledger.expected += choice.expected_after if choice.measures else choice.predicted_error
         arrays = {"predicted": prediction.image, "predicted_std": prediction.std}
         answer, row, at = Answer(prediction.image, prediction.std), None, now
         extra: dict[str, Any] = {}
         if choice.measures:
-            frame, at = self._measure(settings, step, self.scan)
+            frame, at = self._measure(settings, step, scan)
             row = self.journal.append_frame(frame)
             self._account(frame, "audits" if choice.decision == "audit" else "measured")
             fused, posterior, data = twin_session.assimilate(
@@ -145,7 +147,7 @@ class SessionLoop:
             )
             if self.policy != "blind":
                 answer = fused
-            noise = counting_variance(twin_session.microscope.calibration, self.scan, np.maximum(fused.image, 1e-9))
+            noise = counting_variance(twin_session.microscope.calibration, frame.scan, np.maximum(fused.image, 1e-9))
             arrays |= {"measured": data, "measured_std": np.sqrt(noise)}
             extra = {
                 "misfit": posterior.misfit,
@@ -159,30 +161,39 @@ class SessionLoop:
                 answer = Answer(data, np.sqrt(noise))
         else:
             self.ledger.simulated += 1
-            self.ledger.avoided += choice.electrons
+        self.ledger.avoided += electrons_of(self.scan) - (choice.electrons if choice.measures else 0.0)
         arrays |= {"answer": answer.image, "answer_std": answer.std}
         self._record(request, settings, choice, prediction, arrays, row, at, extra)
 
-    def _decide(self, request: Request, prediction: Prediction) -> Choice:
-        twin_session = self.twin_session
-        noise = counting_variance(twin_session.microscope.calibration, self.scan, np.maximum(prediction.mean, 1e-9))
+    def _decide(self, request: Request, prediction: Prediction) -> tuple[Choice, Scan]:
+        """What is done about a request, and the scan if it is measured: of the dose that the plan gives it, else of the largest."""
+        twin_session, scan = self.twin_session, self.measuring[-1]
         before = relative_error(prediction.covariance, prediction.mean)
-        covariance_after = after_measuring(prediction.covariance, noise, prediction.mean)
-        electrons = electrons_of(self.scan)
         drawn = np.random.default_rng([twin_session.seed, request.index, 3]).random() < self.scenario.audit_share
-        distrusted = twin_session.trust.distrusted
-        if self._ordered is not None:
-            return Choice("measure", "a person asked for it", before, covariance_after, 0.0, electrons)
-        if self.policy in ("always", "random", "sensors"):
+        distrusted, lost = twin_session.trust.distrusted, bool(twin_session.belief.circular_uniform)
+        left = self.budget.left(self.ledger.measured, len(self.moves) - request.site)
+        controlled = self.policy in ("always", "random", "sensors")
+        ordered, gain = self._ordered is not None, None
+        if (
+            not controlled
+            and not ordered
+            and left > 0
+            and not distrusted
+            and (before > self.scenario.tolerance or drawn)
+        ):
+            now = twin_session.belief.time
+            gain, scan = self.alignment.measurement(request, self.start, now, left, self.ledger)
+        noise = counting_variance(twin_session.microscope.calibration, scan, np.maximum(prediction.mean, 1e-9))
+        covariance_after = after_measuring(prediction.covariance, noise, prediction.mean)
+        electrons = electrons_of(scan)
+        if ordered:
+            return Choice("measure", "a person asked for it", before, covariance_after, 0.0, electrons), scan
+        if controlled:
             selected = self.policy == "always" or request.index in self.chosen
             decision, reason = ("measure", "") if selected else ("answer", "policy")
-            return Choice(decision, f"policy: {self.policy}", before, covariance_after, 0.0, electrons, reason)
-        left = self.budget.left(self.ledger.measured, len(self.moves) - request.site)
-        lost = bool(twin_session.belief.circular_uniform)
-        gain = None
-        if left > 0 and not lost and not distrusted and before > self.scenario.tolerance:
-            gain = self._look_ahead(request, left)
-        return choose(
+            choice = Choice(decision, f"policy: {self.policy}", before, covariance_after, 0.0, electrons, reason)
+            return choice, scan
+        choice = choose(
             before,
             covariance_after,
             electrons,
@@ -192,29 +203,21 @@ class SessionLoop:
             audit=drawn,
             lost=lost,
             gain=gain,
+            share=electrons / electrons_of(self.scan),
         )
-
-    def _look_ahead(self, request: Request, left: int) -> float:
-        """Loss reduction from measuring this request, summed over it and the next requests at this site."""
-        if self.alignment.enabled:
-            return self.alignment.gain(request, self.start, self.twin_session.belief.time, left, self.ledger)
-        ahead = self.requests[request.index : request.index + 1 + min(request.followers, HORIZON - 1)]
-        times = [max(int((request_ahead.seconds - request.seconds) * 1e9), 0) for request_ahead in ahead]
-        settings = [self.twin_session.tuned(request_ahead.settings) for request_ahead in ahead]
-        steps, _ = Linearization(self.twin_session).steps(settings, self.scan, times)
-        return best_plan(self.twin_session.belief.covariance, steps, min(left, len(steps))).gain
+        return choice, scan
 
     def _focus(self, request: Request) -> None:
         """Alignment images before the first request at a site: position and drift of the lattice, and zeros of the optics.
 
         ``alignment`` of the scenario are always taken (one, if alignment images are planned), and up to `EXTRA_ALIGNMENTS` while the belief is ambiguous.
         """
-        count = min(self.scenario.alignment, 1) if self.alignment.enabled else self.scenario.alignment
+        count = min(self.scenario.alignment, 1) if self.alignment.images else self.scenario.alignment
         early = [ALIGNMENT_SPACING * (count - number) for number in range(count)]
         late = [
             EXTRA_ALIGNMENT_SPACING * (EXTRA_ALIGNMENTS - number) for number in range(EXTRA_ALIGNMENTS if count else 0)
         ]
-        if self.alignment.enabled:
+        if self.alignment.images:
             early, late = [time + self.alignment.lead for time in early], []
         for number, before in enumerate(early + late):
             if number < count or self.twin_session.belief.weights.max() < UNAMBIGUOUS_WEIGHT:
@@ -223,7 +226,7 @@ class SessionLoop:
                     {"C10": ALIGNMENT_DEFOCI[number % len(ALIGNMENT_DEFOCI)], "beam_shift.x": 0.0, "beam_shift.y": 0.0},
                     self.scan,
                 )
-                if self.alignment.enabled:
+                if self.alignment.images:
                     requested, scan = self._chosen(request, forced=True) or (requested, scan)
                 key = SITE_ALIGNMENT_KEY + 16 * request.site + number
                 self._focus_once(request, number, key, requested, scan, "arrival" if number < count else "ambiguous")

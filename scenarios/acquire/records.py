@@ -7,10 +7,11 @@ import numpy as np
 
 from instrument.core.journal import Journal
 from learn.design.decision import Choice
-from scenarios.acquire.dose_accounting import Ledger
+from scenarios.acquire.dose_accounting import Ledger, electrons_of
 from scenarios.acquire.planning.requests import Request
 from scenarios.acquire.twin_session import TwinSession, describe_state
 from twin.image.prediction import STATISTICS, Prediction
+from twin.records import Scan
 
 
 class Recorded(Protocol):
@@ -20,6 +21,7 @@ class Recorded(Protocol):
     journal: Journal
     ledger: Ledger
     requests: list[Request]
+    scan: Scan
     start: int
 
 
@@ -42,6 +44,7 @@ def journal_request(
         "expected_after": choice.expected_after,
         "gain_per_electron": choice.gain_per_electron,
         "electrons": choice.electrons,
+        "requested_electrons": electrons_of(session.scan),
         "measured": choice.measures,
         "numbers": {name: _numbers(prediction, name) for name in STATISTICS},
         "frame_row": row,

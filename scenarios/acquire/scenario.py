@@ -97,6 +97,14 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_measured_share: Annotated[
         Share, key("", "most requests that are measured, as a share, audits included, unless the model is distrusted")
     ] = 0.5
+    measured_doses: Annotated[
+        Annotated[tuple[Annotated[float, Meta(gt=0, le=1)], ...], Meta(min_length=1, max_length=8)],
+        key(
+            "",
+            "doses among which the twin chooses for each request that it measures, as shares of scan.dose; used where the instrument has a fast beam blanker, "
+            "with max_dose_share",
+        ),
+    ] = (1.0,)
     alignment: Annotated[
         int,
         key("", "alignment images near focus at each new site; they cost dose and answer no request", ge=0, le=10),

@@ -218,12 +218,11 @@ def _dose(session: Session) -> dict[str, Any]:
     for row in [*session.requests, *session.alignment]:
         payload = row.payload
         exposure = session.frames.get(payload.get("frame_row") or -1, {}).get("exposure")
-        cost, requested = 0.0, payload.get("electrons", 0.0)
-        if exposure:
-            cost = _add(by_cause[_cause(row)], exposure)
-            requested = cost if row.kind == "request" else 0.0
-        elif not payload.get("measured"):
-            avoided += requested
+        cost = _add(by_cause[_cause(row)], exposure) if exposure else 0.0
+        requested = payload.get("requested_electrons", cost if exposure else payload.get("electrons", 0.0))
+        requested = requested if row.kind == "request" else 0.0
+        if row.kind == "request" and (exposure or not payload.get("measured")):
+            avoided += requested - cost
         steps.append((row_time(row), cost, requested))
     steps.sort()
     spent, always = (np.cumsum([step[column] for step in steps]) for column in (1, 2))

@@ -1,4 +1,4 @@
-"""Choice of the alignment images of a session: defocus, exposure, and the request before which each is taken.
+"""Choice of the doses of a session: with how many electrons a request is measured, and which alignment images (defocus, exposure) are taken before it.
 
 Where the beam cannot be blanked between the pixels, each image also costs electrons while the probe settles, so the information per electron grows with the
 dwell time until drift and model error dominate. Where it can, images of low dose before most requests follow the drift with the fewest electrons.
@@ -11,7 +11,15 @@ import msgspec
 import numpy as np
 
 from learn.design.decision import MIN_SAVING
-from learn.design.exposure_design import Question, best_series, errors_of_measuring_all, gain, gains
+from learn.design.exposure_design import (
+    Measurement,
+    Question,
+    best_series,
+    errors_of_measuring_all,
+    gains,
+    measurement,
+)
+from learn.design.lookahead import best_plan
 from scenarios.acquire.dose_accounting import SHARES_OF_DOSE, Ledger, electrons_of
 from scenarios.acquire.planning.linearization import Linearization
 from scenarios.acquire.planning.requests import Request
@@ -36,19 +44,36 @@ SLACK = 0.05
 
 
 class AlignmentPlanner:
-    """Chooses the alignment images of a session; none if the scenario has no ``max_dose_share``, or no ``alignment``."""
+    """Chooses doses and alignment images of a session, within its ``max_dose_share``; without one nothing is planned, without ``alignment`` no images.
 
-    def __init__(self, twin_session: TwinSession, scenario: Scenario, scan: Scan, requests: list[Request], sites: int):
+    ``scan`` is that of a request, ``measuring`` the scans with which a request may be measured, of rising dose.
+    """
+
+    def __init__(
+        self,
+        twin_session: TwinSession,
+        scenario: Scenario,
+        scan: Scan,
+        measuring: list[Scan],
+        requests: list[Request],
+        sites: int,
+    ):
         self.twin_session, self.scenario, self.requests, self.sites = twin_session, scenario, requests, sites
         self.scan, scans = scan, candidate_scans(scan)
-        self.defoci = [defocus for defocus in DEFOCI for _ in scans]
-        self.scans = scans * len(DEFOCI)
-        self.cost = electrons_of(self.scan)
-        self.lead = max(map(seconds_of, self.scans)) + SLACK
+        defoci = DEFOCI if scenario.alignment else ()
+        self.defoci = [defocus for defocus in defoci for _ in scans]
+        self.scans = scans * len(defoci)
+        self.measuring, self.cost = measuring, electrons_of(scan)
+        self.lead = max(map(seconds_of, scans)) + SLACK
 
     @property
     def enabled(self) -> bool:
-        return self.scenario.max_dose_share is not None and self.scenario.alignment > 0
+        return self.scenario.max_dose_share is not None
+
+    @property
+    def images(self) -> bool:
+        """Whether alignment images may be taken."""
+        return self.enabled and self.scenario.alignment > 0
 
     def before(
         self, request: Request, start: int, now: int, most: int, ledger: Ledger, forced: bool = False
@@ -71,11 +96,24 @@ class AlignmentPlanner:
             chosen = int(selected[series.first])
         return self._setting(request, chosen), self.scans[chosen]
 
-    def gain(self, request: Request, start: int, now: int, most: int, ledger: Ledger) -> float:
-        """Loss reduction from measuring this request, compared with the best plan that answers it."""
+    def measurement(self, request: Request, start: int, now: int, most: int, ledger: Ledger) -> tuple[float, Scan]:
+        """Loss reduction from measuring this request, summed over it and the next at this site, compared with the best plan that answers it; and the scan
+        with which it is measured.
+        """
+        if not self.enabled:
+            return self._unlimited(request, most), self.measuring[-1]
         question = self._question(request, start, now, most, ledger)
         selected = np.argsort(-gains(question))[:CANDIDATES_WEIGHED]
-        return gain(dataclasses.replace(_only(question, selected), passed=True))
+        saved, dose = measurement(dataclasses.replace(_only(question, selected), passed=True))
+        return saved, self.measuring[dose]
+
+    def _unlimited(self, request: Request, most: int) -> float:
+        """The loss reduction where only the number of measurements is limited, and all have the largest dose."""
+        ahead = self.requests[request.index : request.index + 1 + min(request.followers, HORIZON - 1)]
+        times = [max(int((request_ahead.seconds - request.seconds) * 1e9), 0) for request_ahead in ahead]
+        settings = [self.twin_session.tuned(request_ahead.settings) for request_ahead in ahead]
+        steps, _ = Linearization(self.twin_session).steps(settings, self.measuring[-1], times)
+        return best_plan(self.twin_session.belief.covariance, steps, min(most, len(steps))).gain
 
     def note_measuring_all(self, request: Request, start: int, now: int, ledger: Ledger) -> None:
         """Add the errors expected from measuring every request at this site at each of `SHARES_OF_DOSE`, from the belief of ``now`` (ns)."""
@@ -96,22 +134,29 @@ class AlignmentPlanner:
         ahead = self.requests[request.index : request.index + 1 + min(request.followers, HORIZON - 1)]
         times = [max(start + int(request_ahead.seconds * 1e9) - now, 0) for request_ahead in ahead]
         linearization = Linearization(self.twin_session)
-        steps, transitions = linearization.steps(
-            [self.twin_session.tuned(request_ahead.settings) for request_ahead in ahead], self.scan, times, self.lead
-        )
+        settings = [self.twin_session.tuned(request_ahead.settings) for request_ahead in ahead]
+        by_dose, transitions = [], []
+        for scan in self.measuring:
+            steps, transitions = linearization.steps(settings, scan, times, self.lead)
+            by_dose.append(steps)
+        costs = list(map(electrons_of, self.measuring))
         tuned = [
             [self.twin_session.tuned(self._setting(request_ahead, k)) for k in range(len(self.scans))]
             for request_ahead in ahead
         ]
         return Question(
             covariance=linearization.belief.covariance,
-            steps=steps,
+            steps=by_dose[-1],
             transitions=transitions,
             exposures=linearization.exposures(tuned, self.scans),
-            cost=self.cost,
+            cost=costs[-1],
             electrons=self._left(request, ledger),
             most=min(most, len(ahead)),
             price=MIN_SAVING * self.scenario.tolerance / self.cost,
+            measurements=[
+                [Measurement(s.information, s.floor_measured, c) for s, c in zip(doses, costs, strict=True)]
+                for doses in zip(*by_dose, strict=True)
+            ],
         )
 
     def _left(self, request: Request, ledger: Ledger) -> float:

@@ -6,7 +6,7 @@ import itertools
 import numpy as np
 import pytest
 
-from learn.design.exposure_design import Exposure, Question, Transition, best_series, gain, gains
+from learn.design.exposure_design import Exposure, Measurement, Question, Transition, best_series, gains, measurement
 from learn.design.lookahead import Step
 
 COUNT, PARAMETERS, PIXELS, STEPS = 4, 3, 12, 4
@@ -65,7 +65,7 @@ def loss_of(question: Question, measured: tuple[int, ...], exposed: dict[int, in
         covariance = transition.matrix @ covariance @ transition.matrix.T + transition.noise
         if number in measured:
             covariance = updated(covariance, step.jacobian, step.information)
-        loss += step.error(covariance, number in measured)
+        loss += step.error(covariance, step.floor_measured if number in measured else None)
     return loss
 
 
@@ -126,6 +126,57 @@ def test_what_measuring_the_first_saves_is_between_the_best_plans_with_it_and_wi
     losses = dict(every_plan(question))
     without = min(loss for (measured, _), loss in losses.items() if 0 not in measured)
     with_it = min(loss for (measured, _), loss in losses.items() if 0 in measured)
-    assert gain(question) == pytest.approx(without - with_it, abs=0.1 * without)
-    assert gain(dataclasses.replace(question, most=0)) == -np.inf
-    assert gain(dataclasses.replace(question, electrons=1.9)) == -np.inf
+    assert measurement(question) == (pytest.approx(without - with_it, abs=0.1 * without), 0)
+    assert measurement(dataclasses.replace(question, most=0)) == (-np.inf, 0)
+    assert measurement(dataclasses.replace(question, electrons=1.9)) == (-np.inf, 0)
+
+
+DOSES = (0.5, 1.0, 2.0)
+
+
+def with_doses(seed: int, **changed) -> Question:
+    """Each step may be measured with each of `DOSES`: information and cost are in proportion; no alignment images."""
+    question = a_question(seed, exposures=[[]] * STEPS, most=STEPS, price=0.0, **changed)
+    measurements = [
+        [Measurement(dose * step.information, step.floor_measured / dose, dose * question.cost) for dose in DOSES]
+        for step in question.steps
+    ]
+    return dataclasses.replace(question, measurements=measurements)
+
+
+def loss_with_doses(question: Question, doses: tuple[int | None, ...]) -> float:
+    """The loss where each step is measured with its dose: that of `loss_of`, of steps that have the dose's information and floor."""
+    measured = tuple(number for number, dose in enumerate(doses) if dose is not None)
+    steps = list(question.steps)
+    for number in measured:
+        chosen = question.measurements[number][doses[number] or 0]
+        steps[number] = dataclasses.replace(steps[number], information=chosen.information, floor_measured=chosen.floor)
+    return loss_of(dataclasses.replace(question, steps=steps), measured, {})
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_doses_are_near_the_best_of_all_and_better_than_one_dose_for_all(seed):
+    question = with_doses(seed, electrons=8.0)
+    best = best_series(question)
+    chosen = dict(zip(best.measured, best.doses, strict=True))
+    assert best.loss == pytest.approx(loss_with_doses(question, tuple(chosen.get(k) for k in range(STEPS))), rel=1e-9)
+    assert best.electrons == pytest.approx(sum(DOSES[dose] * question.cost for dose in best.doses))
+    assert best.electrons <= question.electrons
+    every = {
+        doses: loss_with_doses(question, doses)
+        for doses in itertools.product((None, 0, 1, 2), repeat=STEPS)
+        if sum(DOSES[dose] * question.cost for dose in doses if dose is not None) <= question.electrons
+    }
+    nothing, least = every[(None,) * STEPS], min(every.values())
+    assert nothing - best.loss >= 0.97 * (nothing - least)
+    assert best.loss <= every[(1,) * STEPS] * (1.0 + 1e-9)
+
+
+def test_the_first_request_is_measured_with_the_dose_of_the_best_plan_that_measures_it():
+    question = with_doses(2, electrons=8.0)
+    saved, dose = measurement(question)
+    assert dose == best_series(question, True).doses[0]
+    assert saved == pytest.approx(best_series(question, False).loss - best_series(question, True).loss)
+    poor = with_doses(2, electrons=1.0)
+    assert best_series(poor, True).doses == (0,)
+    assert measurement(with_doses(2, electrons=0.9)) == (-np.inf, 0)

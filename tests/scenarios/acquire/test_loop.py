@@ -318,6 +318,32 @@ def test_alignment_images_are_chosen_within_their_electrons_at_the_requests_beam
     assert {exposure["dwell"] for exposure in alignment} == {Scan().dwell}
 
 
+DOSES_TO_CHOOSE = (0.25, 0.5, 1.0)
+
+
+def test_requests_are_measured_with_chosen_doses_and_the_rest_is_saved(tmp_path):
+    made = session(
+        tmp_path / "s", alignment=0, measured_doses=DOSES_TO_CHOOSE, max_measured_share=1.0, max_dose_share=0.5
+    )
+    result, cost = made["result"], electrons_of(Scan(blanked=True))
+    assert (result["measured"], result["alignments"]) == (len(made["frames"]), 0)
+    doses = [frame.scan.dose / Scan().dose for frame in made["frames"]]
+    assert set(doses) <= set(DOSES_TO_CHOOSE)
+    assert len(set(doses)) > 1
+    assert result["dose_spent"] == pytest.approx(sum(doses) * cost)
+    assert result["dose_spent"] <= 0.5 * 6 * cost * (1.0 + 1e-9)
+    assert result["dose_saved"] == pytest.approx(6 * cost - result["dose_spent"])
+    measured = [row.payload for row in made["rows"] if row.payload["measured"]]
+    assert [payload["electrons"] for payload in measured] == pytest.approx([dose * cost for dose in doses])
+    for row in made["rows"]:
+        assert row.payload["requested_electrons"] == pytest.approx(cost)
+
+
+def test_the_dose_of_a_request_is_the_whole_one_where_none_is_planned(tmp_path):
+    made = session(tmp_path / "s", requests=ONE_REQUEST, alignment=0, measured_doses=DOSES_TO_CHOOSE, tolerance=1e-3)
+    assert [frame.scan.dose for frame in made["frames"]] == [Scan().dose]
+
+
 def test_where_the_beam_cannot_be_blanked_an_alignment_image_is_longer_not_weaker():
     scans = candidate_scans(Scan())
     assert [round(scan.dwell / Scan().dwell) for scan in scans] == list(DWELLS)
