@@ -151,6 +151,7 @@ def summary(loop: "SessionLoop", score: dict[str, Any], seed: int, seconds: floa
         "audited": ledger.audited,
         "alignments": ledger.alignments,
         "rmse": score.get("rmse"),
+        "rmse_at_once": score.get("rmse_at_once"),
         "rmse_always": score.get("rmse_always"),
         "coverage90": score.get("coverage90"),
         "dose_spent": ledger.spent,

@@ -17,6 +17,7 @@ from scenarios.acquire.person.orders import Order, Orders
 from scenarios.acquire.planning.alignment import AlignmentPlanner
 from scenarios.acquire.planning.requests import Move, Request
 from scenarios.acquire.records import event_of, journal_request
+from scenarios.acquire.revision import revise
 from scenarios.acquire.scenario import Scenario
 from scenarios.acquire.twin_session import Answer, TwinSession
 from scenarios.io.progress import Progress
@@ -32,6 +33,9 @@ The last four are control experiments.
 
 ALIGNED: tuple[Policy, ...] = ("decide", "random", "blind")
 """Policies that choose alignment images before requests."""
+
+REVISED: tuple[Policy, ...] = ("decide", "always", "random")
+"""Policies whose answers are revised with later images of the site."""
 
 ALIGNMENT_DEFOCI = (-40.0, 10.0, -20.0, 30.0)
 """Defocus (angstrom) of successive alignment images at a new site: near focus, where columns are sharp, and on both sides of it."""
@@ -97,7 +101,10 @@ class SessionLoop:
         """Process the remaining requests, or until ``stop`` is set: then KeyboardInterrupt, with everything done so far in the journal."""
         while self.next < len(self.requests):
             self._heed()
-            self._answer_request(self.requests[self.next])
+            request = self.requests[self.next]
+            self._answer_request(request)
+            if not request.followers and self.policy in REVISED:
+                revise(self.twin_session, self.journal, request.site, self.scan, self.commanded.get("C10", 0.0))
             self.next += 1
             self._checkpoint()
             self.progress.request(self._event)

@@ -43,8 +43,11 @@ def score(rows: list[Row], scan: Scan, truth: TruthClient) -> tuple[dict[str, An
     measured = np.array([row.payload["measured"] for row in rows])
     times = np.array([row.payload["time_ns"] for row in rows], dtype=np.int64)
     state = truth.state(times)
+    first = np.stack([row.arrays.get("first_answer", row.arrays["answer"]) for row in rows])
+    first_errors = np.sqrt(((first - frames) ** 2).mean(axis=(1, 2))) / mean
     summary = {
         "rmse": float(errors.mean()),
+        "rmse_at_once": float(first_errors.mean()),
         "rmse_always": float(raw_errors.mean()),
         "rmse_measured": float(errors[measured].mean()) if measured.any() else None,
         "rmse_simulated": float(errors[~measured].mean()) if (~measured).any() else None,
@@ -57,6 +60,7 @@ def score(rows: list[Row], scan: Scan, truth: TruthClient) -> tuple[dict[str, An
         "truth": frames,
         "raw": raw,
         "errors": errors,
+        "errors_at_once": first_errors,
         "raw_errors": raw_errors,
         "standardised": standardised,
         "truth_times": times,

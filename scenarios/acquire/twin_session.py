@@ -98,9 +98,10 @@ class TwinSession:
             tuned[name] = float(np.clip(value, known.lowest, known.highest))
         return tuned
 
-    def ahead(self, until: int, step: float) -> Belief:
-        """The belief at a later time if the focus were changed by ``step`` now; the session itself is not changed."""
-        belief = self.belief.widened(*self.column.change("C10", step)) if step else self.belief
+    def ahead(self, until: int, step: float, belief: Belief | None = None) -> Belief:
+        """The ``belief`` (None: that of now) at a later time if the focus were changed by ``step``; the session itself is not changed."""
+        belief = self.belief if belief is None else belief
+        belief = belief.widened(*self.column.change("C10", step)) if step else belief
         return self._placed(Filter(self.dynamics, self.filter.sensors).advance(belief, until))
 
     def _placed(self, belief: Belief) -> Belief:
@@ -169,7 +170,18 @@ class TwinSession:
         dark = belief.mean[layout.index("black")] * black_scale(self.microscope.calibration, scan)
         return (data - dark) * np.exp(-belief.mean[layout.index("gain")])
 
-    def _fused_answer(self, belief: Belief, request: View, data: np.ndarray, generator: np.random.Generator) -> Answer:
+    def answer(
+        self, belief: Belief, settings: dict[str, float], scan: Scan, data: np.ndarray | None, index: int
+    ) -> Answer:
+        """The answer of request ``index`` from a ``belief`` that has its image, whose fractions are ``data`` [pixels] (None: it was not measured)."""
+        generator = np.random.default_rng([self.seed, index, 4])
+        request = view(self.microscope, settings, scan, drift_of(belief.layout, belief.mean))
+        data = None if data is None else self._without_detector(belief, data, scan)
+        return self._fused_answer(belief, request, data, generator)
+
+    def _fused_answer(
+        self, belief: Belief, request: View, data: np.ndarray | None, generator: np.random.Generator
+    ) -> Answer:
         """Posterior of the image given the frame: mean image of the belief plus the part of the residual that the discrepancy explains."""
         states = belief.sample(ENSEMBLE_SIZE, generator)
         plain = evaluate(
@@ -179,6 +191,9 @@ class TwinSession:
         scattered = plain - mean[None, :]
         of_state = scattered.T @ scattered / (len(plain) - 1)
         model_covariance = self.discrepancy.covariance(mean, request.scan)
+        if data is None:
+            variance = np.maximum(np.diag(of_state) + np.diag(model_covariance), 0.0)
+            return Answer(mean.reshape(request.scan.shape), np.sqrt(variance).reshape(request.scan.shape))
         total = covariance(self.microscope, mean, lambda _: model_covariance, request.scan)
         gain = np.linalg.solve(total, model_covariance).T
         left = model_covariance - gain @ model_covariance

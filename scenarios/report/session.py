@@ -1,9 +1,11 @@
 """Reads a session folder: rows of the journal by kind."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from instrument.core.journal import Journal, Row
@@ -26,6 +28,7 @@ class Session:
     exposures: list[Row] = field(default_factory=list)
     alignment: list[Row] = field(default_factory=list)
     commands: list[Row] = field(default_factory=list)
+    revised: list[Row] = field(default_factory=list)
     readings: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
     scenario: dict[str, Any] = field(default_factory=dict)
     seed: int = 0
@@ -65,9 +68,22 @@ def row_time(row: Row) -> int:
 
 
 def request_rows(journal: Journal) -> list[Row]:
-    """The rows of all requests, the last one where a request was done again after an interruption, in order."""
+    """The rows of all requests, the last one where a request was done again after an interruption, in order, with their last answers."""
     rows = {row.payload["index"]: row for row in journal.rows(kind="request")}
-    return [rows[index] for index in sorted(rows)]
+    return with_revisions([rows[index] for index in sorted(rows)], journal.rows(kind="revised"))
+
+
+def with_revisions(requests: Iterable[Row], revised: Iterable[Row]) -> list[Row]:
+    """The rows of requests with the answers that rows "revised" gave later; "first_answer" is the one that was given at once."""
+    last = {row.payload["index"]: row for row in revised}
+    out = []
+    for row in requests:
+        later = last.get(row.payload.get("index"))
+        if later is not None and later.id > row.id:
+            arrays = {**row.arrays, "first_answer": row.arrays["answer"], **later.arrays}
+            row = msgspec.structs.replace(row, arrays=arrays)
+        out.append(row)
+    return out
 
 
 def load_session(folder: Path, verify: bool = True) -> Session:
@@ -84,6 +100,7 @@ def load_session(folder: Path, verify: bool = True) -> Session:
         "exposure": session.exposures,
         "alignment": session.alignment,
         "command": session.commands,
+        "revised": session.revised,
     }
     with Journal.open(folder) as journal:
         for row in journal.rows():
@@ -119,7 +136,8 @@ def load_session(folder: Path, verify: bool = True) -> Session:
                 session.result = row.payload
         if verify:
             session.problems = [str(problem) for problem in journal.verify()]
-    session.requests = list({row.payload["index"]: row for row in session.requests}.values())
+    requests = {row.payload["index"]: row for row in session.requests}
+    session.requests = with_revisions(requests.values(), session.revised)
     session.readings = {
         name: (np.concatenate([times for _, times, _ in parts]), np.concatenate([values for _, _, values in parts]))
         for name, parts in batches.items()
