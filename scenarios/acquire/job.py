@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -66,10 +66,10 @@ def run_acquire(
     pace = PacedProgress(progress, Pace(left, slowness()), live.refresh if live else lambda: None)
     with contextlib.ExitStack() as stack:
         pool = stack.enter_context(ThreadPoolExecutor(1))
-        pending = stack.enter_context(microscope_of(scenario, seed, instrument, pace, pool))
+        pending = stack.enter_context(microscope_of(scenario.instrument.config, seed, instrument, pace, pool))
         planned = None
         if instrument is None and resume is None:
-            planned = stack.enter_context(planned_journal(out, scenario, seed))
+            planned = stack.enter_context(planned_journal(out, {"scenario": scenario.as_dict(), "seed": seed}))
         if live is not None:
             stack.enter_context(live)
         if live is not None and planned is not None:
@@ -196,13 +196,13 @@ def twin_of(
 
 
 @contextmanager
-def planned_journal(out: Path, scenario: Scenario, seed: int) -> Iterator[Journal]:
-    """The journal of a new session with its plan, before its instrument is ready. The folder is removed if the session does not begin."""
+def planned_journal(out: Path, plan: dict[str, Any]) -> Iterator[Journal]:
+    """The journal of a new session with its ``plan``, before its instrument is ready. The folder is removed if the session does not begin."""
     parents = [parent for parent in out.absolute().parents if not parent.exists()]
     journal = Journal.create(out)
     try:
         with journal:
-            journal.append("plan", {"scenario": scenario.as_dict(), "seed": seed})
+            journal.append("plan", plan)
             yield journal
     except BaseException:
         with Journal.open(out) as left:
@@ -226,17 +226,22 @@ class _Pending(NamedTuple):
 
 @contextmanager
 def microscope_of(
-    scenario: Scenario, seed: int, address: str | None, progress: PacedProgress, pool: ThreadPoolExecutor
+    config: Mapping[str, Any],
+    seed: int,
+    address: str | None,
+    progress: PacedProgress,
+    pool: ThreadPoolExecutor,
+    kind: str = "simulated",
 ) -> Iterator[_Pending]:
-    """The instrument, started or at its address; process and connection are closed with the context."""
+    """The instrument, at its ``address`` or started: a simulated one of a ``kind`` with a ``config``; process and connection are closed with the context."""
     opened: list[Any] = []
     given_up = threading.Event()
 
     def start() -> Launched:
         return launch(
-            "simulated",
+            kind,
             seed=seed,
-            config=scenario.instrument.config or None,
+            config=dict(config) or None,
             cache=usable_cache(),
             progress=lambda text, share: progress.part("specimen", f"simulated microscope: {text}", share),
             cancel=given_up,

@@ -1,0 +1,129 @@
+"""What the counts of each column say of it: the ratio of likelihoods against the other columns, what is decided, and which column to look at next."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from scipy.stats import norm
+
+from learn.design.sequential import Errors, Steps, best_steps, posterior
+from scenarios.acquire.detect.twin import Patch, Template
+
+UNITS = 16
+"""Units of electrons in a test of one size."""
+STEPS = (1, 2, 4, 8, 16)
+"""Units of a visit."""
+MOST_UNITS = 64 * UNITS
+"""Of a column in all."""
+ROUNDS = 4
+"""In which the columns that are changed, and what the others count, are found from one another."""
+FIRST_SHARE, FIRST_WEIGHT = 0.1, 3.0
+"""Share of changed columns before anything is recorded, and how many columns that is worth."""
+HOPELESS = 0.05
+"""Probability that more electrons decide a column below which it gets no more."""
+
+
+class State(NamedTuple):
+    """Of each column the logarithm of its likelihood ``ratios`` [n], the ``posteriors`` [n] of the change, and what is ``decided`` [n]: 1 it is there, -1 it is
+    not, 0 neither; ``share``: of the columns that are changed."""
+
+    ratios: np.ndarray
+    posteriors: np.ndarray
+    decided: np.ndarray
+    share: float
+
+
+class Next(NamedTuple):
+    """The ``column`` to look at, with so many ``units`` of electrons, the electrons ``expected`` until it is decided, and the probability that a decision
+    comes at all (``possible``)."""
+
+    column: int
+    units: int
+    expected: float
+    possible: float
+
+
+class Evidence:
+    """Counts [n, m] of n columns, ``units`` [n] of electrons on each, and what follows of them by a ``template``. ``gain``: electrons that are counted, of one
+    that is booked."""
+
+    def __init__(self, columns: int, patch: Patch, errors: Errors):
+        self.patch, self.errors = patch, errors
+        self.counts = np.zeros((columns, patch.size**2))
+        self.units = np.zeros(columns, int)
+
+    @property
+    def unit(self) -> float:
+        """Electrons on a patch."""
+        return self.patch.electrons / UNITS
+
+    def add(self, column: int, units: int, counts: np.ndarray) -> None:
+        """What was counted of a column with so many units of electrons."""
+        self.counts[column] += counts
+        self.units[column] += units
+
+    def state(self, template: Template, gain: float) -> State:
+        """Likelihoods against all other columns, with what is probably changed in these taken off."""
+        electrons = self.units * self.unit * gain
+        seen = np.flatnonzero(self.units)
+        ratios, share = np.zeros(len(electrons)), FIRST_SHARE
+        chances = np.where(self.units > 0, share, 0.0)
+        for _ in range(ROUNDS):
+            plain = self.counts - (chances * electrons)[:, None] * template.change
+            total, sent = plain.sum(0), electrons.sum()
+            for column in seen:
+                others = sent - electrons[column]
+                if others <= 0.0:
+                    continue
+                expected = np.maximum((total - plain[column]) / others * electrons[column], 0.0)
+                part = electrons[column] / others
+                test = template.test(float(electrons[column]))
+                ratios[column] = test.against(self.counts[column], expected, part, template.signature.readout)
+            chances = np.where(self.units > 0, posterior(ratios, share), 0.0)
+            share = (chances.sum() + FIRST_SHARE * FIRST_WEIGHT) / (len(seen) + FIRST_WEIGHT)
+        return State(ratios, posterior(ratios, share), self.errors.thresholds.decided(ratios), float(share))
+
+    def next(self, state: State, template: Template, gain: float, limit: float) -> Next | None:
+        """The column whose decision is expected to take the fewest electrons, flyback included; None where no undecided column can be decided.
+
+        ``limit``: most electrons on a column.
+        """
+        steps = self.steps(template, gain, state.share)
+        most = min(MOST_UNITS, int(limit / self.unit))
+        found = []
+        for column in np.flatnonzero(state.decided == 0):
+            have = int(self.units[column])
+            if have >= most:
+                continue
+            possible = self._possible(
+                template, gain, float(state.ratios[column]), float(state.posteriors[column]), have, most
+            )
+            if possible < HOPELESS:
+                continue
+            number = int(steps.step(np.array(state.ratios[column])))
+            units = min(STEPS[number], most - have)
+            cost = float(steps.expected_cost(np.array(state.ratios[column]))) * self.unit
+            found.append(Next(int(column), units, cost, possible))
+        return min(found, key=lambda each: each.expected, default=None)
+
+    def steps(self, template: Template, gain: float, share: float) -> Steps:
+        """The best next number of units by likelihood ratio, costs in units."""
+        each = template.shift(UNITS * self.unit * gain) ** 2 / UNITS
+        sizes = np.array(STEPS, float)
+        return best_steps(self.errors.thresholds, share, each * sizes, sizes + self.patch.flyback / self.unit)
+
+    def _possible(self, template: Template, gain: float, ratio: float, chance: float, have: int, most: int) -> float:
+        """Probability that a ratio is beyond a threshold after all electrons that there may be: what is wrong with the model does not shrink with them."""
+        after = template.shift(float(most * self.unit * gain))
+        before = template.shift(float(have * self.unit * gain)) if have else 0.0
+        gained = after**2 - before**2
+        if gained <= 0.0:
+            return 0.0
+        thresholds, spread = self.errors.thresholds, math.sqrt(gained)
+        total = 0.0
+        for sign, weight in ((1.0, chance), (-1.0, 1.0 - chance)):
+            mean = ratio + sign * gained / 2.0
+            total += weight * (
+                norm.sf((thresholds.present - mean) / spread) + norm.cdf((thresholds.absent - mean) / spread)
+            )
+        return float(total)

@@ -1,0 +1,158 @@
+"""The twin of a field: what its detectors count of a column without the change and with it, at any settings, and what tests of these counts promise."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from learn.feasibility.assessment import Asked, assess
+from learn.feasibility.columns.counted import Counted, of_channel
+from learn.feasibility.columns.lattice import Fitted, Lattice
+from learn.feasibility.columns.placed import between, placed
+from learn.feasibility.scanned import signatures_of
+from learn.information import Detection, Signature, Tests
+from learn.information.doses import dose_at
+from scenarios.acquire.detect.wanted import GAIN, Wanted
+from scenarios.io.errors import BadInput
+from scenarios.io.progress import Progress
+from scenarios.plan.kinds import detect
+from scenarios.plan.readings import reading_of
+from scenarios.plan.scene import Scene, settings_of
+from scenarios.question.tables import Question
+
+SIZES, PIXELS = (2, 3, 4, 5, 6, 8), (0.2, 0.3, 0.4, 0.5)
+"""Places along each side of the patch that is scanned about a column, and angstrom between them."""
+LEAST_CURRENT = 0.01
+"""pA: a smaller beam is not asked for."""
+FIXED_DWELL = 5e-3
+"""Second at a place of a patch in which the dose of a fixed test is given, where the current allows it."""
+
+
+class Patch(NamedTuple):
+    """A square of ``size`` places along each side, ``pixel`` angstrom apart, about a column, scanned with a ``detector`` by a ``current`` in electrons/second;
+    ``electrons`` of a test of one size with the errors that are asked for, and how many more ``flyback`` takes in each visit."""
+
+    detector: str
+    size: int
+    pixel: float
+    current: float
+    electrons: float
+    flyback: float
+
+    @property
+    def places(self) -> np.ndarray:
+        """[size^2, 2] (x, y) from the column, row by row."""
+        along = (np.arange(self.size) - (self.size - 1) / 2.0) * self.pixel
+        return np.stack([part.ravel() for part in np.meshgrid(along, along)], 1)
+
+    @property
+    def area(self) -> float:
+        """In angstrom^2."""
+        return (self.size * self.pixel) ** 2
+
+
+class Template:
+    """The counts of a patch about a column: ``signature`` for each electron on it, of the change in ``change`` [m], and tests at any number of electrons."""
+
+    def __init__(self, signature: Signature, references: int):
+        self.signature = signature
+        self.change = signature.changed.mean(0) - signature.rates
+        self._tests = Tests(signature, references)
+        self._made: dict[float, Detection] = {}
+
+    def test(self, electrons: float) -> Detection:
+        """At ``electrons`` on the patch."""
+        if electrons not in self._made:
+            self._made[electrons] = self._tests.at(electrons, weights=True)
+        return self._made[electrons]
+
+    def shift(self, electrons: float) -> float:
+        """By how many standard deviations the change moves its sum (root mean square over its ways)."""
+        return float(np.sqrt(np.mean(np.square(self.test(electrons).shifts))))
+
+
+class FieldTwin:
+    """The twin of the field of a ``question``: `lattice` finds it in scans, `patch` says how a column is scanned, `template` what its counts are."""
+
+    def __init__(self, question: Question, wanted: Wanted, progress: Progress):
+        self.question = msgspec.structs.replace(question, option=list(wanted.options.values()))
+        self.wanted = wanted
+        self.scene: Scene = detect.scene(self.question, progress)
+        scene = self.scene
+        progress.stage("weighing the detectors")
+        readings = [reading_of(each, scene, progress) for each in self.question.option]
+        self.detectors = {each.name: each.detector for each in readings}
+        self.counted = Counted(scene.matrices[0], scene.matrices[1:], self.detectors, scene.window, scene.thicker)
+        self.unknown = detect.unknown_of(self.question, readings[0].seen.derivatives)
+        columns, asked = len(wanted.places), question.asked
+        tests = columns if asked.where == "anywhere" else 1
+        told = Asked(asked.power, asked.false_alarms, tests, columns - 1)
+        self.doses = {each.name: assess(each.seen, each.detector, self.unknown, told).dose for each in readings}
+        if not math.isfinite(min(self.doses.values())):
+            problem = "no dose of any annular detector tells the change with the power asked for"
+            raise BadInput("option", problem, "Give other angles, or weigh the question with emtwin plan.")
+        gain = question.unknown.gain
+        priors = settings_of(self.question) | {"gain": GAIN if gain is None else max(gain, 1e-3)}
+        self.lattice = Lattice(self.counted, wanted.alike, scene.probe, priors, question.unknown.model)
+
+    @property
+    def best(self) -> str:
+        """The detector that needs the least dose at the settings that are assumed."""
+        return min(self.doses, key=self.doses.__getitem__)
+
+    @property
+    def dose(self) -> float:
+        """That a fixed protocol gives the whole field, in electrons per square angstrom: what `emtwin plan` promises."""
+        return self.doses[self.best]
+
+    def patch(self, fit: Fitted) -> Patch:
+        """The detector and the places by which a test of one size needs the fewest electrons, at the settings of a ``fit``; BadInput where the limit of dose
+        allows none."""
+        limit, made = self.question.limits.dose, []
+        for name in self.detectors:
+            for size in SIZES:
+                for pixel in PIXELS:
+                    if size * pixel <= min(self.scene.window.sides):
+                        made.append(self._patch(fit, name, size, pixel))
+        allowed = [
+            each
+            for each in made
+            if math.isfinite(each.electrons) and (limit is None or each.electrons / each.area <= limit)
+        ]
+        if not allowed:
+            least = min((each.electrons / each.area for each in made), default=math.inf)
+            raise BadInput(
+                "limits.dose", f"is {limit:g}; a column needs {least:.3g} electrons per square angstrom", "Allow a larger dose."
+            )  # fmt: skip
+        return min(allowed, key=lambda each: each.electrons + each.flyback)
+
+    def _patch(self, fit: Fitted, name: str, size: int, pixel: float) -> Patch:
+        errors, instrument = self.wanted.errors, self.question.instrument
+        patch = Patch(name, size, pixel, 0.0, math.inf, 0.0)
+        tests = Tests(self._signature(fit, patch, (0.0, 0.0)), len(self.wanted.places) - 1)
+        electrons = dose_at(lambda dose: errors.power - tests.at(dose).power(errors.false_alarms))
+        if not math.isfinite(electrons):
+            return patch
+        picoampere = 1e-12 / 1.602176634e-19
+        slow = electrons / (size**2 * FIXED_DWELL)
+        current = min(max(slow, LEAST_CURRENT * picoampere), instrument.current_pA * picoampere)
+        return patch._replace(current=current, electrons=electrons, flyback=current * size * instrument.flyback)
+
+    def template(self, fit: Fitted, patch: Patch, off: tuple[float, float], references: int) -> Template:
+        """Of a patch whose places lie ``off`` (x, y) in angstrom further than the columns by the ``fit``."""
+        return Template(self._signature(fit, patch, off), references)
+
+    def _signature(self, fit: Fitted, patch: Patch, off: tuple[float, float]) -> Signature:
+        channel, detector = self.counted.one(patch.detector)
+        scan = of_channel(self.counted.scanned(fit.probe), channel)
+        signature = signatures_of(scan, detector, self.unknown)[0][0]
+        return placed(signature, self.scene.window, patch.places + np.array(off) + self.lattice.location)
+
+    def images(self, fit: Fitted, patch: Patch, places: np.ndarray) -> Sequence[np.ndarray]:
+        """Counts for each electron at ``places`` [n, 2] from the column, without the change and with it."""
+        channel, _ = self.counted.one(patch.detector)
+        scan = of_channel(self.counted.scanned(fit.probe, sloped=False), channel)
+        at = between(self.scene.window, places + self.lattice.location)
+        return at @ scan.rates[:, 0], at @ scan.changed.mean(0)[:, 0]
