@@ -66,8 +66,8 @@ def posterior(ratios: np.ndarray, share: float) -> np.ndarray:
 
 
 class Steps(NamedTuple):
-    """The best next step by what is known: at logarithms of likelihood ratio ``ratios`` [n] the ``number`` [n] of the step and the ``cost`` [n] that is expected
-    until the decision."""
+    """The best next step by what is known: at logarithms ``ratios`` [n] of the likelihood ratio the ``number`` [n] of the step and the ``cost`` [n] that is
+    expected until the decision."""
 
     ratios: np.ndarray
     number: np.ndarray

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
 import numpy as np
@@ -117,7 +117,16 @@ def connected(
     return remote, launched
 
 
-def begin(loop: "SessionLoop", past: dict[str, Any] | None, rewound: bool, plan: dict[str, Any]) -> None:
+class Resumable(Protocol):
+    """A session's loop, whatever it is asked."""
+
+    journal: Journal
+    start: int
+
+    def resume(self, values: dict[str, Any], arrays: dict[str, np.ndarray], abandoned: Any = ()) -> None: ...
+
+
+def begin(loop: Resumable, past: dict[str, Any] | None, rewound: bool, plan: dict[str, Any]) -> None:
     """Record the ``plan`` of a new session, or restore the checkpoint of one in the ``past``, whose instrument was ``rewound`` to it or went on."""
     if past is None:
         loop.journal.append("scenario", {**plan, "start": loop.start}, loop.start)

@@ -198,6 +198,6 @@ def _medium(config: FieldConfig, extent: tuple[float, float], beams: Beams) -> t
         weights[name] = above * np.clip((outer - angle) / step + 0.5, 0.0, 1.0)
     counted = np.any([each > 0.0 for each in weights.values()], axis=0)
     highest = FURTHER * max(largest, config.semiangle) / length / BAND
-    nx, ny = (next_fast_len(math.ceil(2.0 * highest * side)) for side in extent)
+    nx, ny = (int(next_fast_len(math.ceil(2.0 * highest * side)) or 0) for side in extent)
     medium = Medium(extent, config.energy, (nx, ny), beams.indices, whole[counted])
     return {name: each[counted].astype(np.float32) for name, each in weights.items()}, medium

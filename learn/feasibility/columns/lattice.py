@@ -26,8 +26,8 @@ NOTICED = 1e-2
 
 
 class Recorded(NamedTuple):
-    """What a ``detector`` counted at ``places`` [n, 2] (x, y): ``counts`` [n] of ``electrons`` [n]; over many periods evenly, or, where it is ``summed``, at the
-    same places about each of many columns."""
+    """What a ``detector`` counted at ``places`` [n, 2] (x, y): ``counts`` [n] of ``electrons`` [n]; over many periods evenly, or, where it is ``summed``, at
+    the same places about each of many columns."""
 
     detector: str
     places: Float[np.ndarray, "n 2"]
@@ -54,8 +54,8 @@ class Fitted(NamedTuple):
 
 
 class Lattice:
-    """The period of a crystal by what is ``counted`` of it, with other columns like the one that may be changed displaced by ``alike`` [n, 2] from it, the first
-    by nothing. Settings deviate from those of ``probe`` by ``priors`` (standard deviations by name, with "gain"), the model's contrast by a share ``model``."""
+    """The period of a crystal by what is ``counted`` of it, with columns like the one that may be changed displaced by ``alike`` [n, 2] from it, the first by
+    nothing. Settings deviate from those of ``probe`` by ``priors`` (standard deviations by name, with "gain"), the model's contrast by a share ``model``."""
 
     def __init__(
         self,
@@ -210,6 +210,6 @@ class Lattice:
         fx, fy = (part.ravel() for part in np.broadcast_arrays(*frequencies_of(self.window)))
         used = (np.abs(amplitudes) > NOTICED * np.abs(amplitudes).max()) & ((fy > 0) | ((fy == 0) & (fx > 0)))
         turns = np.exp(-2j * np.pi * ((each.places - np.array(place)) @ np.stack([fx[used], fy[used]])))
-        left = (each.counts - expected) @ turns
+        left: np.ndarray = (each.counts - expected) @ turns
         noise = expected.sum() + (self.model * each.electrons.sum() * np.abs(amplitudes[used])) ** 2
-        return np.concatenate([2.0 * part**2 / noise for part in (left.real, left.imag)])
+        return np.concatenate([2.0 * part**2 / noise for part in (np.real(left), np.imag(left))])

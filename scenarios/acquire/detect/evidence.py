@@ -44,8 +44,8 @@ class Next(NamedTuple):
 
 
 class Evidence:
-    """Counts [n, m] of n columns, ``units`` [n] of electrons on each, and what follows of them by a ``template``. ``gain``: electrons that are counted, of one
-    that is booked."""
+    """``counts`` [n, m] of n columns, ``units`` [n] of electrons on each, and what follows of them by a template. Where a ``gain`` is asked for it is that of
+    the detector."""
 
     def __init__(self, columns: int, patch: Patch, errors: Errors):
         self.patch, self.errors = patch, errors

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -23,8 +23,13 @@ from scenarios.io.errors import BadInput
 from scenarios.io.pace import Pace, PacedProgress, slowness
 from scenarios.io.progress import Progress
 from scenarios.question.tables import Question
+from twin.optics.electrons import ELEMENTARY_CHARGE
+
+if TYPE_CHECKING:
+    from scenarios.acquire.detect.loop import DetectLoop
 
 SCHEMA = "emtwin.detect/1"
+VERDICTS = {-1: "absent", 0: "undecided", 1: "present"}
 
 
 def run_detect(
@@ -77,8 +82,9 @@ def run_detect(
         if launched is not None:
             remote.seal()
         result = _result(loop, question, wanted, (remote.now() - loop.start) * 1e-9)
-        journal.append("columns", {}, None, {"places": loop.columns})
-        if launched is not None:
+        if loop.looks is not None:
+            journal.append("columns", {}, None, {"places": loop.looks.columns})
+        if launched is not None and loop.looks is not None:
             result |= _scored(result, _truth(resume or out, launched, pace))
         result |= {"seed": question.seed, "seconds_until_ready": ready, "seconds": time.monotonic() - begun}
         journal.append("result", result, None)
@@ -99,17 +105,14 @@ def check_instrument(remote: RemoteInstrument, wanted: Wanted) -> None:
         raise BadInput("--instrument", problem, "Serve a field with these, or leave --instrument out.")
 
 
-def _result(loop: Any, question: Question, wanted: Wanted, seconds: float) -> dict[str, Any]:
+def _result(loop: "DetectLoop", question: Question, wanted: Wanted, seconds: float) -> dict[str, Any]:
     """The session in numbers, without what needs the truth."""
-    twin, patch, evidence, state, spent = loop.twin, loop.patch, loop.evidence, loop.state, loop.spent
-    count = len(wanted.places)
-    decided = np.zeros(count, int) if state is None else state.decided
-    if loop.ended == "distrusted":
-        decided = np.zeros(count, int)
-    flyback = question.instrument.flyback
     from scenarios.acquire.detect.loop import OVERVIEW_DWELL, OVERVIEW_PIXEL
 
-    lines = 1.0 + flyback / (wanted.sides[0] / OVERVIEW_PIXEL * OVERVIEW_DWELL)
+    twin, spent, looks, count = loop.twin, loop.spent, loop.looks, len(wanted.places)
+    # what a distrusted model says of columns is no answer
+    decided = np.zeros(count, int) if looks is None or loop.ended == "distrusted" else looks.state.decided
+    lines = 1.0 + question.instrument.flyback / (wanted.sides[0] / OVERVIEW_PIXEL * OVERVIEW_DWELL)
     result: dict[str, Any] = {
         "schema": SCHEMA, "question": question.name, "kind": question.kind, "reached": loop.ended == "decided", "ended": loop.ended,
         "columns": count, "present": int((decided == 1).sum()), "absent": int((decided == -1).sum()), "undecided": int((decided == 0).sum()),
@@ -118,29 +121,26 @@ def _result(loop: Any, question: Question, wanted: Wanted, seconds: float) -> di
         "electrons_by_purpose": {"overview": spent.overview, "decisions": spent.decisions, "flyback": spent.flyback, "settling": spent.settling},
         "instrument_seconds": seconds, "decision_seconds": float(np.median(loop.seconds)) if loop.seconds else None,
         "fixed_dose": twin.dose, "fixed_electrons": twin.dose * wanted.area * lines, "doses_of_detectors": dict(twin.doses),
-        "model_distrusted": loop.ended == "distrusted", "likely": None if loop.fit is None else loop.fit.likely,
+        "model_distrusted": loop.ended == "distrusted", "likely": loop.likely,
     }  # fmt: skip
-    if patch is not None and evidence is not None and state is not None:
-        each = patch.electrons + patch.flyback
-        doses = loop.overview_dose + evidence.units * evidence.unit / patch.area
-        result |= {
-            "detector": patch.detector, "patch": {"size": patch.size, "pixel": patch.pixel, "current_pA": patch.current * 1.602176634e-7},
-            "fixed_patches_electrons": spent.overview + count * each, "share": state.share, "dose": float(doses.max()),
-            "of_columns": [
-                {"x": float(x), "y": float(y), "verdict": ("absent", "undecided", "present")[int(verdict) + 1], "posterior": float(chance),
-                 "log_ratio": float(ratio), "dose": float(dose)}
-                for (x, y), verdict, chance, ratio, dose in zip(loop.columns, decided, state.posteriors, state.ratios, doses, strict=True)
-            ],
-        }  # fmt: skip
-    return result
+    if looks is None:
+        return result
+    patch, state, doses = looks.patch, looks.state, looks.doses
+    places = zip(looks.columns, decided, state.posteriors, state.ratios, doses, strict=True)
+    return result | {
+        "detector": patch.detector, "patch": {"size": patch.size, "pixel": patch.pixel, "current_pA": patch.current * 1e12 * ELEMENTARY_CHARGE},
+        "fixed_patches_electrons": spent.overview + count * (patch.electrons + patch.flyback), "share": state.share, "dose": float(doses.max()),
+        "of_columns": [
+            {"x": float(x), "y": float(y), "verdict": VERDICTS[int(verdict)], "posterior": float(chance), "log_ratio": float(ratio), "dose": float(dose)}
+            for (x, y), verdict, chance, ratio, dose in places
+        ],
+    }  # fmt: skip
 
 
 def _scored(result: dict[str, Any], truth: dict[str, Any]) -> dict[str, Any]:
     """How many columns were decided wrongly, and which are truly changed."""
     changed = np.array(truth["changed"], bool)
-    verdicts = np.array([each["verdict"] for each in result.get("of_columns", [])])
-    if not len(verdicts):
-        return {"truth": truth}
+    verdicts = np.array([each["verdict"] for each in result["of_columns"]])
     return {
         "truth": truth, "changed": int(changed.sum()), "missed": int((changed & (verdicts == "absent")).sum()),
         "false_alarms": int((~changed & (verdicts == "present")).sum()),

@@ -11,8 +11,9 @@ import numpy as np
 from instrument.core.interface import Instrument
 from instrument.core.journal import Journal
 from learn.feasibility.columns.lattice import Fitted, Recorded
-from scenarios.acquire.detect.evidence import Evidence, Next, State
-from scenarios.acquire.detect.twin import FieldTwin, Patch, Template
+from scenarios.acquire.detect.evidence import Next
+from scenarios.acquire.detect.looks import SETTLE, Looks, plain_fit
+from scenarios.acquire.detect.twin import FieldTwin, Patch
 from scenarios.acquire.loop import plain_scan
 from scenarios.io.progress import Progress
 from scenarios.question.parts import LimitsPlan
@@ -20,14 +21,10 @@ from twin.records import Frame, Scan
 
 OVERVIEW_PIXEL, OVERVIEW_DWELL = 0.4, 1e-3
 """Angstrom and second of a place of the overview."""
-OVERVIEW_SHARE, MOST_OVERVIEWS = 0.08, 4
+OVERVIEW_SHARE, MOST_OVERVIEWS = 0.04, 6
 """Dose of an overview, as a share of that of a fixed protocol, and how many there are until the lattice is `PLACED`."""
-PLACED = 0.06
-"""Angstrom within which a column has to be found."""
-SETTLE = 1e-3
-"""Second that the scan settles at a new place."""
-REFITTED = 1.5
-"""Growth of the electrons in all after which settings are fitted anew."""
+PLACED = 0.08
+"""Angstrom (standard deviation) within which a column has to be found."""
 UNLIKELY = 1e-4
 """Probability of what the counts leave below which the specimen is not that of the question."""
 MOST_VISITS = 100_000
@@ -41,6 +38,13 @@ class Spent:
     decisions: float = 0.0
     flyback: float = 0.0
     settling: float = 0.0
+
+    def add(self, pixels: float, flyback: float, settling: float, overview: bool) -> None:
+        """The electrons of one exposure."""
+        self.overview += pixels if overview else 0.0
+        self.decisions += 0.0 if overview else pixels
+        self.flyback += flyback
+        self.settling += settling
 
     @property
     def total(self) -> float:
@@ -64,24 +68,22 @@ class DetectLoop:
         self.instrument, self.twin, self.limits, self.journal, self.progress, self.start = (
             instrument, twin, limits, journal, progress, start,
         )  # fmt: skip
-        self.fixed, self.next, self.ended, self.spent, self.overview_dose = fixed, 0, "", Spent(), 0.0
+        self.fixed, self.next, self.ended, self.spent, self.seconds = fixed, 0, "", Spent(), []
         self.overviews: list[Recorded] = []
         self.fit: Fitted | None = None
-        self.patch: Patch | None = None
-        self.evidence: Evidence | None = None
-        self.origin = (0.0, 0.0)
-        self.template: Template | None = None
-        self.state: State | None = None
-        self.fitted_at = 0.0
-        self.seconds: list[float] = []
+        self.looks: Looks | None = None
         self.stop = threading.Event()
 
     @property
-    def columns(self) -> np.ndarray:
-        """Where the columns are, as the first look at each found the lattice: [n, 2] (x, y) in angstrom."""
-        sides = np.array(self.twin.wanted.sides)
-        places = self.twin.wanted.places + np.array(self.origin)
-        return (places + sides / 2) % sides - sides / 2
+    def overview_dose(self) -> float:
+        """Electrons per square angstrom of all overviews."""
+        return len(self.overviews) * OVERVIEW_SHARE * self.twin.dose
+
+    @property
+    def likely(self) -> float | None:
+        """Probability of what the counts leave."""
+        fit = self.fit if self.looks is None else self.looks.fit
+        return None if fit is None else fit.likely
 
     def run(self) -> None:
         """Look until everything is decided or a limit ends it (``ended`` says which); KeyboardInterrupt, all done so far in the journal, where ``stop`` is
@@ -92,253 +94,135 @@ class DetectLoop:
             self._step()
 
     def _step(self) -> None:
-        if self.fit is None or (
-            self.evidence is None and self.fit.placed_within > PLACED and len(self.overviews) < MOST_OVERVIEWS
-        ):
+        if self.limits.time is not None and (self.instrument.now() - self.start) * 1e-9 > self.limits.time:
+            self.ended = "time"
+        elif self.looks is not None:
+            self._look(self.looks)
+        elif self.fit is None or (self.fit.placed_within > PLACED and len(self.overviews) < MOST_OVERVIEWS):
             self._look_over()
-            return
-        if self.fit.likely < UNLIKELY:
+        elif self.fit.likely < UNLIKELY:
+            self.ended = "distrusted"
+        else:
+            patch = self.twin.patch(self.fit)
+            self.looks = Looks(self.twin, self._overview(), self.overview_dose, self.fit, patch, self.fixed)
+
+    def _look(self, looks: Looks) -> None:
+        """One visit, or the end."""
+        begun = time.perf_counter()
+        if looks.fit.likely < UNLIKELY:
             self.ended = "distrusted"
             return
+        done = bool(np.all(looks.evidence.units)) and (self.fixed or bool(np.all(looks.state.decided)))
+        chosen = None if done else looks.next(self.limits.dose)
+        if done or chosen is None or self.next >= MOST_VISITS:
+            self.ended = (
+                "decided" if done else "dose" if looks.limited(self.limits.dose) else "visits" if chosen else "model"
+            )
+            return
+        before = float(looks.state.ratios[chosen.column])
+        x, y = looks.columns[chosen.column]
+        chose = time.perf_counter() - begun
+        frame = self._taken((float(x), float(y)), looks.scan(chosen), overview=False)
         begun = time.perf_counter()
-        if self.evidence is None:
-            self._begin()
-        chosen = self._chosen()
-        self.seconds.append(time.perf_counter() - begun)
-        if chosen is not None and not self.ended:
-            self._visit(chosen)
+        looks.add(chosen, np.asarray(frame.data, float).ravel())
+        self.seconds.append(chose + time.perf_counter() - begun)
+        self._note_visit(looks, chosen, before)
 
     def _look_over(self) -> None:
         """One overview of the field."""
         dose = OVERVIEW_SHARE * self.twin.dose
-        if self.limits.dose is not None and self.overview_dose + dose > self.limits.dose or self._late():
-            self.ended = "dose" if not self._late() else "time"
+        if self.limits.dose is not None and self.overview_dose + dose > self.limits.dose:
+            self.ended = "dose"
             return
         sides = self.twin.wanted.sides
         shape = (math.ceil(sides[1] / OVERVIEW_PIXEL), math.ceil(sides[0] / OVERVIEW_PIXEL))
-        scan = Scan(
-            self.twin.best, shape, OVERVIEW_PIXEL, OVERVIEW_DWELL, self.twin.question.instrument.flyback, SETTLE, dose
-        )
+        flyback = self.twin.question.instrument.flyback
+        scan = Scan(self.twin.best, shape, OVERVIEW_PIXEL, OVERVIEW_DWELL, flyback, SETTLE, dose)
         frame = self._taken((0.0, 0.0), scan, overview=True)
-        self.overview_dose += dose
         ny, nx = scan.shape
         x, y = ((np.arange(count) - (count - 1) / 2.0) * scan.pixel for count in (nx, ny))
         places = np.stack([part.ravel() for part in np.meshgrid(x, y)], 1)
         counts = np.asarray(frame.data, float).ravel()
         self.overviews.append(Recorded(scan.detector, places, counts, np.full(len(counts), dose * scan.pixel**2)))
-        total = Recorded(
-            scan.detector, places, np.sum([each.counts for each in self.overviews], 0), np.sum([each.electrons for each in self.overviews], 0)
-        )  # fmt: skip
+        total = self._overview()
         self.fit = self.twin.lattice.fitted([total], self.twin.lattice.found(total))
-        self._done(
-            {
-                "kind": "overview",
-                "dose": self.overview_dose,
-                "placed_within": self.fit.placed_within,
-                **self._settings(),
-            }
+        self.next += 1
+        within = self.fit.placed_within
+        self._done({"kind": "overview", "dose": self.overview_dose, "placed_within": within})
+        self.progress.stage(f"overview {len(self.overviews)}: columns placed within {within:.2g} angstrom")
+
+    def _overview(self) -> Recorded:
+        """All overviews as one."""
+        counts, electrons = (
+            np.sum([getattr(each, name) for each in self.overviews], 0) for name in ("counts", "electrons")
         )
+        return self.overviews[0]._replace(counts=counts, electrons=electrons)
 
-    def _begin(self) -> None:
-        """Choose how columns are scanned."""
-        assert self.fit is not None
-        self.patch = self.twin.patch(self.fit)
-        self.evidence = Evidence(len(self.twin.wanted.places), self.patch, self.twin.wanted.errors)
-        self.origin = self.fit.origin
-        self._renew()
-
-    def _renew(self) -> None:
-        """A template at the settings as they are fitted now."""
-        assert self.fit is not None and self.patch is not None
-        off = (self.origin[0] - self.fit.origin[0], self.origin[1] - self.fit.origin[1])
-        self.template = self.twin.template(self.fit, self.patch, off, len(self.twin.wanted.places) - 1)
-
-    @property
-    def gain(self) -> float:
-        """Of the detector of the patch."""
-        assert self.fit is not None and self.patch is not None
-        return self.fit.gains.get(self.patch.detector, 1.0)
-
-    def _chosen(self) -> Next | None:
-        """The next visit; None where there is none, ``ended`` says why then."""
-        evidence, template = self.evidence, self.template
-        assert evidence is not None and template is not None and self.patch is not None
-        limit = (
-            math.inf
-            if self.limits.dose is None
-            else self.limits.dose * self.patch.area - self.overview_dose * self.patch.area
-        )
-        self.state = evidence.state(template, self.gain)
-        fresh = np.flatnonzero(evidence.units == 0)
-        if len(fresh):
-            if self.fixed:
-                units = 16
-            else:
-                steps = evidence.steps(template, self.gain, self.state.share)
-                units = (1, 2, 4, 8, 16)[int(steps.step(np.array(0.0)))]
-            if units * evidence.unit > limit:
-                self.ended = "dose"
-            elif self._late():
-                self.ended = "time"
-            return Next(int(fresh[0]), units, math.nan, 1.0)
-        if evidence.units.sum() * evidence.unit >= REFITTED * self.fitted_at:
-            self._refit()
-            if self.ended:
-                return None
-            self.state = evidence.state(self.template or template, self.gain)
-        if self.fixed:
-            self.ended = "decided"
-            return None
-        if np.all(self.state.decided):
-            self.ended = "decided"
-            return None
-        if self._late():
-            self.ended = "time"
-            return None
-        if self.next >= MOST_VISITS:
-            self.ended = "visits"
-            return None
-        chosen = evidence.next(self.state, self.template or template, self.gain, limit)
-        if chosen is None:
-            left = evidence.units[self.state.decided == 0]
-            self.ended = "dose" if np.any((left + 1) * evidence.unit > limit) else "model"
-        return chosen
-
-    def _refit(self) -> None:
-        """Settings by all that was counted so far; distrust where it is not the crystal that was expected."""
-        evidence, fit, patch, template, state = self.evidence, self.fit, self.patch, self.template, self.state
-        assert (
-            evidence is not None
-            and fit is not None
-            and patch is not None
-            and template is not None
-            and state is not None
-        )
-        electrons = evidence.units * evidence.unit
-        changed = (state.posteriors * electrons * self.gain)[:, None] * template.change
-        summed = Recorded(
-            patch.detector, patch.places + np.array(self.origin), (evidence.counts - changed).sum(0),
-            np.full(len(patch.places), electrons.sum() / len(patch.places)), True,
-        )  # fmt: skip
-        first = self.overviews[0]
-        total = first._replace(
-            counts=np.sum([each.counts for each in self.overviews], 0), electrons=np.sum([each.electrons for each in self.overviews], 0)
-        )  # fmt: skip
-        self.fit = self.twin.lattice.fitted([total, summed], fit.origin, fit)
-        self.fitted_at = float(electrons.sum())
-        self._renew()
-        if self.fit.likely < UNLIKELY:
-            self.ended = "distrusted"
-
-    def _visit(self, chosen: Next) -> None:
-        evidence, patch = self.evidence, self.patch
-        assert evidence is not None and patch is not None and self.state is not None
-        electrons = chosen.units * evidence.unit
-        dwell = electrons / (patch.current * patch.size**2)
-        scan = Scan(
-            patch.detector, (patch.size, patch.size), patch.pixel, dwell, self.twin.question.instrument.flyback, SETTLE, electrons / patch.area
-        )  # fmt: skip
-        x, y = self.columns[chosen.column]
-        frame = self._taken((float(x), float(y)), scan)
-        before = float(self.state.ratios[chosen.column])
-        evidence.add(chosen.column, chosen.units, np.asarray(frame.data, float).ravel())
-        assert self.template is not None
-        self.state = evidence.state(self.template, self.gain)
-        payload = {
-            "kind": "visit", "column": chosen.column, "units": chosen.units, "dose": float(evidence.units[chosen.column] * evidence.unit / patch.area),
-            "before": before, "ratio": float(self.state.ratios[chosen.column]), "posterior": float(self.state.posteriors[chosen.column]),
-            "decided": int(self.state.decided[chosen.column]), "expected": None if math.isnan(chosen.expected) else chosen.expected,
-            "possible": chosen.possible, **self._settings(),
-        }  # fmt: skip
-        self._done(payload)
-
-    def _settings(self) -> dict[str, Any]:
-        assert self.fit is not None
-        return {
-            "settings": {name: float(value) for name, value in self.fit.settled.values.items()},
-            "likely": self.fit.likely,
-        }
-
-    def _late(self) -> bool:
-        return self.limits.time is not None and (self.instrument.now() - self.start) * 1e-9 > self.limits.time
-
-    def _taken(self, centre: tuple[float, float], scan: Scan, overview: bool = False) -> Frame:
+    def _taken(self, centre: tuple[float, float], scan: Scan, overview: bool) -> Frame:
         changes = {"beam_shift.x": centre[0], "beam_shift.y": centre[1]}
         self._command("apply", {"changes": changes})
         self.instrument.apply(changes)
         self._command("acquire", {"scan": plain_scan(scan)})
         frame = self.instrument.acquire(scan)
         self.journal.append_frame(frame)
-        exposure = frame.exposure
-        self.spent.overview += exposure.pixels if overview else 0.0
-        self.spent.decisions += 0.0 if overview else exposure.pixels
-        self.spent.flyback += exposure.flyback
-        self.spent.settling += exposure.settle_dose
+        self.spent.add(frame.exposure.pixels, frame.exposure.flyback, frame.exposure.settle_dose, overview)
         return frame
 
     def _command(self, name: str, arguments: dict[str, Any]) -> None:
         """Recorded with its time, so that a simulated field can be brought back to the same point."""
         self.journal.append("command", {"name": name, "args": arguments}, self.instrument.now())
 
-    def _done(self, payload: dict[str, Any]) -> None:
+    def _note_visit(self, looks: Looks, chosen: Next, before: float) -> None:
+        state, column = looks.state, chosen.column
         self.next += 1
-        now = self.instrument.now()
-        self.journal.append(
-            "detect", {"step": self.next, "electrons": self.spent.total, "time_ns": now, **payload}, now
-        )
-        self._checkpoint()
-        if self.state is None:
-            self.progress.stage(f"overview: columns within {payload['placed_within']:.2g} angstrom")
-            return
-        done = int(np.abs(self.state.decided).sum())
-        there = int((self.state.decided == 1).sum())
-        self.progress.stage(
-            f"{done} of {len(self.state.decided)} columns decided, {there} changed; {self.spent.total:.3g} electrons", done / len(self.state.decided)
+        self._done(
+            {
+                "kind": "visit", "column": column, "units": chosen.units, "dose": float(looks.doses[column]), "before": before,
+                "ratio": float(state.ratios[column]), "posterior": float(state.posteriors[column]), "decided": int(state.decided[column]),
+                "expected": None if math.isnan(chosen.expected) else chosen.expected, "possible": chosen.possible,
+                "all_decided": int(np.abs(state.decided).sum()),
+            }
         )  # fmt: skip
+        done, count = int(np.abs(state.decided).sum()), len(state.decided)
+        there = int((state.decided == 1).sum())
+        self.progress.stage(
+            f"{done} of {count} columns decided, {there} changed; {self.spent.total:.3g} electrons", done / count
+        )
 
-    def _checkpoint(self) -> None:
+    def _done(self, payload: dict[str, Any]) -> None:
+        """Record a scan, and a checkpoint after it."""
+        fit = self.fit if self.looks is None else self.looks.fit
+        assert fit is not None
+        now = self.instrument.now()
+        more = {"settings": {name: float(value) for name, value in fit.settled.values.items()}, "likely": fit.likely}
+        self.journal.append(
+            "detect", {"step": self.next, "electrons": self.spent.total, "time_ns": now, **payload, **more}, now
+        )
         values: dict[str, Any] = {
-            "next": self.next, "start": self.start, "spent": dataclasses.asdict(self.spent), "overview_dose": self.overview_dose, "fitted_at": self.fitted_at,
-            "overviews": len(self.overviews), "detector": self.overviews[0].detector, "origin": list(self.origin),
-            "patch": None if self.patch is None else self.patch._asdict(), "fit": None if self.fit is None else _plain_fit(self.fit),
-        }  # fmt: skip
-        arrays = {"places": self.overviews[0].places, "counts": np.stack([each.counts for each in self.overviews])}
-        arrays["electrons"] = np.stack([each.electrons for each in self.overviews])
-        if self.evidence is not None:
-            arrays |= {"column_counts": self.evidence.counts, "units": self.evidence.units}
-        self.journal.append("checkpoint", values, self.instrument.now(), arrays)
+            "next": self.next,
+            "start": self.start,
+            "spent": dataclasses.asdict(self.spent),
+            "fit": plain_fit(fit),
+        }
+        arrays = {"counts": np.stack([each.counts for each in self.overviews])}
+        arrays |= {"places": self.overviews[0].places, "electrons": self.overviews[0].electrons}
+        if self.looks is not None:
+            values["looks"], columns = self.looks.to_state()
+            arrays |= columns
+        self.journal.append("checkpoint", values, now, arrays)
 
     def resume(self, values: dict[str, Any], arrays: dict[str, np.ndarray], abandoned: Any = ()) -> None:
         """Restore a checkpoint of this question. ``abandoned``: exposures after it, whose electrons were spent on an instrument that was not reset."""
-        self.next, self.start = int(values["next"]), int(values["start"])
-        self.spent, self.overview_dose, self.fitted_at = (
-            Spent(**values["spent"]),
-            values["overview_dose"],
-            values["fitted_at"],
-        )
+        self.next, self.start, self.spent = int(values["next"]), int(values["start"]), Spent(**values["spent"])
         for exposure in abandoned:
-            self.spent.decisions += exposure["pixels"]
-            self.spent.flyback += exposure["flyback"]
-            self.spent.settling += exposure["settle_dose"]
+            self.spent.add(exposure["pixels"], exposure["flyback"], exposure["settle_dose"], overview=False)
+        detector = self.twin.best
         self.overviews = [
-            Recorded(values["detector"], arrays["places"], counts, electrons)
-            for counts, electrons in zip(arrays["counts"], arrays["electrons"], strict=True)
+            Recorded(detector, arrays["places"], counts, arrays["electrons"]) for counts in arrays["counts"]
         ]
-        self.origin = (values["origin"][0], values["origin"][1])
         self.fit = self.twin.lattice.restored(**values["fit"])
-        if values["patch"] is not None:
-            self.patch = Patch(**values["patch"])
-            self.evidence = Evidence(len(self.twin.wanted.places), self.patch, self.twin.wanted.errors)
-            self.evidence.counts, self.evidence.units = arrays["column_counts"].copy(), arrays["units"].astype(int)
-            self._renew()
-            assert self.template is not None
-            self.state = self.evidence.state(self.template, self.gain)
-
-
-def _plain_fit(fit: Fitted) -> dict[str, Any]:
-    """What `Lattice.restored` makes a fit of."""
-    made = fit.settled
-    return {
-        "origin": list(fit.origin), "values": made.values, "covariance": made.covariance.tolist(), "misfit": made.misfit, "likely": fit.likely,
-        "detectors": list(fit.gains),
-    }  # fmt: skip
+        if "looks" in values:
+            saved = values["looks"]
+            patch, overview = Patch(**saved["patch"]), self._overview()
+            self.looks = Looks(self.twin, overview, self.overview_dose, self.fit, patch, self.fixed)
+            self.looks.restore(saved, arrays)

@@ -21,6 +21,7 @@ from scenarios.plan.kinds import detect
 from scenarios.plan.readings import reading_of
 from scenarios.plan.scene import Scene, settings_of
 from scenarios.question.tables import Question
+from twin.optics.electrons import ELEMENTARY_CHARGE
 
 SIZES, PIXELS = (2, 3, 4, 5, 6, 8), (0.2, 0.3, 0.4, 0.5)
 """Places along each side of the patch that is scanned about a column, and angstrom between them."""
@@ -135,7 +136,7 @@ class FieldTwin:
         electrons = dose_at(lambda dose: errors.power - tests.at(dose).power(errors.false_alarms))
         if not math.isfinite(electrons):
             return patch
-        picoampere = 1e-12 / 1.602176634e-19
+        picoampere = 1e-12 / ELEMENTARY_CHARGE
         slow = electrons / (size**2 * FIXED_DWELL)
         current = min(max(slow, LEAST_CURRENT * picoampere), instrument.current_pA * picoampere)
         return patch._replace(current=current, electrons=electrons, flyback=current * size * instrument.flyback)

@@ -32,8 +32,8 @@ ALIKE = 0.05
 
 
 class Wanted(NamedTuple):
-    """Columns at ``places`` [n, 2] (angstrom, x and y from the middle of a field of ``sides``, but for where the lattice is) that are tested, ``alike`` [m, 2] of
-    one cell, the first of which has the atom number ``site`` of the cell; options by the name of their detector; ``errors`` of each column's test; the ``made``
+    """Columns at ``places`` [n, 2] (angstrom, x and y in a field of ``sides``, but for where the lattice is) that are tested, ``alike`` [m, 2] of one cell,
+    the first of which has the atom number ``site`` of the cell; options by the name of their detector; ``errors`` of each column's test; the ``made``
     specimen."""
 
     places: np.ndarray
