@@ -26,7 +26,8 @@ class Thresholds(NamedTuple):
 
     def decided(self, ratios: np.ndarray) -> np.ndarray:
         """-1 where nothing is there, 1 where something is, 0 where it is not decided."""
-        return (np.asarray(ratios) >= self.present).astype(int) - (np.asarray(ratios) <= self.absent).astype(int)
+        values = np.asarray(ratios)
+        return np.asarray((values >= self.present).astype(int) - (values <= self.absent).astype(int))
 
 
 class Errors(NamedTuple):
@@ -76,11 +77,11 @@ class Steps(NamedTuple):
     def step(self, ratio: np.ndarray) -> np.ndarray:
         """Number of the step at each ``ratio`` between the thresholds."""
         nearest = np.abs(np.asarray(ratio)[..., None] - self.ratios).argmin(-1)
-        return self.number[nearest]
+        return np.asarray(self.number[nearest])
 
     def expected_cost(self, ratio: np.ndarray) -> np.ndarray:
         """Until the decision, at each ``ratio`` between the thresholds."""
-        return np.interp(ratio, self.ratios, self.cost)
+        return np.asarray(np.interp(ratio, self.ratios, self.cost))
 
 
 def best_steps(thresholds: Thresholds, share: float, information: np.ndarray, costs: np.ndarray) -> Steps:
