@@ -25,6 +25,8 @@ from twin.optics.electrons import ELEMENTARY_CHARGE
 
 SIZES, PIXELS = (2, 3, 4, 5, 6, 8), (0.2, 0.3, 0.4, 0.5)
 """Places along each side of the patch that is scanned about a column, and angstrom between them."""
+SPARED = 1.2
+"""Times as many electrons as are needed at least that may spare dose: smaller patches need fewer electrons at a larger dose."""
 LEAST_CURRENT = 0.01
 """pA: a smaller beam is not asked for."""
 FIXED_DWELL = 5e-3
@@ -109,8 +111,8 @@ class FieldTwin:
         return self.doses[self.best]
 
     def patch(self, fit: Fitted) -> Patch:
-        """The detector and the places by which a test of one size needs the fewest electrons, at the settings of a ``fit``; BadInput where the limit of dose
-        allows none."""
+        """The detector and the places by which a test of one size needs the fewest electrons, at the settings of a ``fit``, and of those that need hardly more
+        (`SPARED`) the ones of the least dose; BadInput where the limit of dose allows none."""
         limit, made = self.question.limits.dose, []
         for name in self.detectors:
             for size in SIZES:
@@ -127,7 +129,9 @@ class FieldTwin:
             raise BadInput(
                 "limits.dose", f"is {limit:g}; a column needs {least:.3g} electrons per square angstrom", "Allow a larger dose."
             )  # fmt: skip
-        return min(allowed, key=lambda each: each.electrons + each.flyback)
+        least = min(each.electrons + each.flyback for each in allowed)
+        near = [each for each in allowed if each.electrons + each.flyback <= SPARED * least]
+        return min(near, key=lambda each: each.electrons / each.area)
 
     def _patch(self, fit: Fitted, name: str, size: int, pixel: float) -> Patch:
         errors, instrument = self.wanted.errors, self.question.instrument
