@@ -13,7 +13,7 @@ from instrument.core.journal import Journal
 from learn.design.decision import Budget, Choice, after_measuring, choose, relative_error
 from learn.design.lookahead import best_plan
 from scenarios.acquire.dose_accounting import Ledger, electrons_of
-from scenarios.acquire.person.heeding import heed
+from scenarios.acquire.person.heeding import follow_person, heed
 from scenarios.acquire.person.orders import Order, Orders
 from scenarios.acquire.planning.alignment import HORIZON, AlignmentPlanner
 from scenarios.acquire.planning.linearization import Linearization
@@ -102,6 +102,15 @@ class SessionLoop:
     @property
     def stopped(self) -> bool:
         return self.stop.is_set()
+
+    @property
+    def moment(self) -> int:
+        """Time of the belief."""
+        return self.twin_session.belief.time
+
+    def take_back(self, before: dict[str, float]) -> None:
+        """Heed what a person did to the controls, which were as they were ``before``."""
+        follow_person(self, before)
 
     def halt(self) -> None:
         """Stop before the next request."""

@@ -19,6 +19,8 @@ ROUNDS = 4
 """In which the columns that are changed, and what the others count, are found from one another."""
 FIRST_SHARE, FIRST_WEIGHT = 0.1, 3.0
 """Share of changed columns before anything is recorded, and how many columns that is worth."""
+HELD = 0.6
+"""Share of a threshold within which what was decided is open again."""
 HOPELESS = 0.05
 """Probability that more electrons decide a column below which it gets no more."""
 
@@ -51,6 +53,7 @@ class Evidence:
         self.patch, self.errors = patch, errors
         self.counts = np.zeros((columns, patch.size**2))
         self.units = np.zeros(columns, int)
+        self.decided = np.zeros(columns, int)
 
     @property
     def unit(self) -> float:
@@ -81,7 +84,14 @@ class Evidence:
                 ratios[column] = test.against(self.counts[column], expected, part, template.signature.readout)
             chances = np.where(self.units > 0, posterior(ratios, share), 0.0)
             share = (chances.sum() + FIRST_SHARE * FIRST_WEIGHT) / (len(seen) + FIRST_WEIGHT)
-        return State(ratios, posterior(ratios, share), self.errors.thresholds.decided(ratios), float(share))
+        return State(ratios, posterior(ratios, share), self._decided(ratios), float(share))
+
+    def _decided(self, ratios: np.ndarray) -> np.ndarray:
+        """What is beyond a threshold, or was, and has not come back far: what others count shifts all ratios a little."""
+        thresholds = self.errors.thresholds
+        held = type(thresholds)(HELD * thresholds.absent, HELD * thresholds.present).decided(ratios)
+        self.decided = np.where(self.decided == held, held, thresholds.decided(ratios))
+        return self.decided.copy()
 
     def next(self, state: State, template: Template, gain: float, limit: float) -> Next | None:
         """The column whose decision is expected to take the fewest electrons, flyback included; None where no undecided column can be decided.

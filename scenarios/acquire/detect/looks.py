@@ -107,12 +107,17 @@ class Looks:
             "fit": plain_fit(self.fit),
             "fitted_at": self.fitted_at,
         }
-        return values, {"column_counts": self.evidence.counts, "units": self.evidence.units}
+        return values, {
+            "column_counts": self.evidence.counts,
+            "units": self.evidence.units,
+            "decided": self.state.decided,
+        }
 
     def restore(self, values: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
         """What `to_state` gave."""
         self.origin, self.fitted_at = (values["origin"][0], values["origin"][1]), values["fitted_at"]
         self.evidence.counts, self.evidence.units = arrays["column_counts"].copy(), arrays["units"].astype(int)
+        self.evidence.decided = arrays["decided"].astype(int)
         self._renew()
 
 

@@ -15,6 +15,8 @@ from scenarios.acquire.detect.evidence import Next
 from scenarios.acquire.detect.looks import SETTLE, Looks, plain_fit
 from scenarios.acquire.detect.twin import FieldTwin, Patch
 from scenarios.acquire.loop import plain_scan
+from scenarios.acquire.person.heeding import heed
+from scenarios.acquire.person.orders import Orders
 from scenarios.io.progress import Progress
 from scenarios.question.parts import LimitsPlan
 from twin.records import Frame, Scan
@@ -72,7 +74,28 @@ class DetectLoop:
         self.overviews: list[Recorded] = []
         self.fit: Fitted | None = None
         self.looks: Looks | None = None
-        self.stop = threading.Event()
+        self.stop, self.orders = threading.Event(), Orders(journal.folder)
+
+    @property
+    def stopped(self) -> bool:
+        return self.stop.is_set()
+
+    @property
+    def moment(self) -> int:
+        """Time of the instrument."""
+        return self.instrument.now()
+
+    def halt(self) -> None:
+        """Stop before the next scan."""
+        self.stop.set()
+
+    def listen(self, until: int) -> None:
+        """Sensors tell nothing of a field."""
+        self.instrument.readings()
+
+    def take_back(self, before: dict[str, float]) -> None:
+        """Every scan is placed anew: what a person did to the controls is only recorded."""
+        self.journal.append("taken back", {"before": before}, self.moment)
 
     @property
     def overview_dose(self) -> float:
@@ -89,7 +112,8 @@ class DetectLoop:
         """Look until everything is decided or a limit ends it (``ended`` says which); KeyboardInterrupt, all done so far in the journal, where ``stop`` is
         set."""
         while not self.ended:
-            if self.stop.is_set():
+            heed(self)
+            if self.stopped:
                 raise KeyboardInterrupt
             self._step()
 

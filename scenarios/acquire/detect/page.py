@@ -48,7 +48,7 @@ def _page(session: Session) -> str:
     rows = [
         {
             "x": f"{each['x']:.2f}", "y": f"{each['y']:.2f}", "verdict": each["verdict"], "posterior": f"{each['posterior']:.3g}",
-            "ratio": f"{each['log_ratio']:.2f}", "dose": f"{each['dose']:.3g}", "looks": looks[number],
+            "ratio": f"{each['log_ratio']:.2f}", "dose": f"{each['dose']:,.0f}", "looks": looks[number],
             "truth": "" if truth is None else ("changed" if truth[number] else "not"),
         }
         for number, each in enumerate(columns)
@@ -63,10 +63,10 @@ def _page(session: Session) -> str:
             "evidence": draw(8.6, 3.6, lambda figure: evidence(figure, session)) if columns else "",
             "bars": draw(8.6, 2.4, lambda figure: bars(figure, session)), "scored": truth is not None,
             "power": f"{result['asked']['power']:g}", "alarms": f"{result['asked']['false_alarms_of_a_column']:.2g}",
-            "fixed_dose": f"{result['fixed_dose']:.3g}", "electrons": electrons(result["electrons"]),
+            "fixed_dose": f"{result['fixed_dose']:,.0f}", "electrons": electrons(result["electrons"]),
             "share": f"{100.0 * result['electrons'] / result['fixed_electrons']:.0f} %",
             "patches": None if patches is None else f"{100.0 * result['electrons'] / patches:.0f} %",
-            "dose": f"{result['dose']:.3g}", "visits": result["visits"], "overviews": result["overviews"],
+            "dose": f"{result['dose']:,.0f}", "visits": result["visits"], "overviews": result["overviews"],
             "minutes": f"{result['instrument_seconds']:.2g} s",
             "patch": None if patch is None else _patch(patch, result["detector"]),
             "rows": rows, "settings": [(name, f"{value:+.3g}{UNITS.get(name, '')}") for name, value in settings.items() if name not in ("x", "y")],

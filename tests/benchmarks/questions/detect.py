@@ -67,6 +67,8 @@ def _rows(name: str, made: list[dict[str, Any]]) -> list[Case]:
     told = float(np.mean([each["reached"] and each["missed"] + each["false_alarms"] == 0 for each in scored]))
     ratio = float(np.mean([each["electrons"] / each["fixed_electrons"] for each in made]))
     patches = float(np.mean([each["electrons"] / each["fixed_patches_electrons"] for each in scored]))
+    overview = float(np.mean([each["electrons_by_purpose"]["overview"] / each["electrons"] for each in made]))
+    dose = float(np.mean([each["dose"] / each["fixed_dose"] for each in made]))
     decision = float(np.median([each["decision_seconds"] for each in made]))
     first = float(np.median([each["seconds_until_ready"] for each in made]))
     most = 1.0 - asked["power"] + 3.0 * np.sqrt(asked["power"] * (1.0 - asked["power"]) / max(changed, 1))
@@ -80,8 +82,8 @@ def _rows(name: str, made: list[dict[str, Any]]) -> list[Case]:
         case(f"{name}: columns decided and wrong, share", wrong, "", f"at most {WRONG}", wrong <= WRONG),
         case(f"{name}: electrons over a scan of the whole field with the same errors", ratio, "", f"at most {RATIO}", ratio <= RATIO),
         case(f"{name}: electrons over one look of one size at each column, overview included", patches),
-        case(f"{name}: share of the electrons that the overview takes", float(np.mean([each["electrons_by_purpose"]["overview"] / each["electrons"] for each in made]))),
-        case(f"{name}: largest dose on a column over that of the scan of the whole field", float(np.mean([each["dose"] / each["fixed_dose"] for each in made]))),
+        case(f"{name}: share of the electrons that the overview takes", overview),
+        case(f"{name}: largest dose on a column over that of the scan of the whole field", dose),
         case(f"{name}: seconds of a decision, median", decision, "s", f"at most {DECISION}", decision <= DECISION),
         case(f"{name}: seconds until the first look, median", first, "s", f"at most {ANSWER}", first <= ANSWER),
     ]  # fmt: skip
