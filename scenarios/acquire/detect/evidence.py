@@ -6,19 +6,15 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import norm
 
-from learn.design.sequential import Errors, Steps, best_steps, posterior
-from scenarios.acquire.detect.twin import Patch, Template
+from learn.design.sequential import Errors, Steps, posterior
+from scenarios.acquire.detect.twin import FIRST_SHARE, STEPS, UNITS, Patch, Template, steps_of
 
-UNITS = 16
-"""Units of electrons in a test of one size."""
-STEPS = (1, 2, 4, 8, 16)
-"""Units of a visit."""
 MOST_UNITS = 64 * UNITS
 """Of a column in all."""
 ROUNDS = 4
 """In which the columns that are changed, and what the others count, are found from one another."""
-FIRST_SHARE, FIRST_WEIGHT = 0.1, 3.0
-"""Share of changed columns before anything is recorded, and how many columns that is worth."""
+FIRST_WEIGHT = 3.0
+"""How many columns the share of changed ones before anything is recorded is worth."""
 HELD = 0.6
 """Share of a threshold within which what was decided is open again."""
 HOPELESS = 0.05
@@ -51,7 +47,7 @@ class Evidence:
 
     def __init__(self, columns: int, patch: Patch, errors: Errors):
         self.patch, self.errors = patch, errors
-        self.counts = np.zeros((columns, patch.size**2))
+        self.counts = np.zeros((columns, len(patch.places)))
         self.units = np.zeros(columns, int)
         self.decided = np.zeros(columns, int)
 
@@ -99,7 +95,7 @@ class Evidence:
         ``limit``: most electrons on a column.
         """
         steps = self.steps(template, gain, state.share)
-        most = min(MOST_UNITS, int(limit / self.unit))
+        most = int(min(MOST_UNITS, limit / self.unit))
         found = []
         for column in np.flatnonzero(state.decided == 0):
             have = int(self.units[column])
@@ -119,8 +115,9 @@ class Evidence:
     def steps(self, template: Template, gain: float, share: float) -> Steps:
         """The best next number of units by likelihood ratio, costs in units."""
         each = template.shift(UNITS * self.unit * gain) ** 2 / UNITS
-        sizes = np.array(STEPS, float)
-        return best_steps(self.errors.thresholds, share, each * sizes, sizes + self.patch.flyback / self.unit)
+        return steps_of(
+            self.errors, float(f"{share:.2g}"), float(f"{each:.3g}"), float(f"{self.patch.flyback / self.unit:.3g}")
+        )
 
     def _possible(self, template: Template, gain: float, ratio: float, chance: float, have: int, most: int) -> float:
         """Probability that a ratio is beyond a threshold after all electrons that there may be: what is wrong with the model does not shrink with them."""

@@ -128,7 +128,8 @@ def _result(loop: "DetectLoop", question: Question, wanted: Wanted, seconds: flo
     patch, state, doses = looks.patch, looks.state, looks.doses
     places = zip(looks.columns, decided, state.posteriors, state.ratios, doses, strict=True)
     return result | {
-        "detector": patch.detector, "patch": {"size": patch.size, "pixel": patch.pixel, "current_pA": patch.current * 1e12 * ELEMENTARY_CHARGE},
+        "detector": patch.detector,
+        "patch": {"shape": [patch.lines, patch.width], "pixel": patch.pixel, "current_pA": patch.current * 1e12 * ELEMENTARY_CHARGE},
         "fixed_patches_electrons": spent.overview + count * (patch.electrons + patch.flyback), "share": state.share, "dose": float(doses.max()),
         "of_columns": [
             {"x": float(x), "y": float(y), "verdict": VERDICTS[int(verdict)], "posterior": float(chance), "log_ratio": float(ratio), "dose": float(dose)}

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from learn.feasibility.columns.lattice import Fitted, Recorded
-from scenarios.acquire.detect.evidence import STEPS, UNITS, Evidence, Next, State
-from scenarios.acquire.detect.twin import FieldTwin, Patch
+from scenarios.acquire.detect.evidence import Evidence, Next, State
+from scenarios.acquire.detect.twin import STEPS, UNITS, FieldTwin, Patch
 from twin.records import Scan
 
 SETTLE = 1e-3
@@ -72,10 +72,10 @@ class Looks:
     def scan(self, visit: Next) -> Scan:
         """Of a visit."""
         patch, electrons = self.patch, visit.units * self.evidence.unit
-        dwell = electrons / (patch.current * patch.size**2)
+        dwell = electrons / (patch.current * patch.lines * patch.width)
         flyback = self.twin.question.instrument.flyback
         return Scan(
-            patch.detector, (patch.size, patch.size), patch.pixel, dwell, flyback, SETTLE, electrons / patch.area
+            patch.detector, (patch.lines, patch.width), patch.pixel, dwell, flyback, SETTLE, electrons / patch.area
         )
 
     def add(self, visit: Next, counts: np.ndarray) -> None:

@@ -76,5 +76,5 @@ def _page(session: Session) -> str:
 
 
 def _patch(patch: dict[str, Any], detector: str) -> str:
-    size = patch["size"]
-    return f"{size} × {size} places {patch['pixel']:g} Å apart by {detector}, at {patch['current_pA']:.2g} pA"
+    lines, width = patch["shape"]
+    return f"{lines} × {width} places {patch['pixel']:g} Å apart by {detector}, at {patch['current_pA']:.2g} pA"

@@ -1,5 +1,6 @@
 """The twin of a field: what its detectors count of a column without the change and with it, at any settings, and what tests of these counts promise."""
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -7,6 +8,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
+from learn.design.sequential import Errors, Steps, best_steps
 from learn.feasibility.assessment import Asked, assess
 from learn.feasibility.columns.counted import Counted, of_channel
 from learn.feasibility.columns.lattice import Fitted, Lattice
@@ -23,22 +25,31 @@ from scenarios.plan.scene import Scene, settings_of
 from scenarios.question.tables import Question
 from twin.optics.electrons import ELEMENTARY_CHARGE
 
-SIZES, PIXELS = (2, 3, 4, 5, 6, 8), (0.2, 0.3, 0.4, 0.5)
-"""Places along each side of the patch that is scanned about a column, and angstrom between them."""
+SHAPES = ((1, 2), (1, 3), (1, 4), (2, 2), (2, 3), (3, 3), (3, 4), (4, 4), (5, 5), (6, 6))
+"""Lines and places of each of the scans about a column that are weighed."""
+PIXELS = (0.2, 0.3, 0.4, 0.5)
+"""Angstrom between the places."""
+UNITS = 16
+"""Units of electrons in a test of one size."""
+STEPS = (1, 2, 4, 8, 16)
+"""Units of a visit."""
+FIRST_SHARE = 0.1
+"""Share of changed columns before anything is recorded."""
 SPARED = 1.2
 """Times as many electrons as are needed at least that may spare dose: smaller patches need fewer electrons at a larger dose."""
 LEAST_CURRENT = 0.01
 """pA: a smaller beam is not asked for."""
-FIXED_DWELL = 5e-3
-"""Second at a place of a patch in which the dose of a fixed test is given, where the current allows it."""
+FIXED_DWELL = 1e-2
+"""Second at a place in which a test of one size is recorded, where the current allows it."""
 
 
 class Patch(NamedTuple):
-    """A square of ``size`` places along each side, ``pixel`` angstrom apart, about a column, scanned with a ``detector`` by a ``current`` in electrons/second;
+    """Places about a column, ``pixel`` angstrom apart in ``lines`` of ``width`` places, scanned with a ``detector`` by a ``current`` in electrons/second;
     ``electrons`` of a test of one size with the errors that are asked for, and how many more ``flyback`` takes in each visit."""
 
     detector: str
-    size: int
+    lines: int
+    width: int
     pixel: float
     current: float
     electrons: float
@@ -46,14 +57,21 @@ class Patch(NamedTuple):
 
     @property
     def places(self) -> np.ndarray:
-        """[size^2, 2] (x, y) from the column, row by row."""
-        along = (np.arange(self.size) - (self.size - 1) / 2.0) * self.pixel
-        return np.stack([part.ravel() for part in np.meshgrid(along, along)], 1)
+        """[lines width, 2] (x, y) from the column, row by row."""
+        x, y = ((np.arange(count) - (count - 1) / 2.0) * self.pixel for count in (self.width, self.lines))
+        return np.stack([part.ravel() for part in np.meshgrid(x, y)], 1)
 
     @property
     def area(self) -> float:
         """In angstrom^2."""
-        return (self.size * self.pixel) ** 2
+        return self.lines * self.width * self.pixel**2
+
+
+@functools.lru_cache(maxsize=256)
+def steps_of(errors: Errors, share: float, information: float, flyback: float) -> Steps:
+    """The best next number of units by likelihood ratio: of a unit's ``information``, each visit costing ``flyback`` units more; costs in units."""
+    sizes = np.array(STEPS, float)
+    return best_steps(errors.thresholds, share, information * sizes, sizes + flyback)
 
 
 class Template:
@@ -113,12 +131,14 @@ class FieldTwin:
     def patch(self, fit: Fitted) -> Patch:
         """The detector and the places by which a test of one size needs the fewest electrons, at the settings of a ``fit``, and of those that need hardly more
         (`SPARED`) the ones of the least dose; BadInput where the limit of dose allows none."""
-        limit, made = self.question.limits.dose, []
-        for name in self.detectors:
-            for size in SIZES:
-                for pixel in PIXELS:
-                    if size * pixel <= min(self.scene.window.sides):
-                        made.append(self._patch(fit, name, size, pixel))
+        limit = self.question.limits.dose
+        made = [
+            self._patch(fit, Patch(name, lines, width, pixel, 0.0, math.inf, 0.0))
+            for name in self.detectors
+            for lines, width in SHAPES
+            for pixel in PIXELS
+            if width * pixel <= min(self.scene.window.sides)
+        ]
         allowed = [
             each
             for each in made
@@ -129,21 +149,27 @@ class FieldTwin:
             raise BadInput(
                 "limits.dose", f"is {limit:g}; a column needs {least:.3g} electrons per square angstrom", "Allow a larger dose."
             )  # fmt: skip
-        least = min(each.electrons + each.flyback for each in allowed)
-        near = [each for each in allowed if each.electrons + each.flyback <= SPARED * least]
+        costs = [self._cost(each) for each in allowed]
+        near = [each for each, cost in zip(allowed, costs, strict=True) if cost <= SPARED * min(costs)]
         return min(near, key=lambda each: each.electrons / each.area)
 
-    def _patch(self, fit: Fitted, name: str, size: int, pixel: float) -> Patch:
+    def _patch(self, fit: Fitted, patch: Patch) -> Patch:
+        """With current and electrons of a test of one size."""
         errors, instrument = self.wanted.errors, self.question.instrument
-        patch = Patch(name, size, pixel, 0.0, math.inf, 0.0)
         tests = Tests(self._signature(fit, patch, (0.0, 0.0)), len(self.wanted.places) - 1)
         electrons = dose_at(lambda dose: errors.power - tests.at(dose).power(errors.false_alarms))
         if not math.isfinite(electrons):
             return patch
         picoampere = 1e-12 / ELEMENTARY_CHARGE
-        slow = electrons / (size**2 * FIXED_DWELL)
+        slow = electrons / (patch.lines * patch.width * FIXED_DWELL)
         current = min(max(slow, LEAST_CURRENT * picoampere), instrument.current_pA * picoampere)
-        return patch._replace(current=current, electrons=electrons, flyback=current * size * instrument.flyback)
+        return patch._replace(current=current, electrons=electrons, flyback=current * patch.lines * instrument.flyback)
+
+    def _cost(self, patch: Patch) -> float:
+        """Electrons that are expected until a column is decided, flyback included."""
+        unit, errors = patch.electrons / UNITS, self.wanted.errors
+        steps = steps_of(errors, FIRST_SHARE, errors.fixed / UNITS, patch.flyback / unit)
+        return float(steps.expected_cost(np.array(0.0))) * unit
 
     def template(self, fit: Fitted, patch: Patch, off: tuple[float, float], references: int) -> Template:
         """Of a patch whose places lie ``off`` (x, y) in angstrom further than the columns by the ``fit``."""
