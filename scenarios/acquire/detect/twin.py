@@ -37,6 +37,8 @@ FIRST_SHARE = 0.1
 """Share of changed columns before anything is recorded."""
 SPARED = 1.2
 """Times as many electrons as are needed at least that may spare dose: smaller patches need fewer electrons at a larger dose."""
+MOST_ELECTRONS = 1e8
+"""On a patch: with more all that a few places count would be fitted."""
 LEAST_CURRENT = 0.01
 """pA: a smaller beam is not asked for."""
 FIXED_DWELL = 1e-2
@@ -157,7 +159,7 @@ class FieldTwin:
         """With current and electrons of a test of one size."""
         errors, instrument = self.wanted.errors, self.question.instrument
         tests = Tests(self._signature(fit, patch, (0.0, 0.0)), len(self.wanted.places) - 1)
-        electrons = dose_at(lambda dose: errors.power - tests.at(dose).power(errors.false_alarms))
+        electrons = dose_at(lambda dose: errors.power - tests.at(min(dose, MOST_ELECTRONS)).power(errors.false_alarms))
         if not math.isfinite(electrons):
             return patch
         picoampere = 1e-12 / ELEMENTARY_CHARGE
