@@ -105,7 +105,6 @@ class SessionLoop:
 
     @property
     def moment(self) -> int:
-        """Time of the belief."""
         return self.twin_session.belief.time
 
     def take_back(self, before: dict[str, float]) -> None:
@@ -300,7 +299,7 @@ class SessionLoop:
         self.twin_session.change_focus(step)
         commanded = self.instrument.now()
         frame = self.instrument.acquire(scan)
-        self._journal_command("acquire", {"scan": plain_scan(scan)}, commanded)
+        self._journal_command("acquire", {"scan": msgspec.to_builtins(scan)}, commanded)
         self.listen(frame.start)
         return frame, at
 
@@ -358,8 +357,3 @@ class SessionLoop:
             self.ledger.add(exposure["pixels"], exposure["flyback"], exposure["settle_dose"])
         self.commanded = dict(values["commanded"])
         self.distrusted_after = values["distrusted_after"]
-
-
-def plain_scan(scan: Scan) -> dict[str, Any]:
-    """A scan as plain values, for the journal."""
-    return msgspec.to_builtins(scan)

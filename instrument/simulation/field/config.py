@@ -73,7 +73,7 @@ def from_mapping(values: dict[str, object]) -> FieldConfig:
             raise ValueError(
                 f"field: detectors: {name} from {inner} to {outer} rad; give a smaller and a larger angle, at most 0.3"
             )
-    if not all(math.isfinite(value) for place in (*config.positions, *config.alike) for value in place):
+    if not all(math.isfinite(value) for each in (*config.positions, *config.alike) for value in each):
         raise ValueError("field: positions or alike are not finite; give angstrom")
     thickness = config.depth * config.sides[2]
     if config.at is not None and config.at > thickness:

@@ -65,7 +65,7 @@ class Images:
     """Mean counts of each detector, for each electron, anywhere in the field: the perfect cell in every cell, and what each changed column adds."""
 
     def __init__(self, config: FieldConfig, grams: Grams, hidden: Hidden):
-        self.hidden, self.sides, self.place = hidden, np.array(config.sides[:2]), np.array(grams.place)
+        self.hidden, self.sides, self.location = hidden, np.array(config.sides[:2]), np.array(grams.location)
         self.extent = self.sides * np.array(grams.repeats)
         step = wavelength(config.energy) / (4.0 * config.semiangle)
         # whole numbers of points to a cell, so that all cells are the same
@@ -120,7 +120,7 @@ class Images:
             within = np.all(np.abs(off) < self.extent / 2, axis=1)
             if within.any():
                 image = self.changes[detector][hidden.changed[number]]
-                result[within] += _between(image, self.extent, off[within] + self.place)
+                result[within] += _between(image, self.extent, off[within] + self.location)
         return np.maximum(result, 0.0)
 
 

@@ -39,14 +39,14 @@ class Beams(NamedTuple):
 
 class Grams(NamedTuple):
     """``perfect`` [exits, n, n] of each detector by name, and what changes add to it, ``changes`` [exits, depths, n, n], behind crystals of ``cells`` [exits]
-    in depth; ``repeats`` (x, y) cells across, the changed column at ``place`` (x, y), ``depths`` of the atoms that are changed, in angstrom."""
+    in depth; ``repeats`` (x, y) cells across, the changed column at ``location`` (x, y), ``depths`` of the atoms that are changed, in angstrom."""
 
     beams: Beams
     perfect: dict[str, np.ndarray]
     changes: dict[str, np.ndarray]
     cells: tuple[int, ...]
     repeats: tuple[int, int]
-    place: tuple[float, float]
+    location: tuple[float, float]
     depths: tuple[float, ...]
 
 
@@ -63,7 +63,7 @@ def grams_of(config: FieldConfig, cache: Path | None, progress: Callable[[str, f
     """Of a specimen, from the ``cache`` folder if they are there."""
     cells, repeats = _cells(config), _repeats(config)
     atoms = _repeated(config, repeats, cells[-1])
-    place, changed, depths = _changed(config, atoms, repeats, cells[0])
+    location, changed, depths = _changed(config, atoms, repeats, cells[0])
     beams = probe_beams(config, atoms.extent)
 
     def compute() -> dict[str, np.ndarray]:
@@ -77,7 +77,7 @@ def grams_of(config: FieldConfig, cache: Path | None, progress: Callable[[str, f
     arrays = load_or_compute(cache, "field", VERSION, inputs, compute, progress)
     perfect = {name: arrays[f"perfect {name}"] for name in config.detectors}
     return Grams(
-        beams, perfect, {name: arrays[f"changes {name}"] for name in config.detectors}, cells, repeats, place, depths
+        beams, perfect, {name: arrays[f"changes {name}"] for name in config.detectors}, cells, repeats, location, depths
     )
 
 
@@ -121,8 +121,8 @@ def _changed(
 ) -> tuple[tuple[float, float], list[int], tuple[float, ...]]:
     """Place of the column in the middle, the atoms of it that may be changed, and their depths."""
     sides, extent = np.array(config.sides), np.array(atoms.extent)
-    place = np.array(config.positions[config.site])[:2] % sides[:2] + sides[:2] * (np.array(repeats) // 2)
-    off = (atoms.positions[:, :2] - place + extent / 2) % extent - extent / 2
+    location = np.array(config.positions[config.site])[:2] % sides[:2] + sides[:2] * (np.array(repeats) // 2)
+    off = (atoms.positions[:, :2] - location + extent / 2) % extent - extent / 2
     column = np.flatnonzero((atoms.numbers == config.numbers[config.site]) & (np.hypot(*off.T) < 0.1))
     heights = atoms.positions[column, 2]
     last = thinnest * config.sides[2]
@@ -136,7 +136,7 @@ def _changed(
     chosen = sorted(
         {int(column[np.argmin(np.abs(heights - depth))]) for depth in wanted}, key=lambda atom: atoms.positions[atom, 2]
     )
-    return (float(place[0]), float(place[1])), chosen, tuple(float(atoms.positions[atom, 2]) for atom in chosen)
+    return (float(location[0]), float(location[1])), chosen, tuple(float(atoms.positions[atom, 2]) for atom in chosen)
 
 
 def _computed(

@@ -68,7 +68,7 @@ class Counted:
             slopes[name] = (pair[0] - pair[1]) / step
         return Scanned(rates, rates + change, slopes, self.window, np.zeros(0), halves if len(halves) > 1 else None)
 
-    def one(self, name: str) -> tuple[slice, Detector]:
+    def channel(self, name: str) -> tuple[slice, Detector]:
         """The channel of a detector, and the detector of that channel alone."""
         number = self.names.index(name)
         return slice(number, number + 1), Detector(np.ones((1, 1)), self.detectors[name].readout)

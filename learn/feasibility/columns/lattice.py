@@ -74,7 +74,7 @@ class Lattice:
     def window(self) -> Window:
         return self.counted.window
 
-    def found(self, recorded: Recorded) -> tuple[float, float]:
+    def located(self, recorded: Recorded) -> tuple[float, float]:
         """Where a column is by correlation with what is expected at the settings assumed, to half a place of the window."""
         window, number = self.window, self.counted.names.index(recorded.detector)
         rates = self.counted.scanned(self.probe, sloped=False).rates[:, number]
@@ -96,7 +96,7 @@ class Lattice:
         return float(column * window.sides[0] / (2 * nx)), float(row * window.sides[1] / (2 * ny))
 
     def fitted(self, recorded: Sequence[Recorded], origin: tuple[float, float], start: Fitted | None = None) -> Fitted:
-        """Settings, place and gains that fit all that was ``recorded``, from an ``origin`` or another fit on."""
+        """Settings, origin and gains that fit all that was ``recorded``, from an ``origin`` or another fit on."""
         origin = origin if start is None else start.origin
         counts, electrons = (
             np.concatenate([getattr(each, name) for each in recorded]) for name in ("counts", "electrons")
@@ -123,10 +123,10 @@ class Lattice:
         )
         made = settled(modelled, widths, counts, electrons, variance, first, STEPS)
         values = made.values
-        place = (origin[0] + values["x"], origin[1] + values["y"])
+        moved = (origin[0] + values["x"], origin[1] + values["y"])
         gains = {name: 1.0 + values[f"gain {name}"] for name in detectors}
-        likely = self._likely(recorded, place, made, widths)
-        return Fitted(place, self._probe(values), gains, values["share"], made, likely)
+        likely = self._likely(recorded, moved, made, widths)
+        return Fitted(moved, self._probe(values), gains, values["share"], made, likely)
 
     def restored(
         self,
@@ -154,13 +154,13 @@ class Lattice:
         self, recorded: Sequence[Recorded], origin: tuple[float, float], values: Mapping[str, float], sloped: bool
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         scan = self.counted.scanned(self._probe(values), sloped)
-        place = (origin[0] + values["x"], origin[1] + values["y"])
+        moved = (origin[0] + values["x"], origin[1] + values["y"])
         rates, slopes = [], {name: [] for name in values}
         for each in recorded:
             number = self.counted.names.index(each.detector)
-            at = between(self.window, self._within(each.places, place))
+            at = between(self.window, self._within(each.places, moved))
             gain = 1.0 + values[f"gain {each.detector}"]
-            added = self._changed(scan, number, each.places, place)
+            added = self._changed(scan, number, each.places, moved)
             share = "share of sums" if each.summed else "share"
             mean = at @ scan.rates[:, number] + values[share] * added
             rates.append(np.maximum(gain * mean, 0.0))
@@ -182,7 +182,7 @@ class Lattice:
         return float(self.counted.scanned(self.probe, sloped=False).rates[:, self.counted.names.index(detector)].std())
 
     def _likely(
-        self, recorded: Sequence[Recorded], place: tuple[float, float], made: Settled, widths: Mapping[str, float]
+        self, recorded: Sequence[Recorded], moved: tuple[float, float], made: Settled, widths: Mapping[str, float]
     ) -> float:
         """Of chi-square of what the counts leave, and of the settings that they need."""
         scan = self.counted.scanned(self._probe(made.values), sloped=False)
@@ -195,7 +195,7 @@ class Lattice:
                 noise = np.maximum(expected, 1.0) + (self.model * each.electrons * float(rates.std())) ** 2
                 total, number = total + float(np.sum((each.counts - expected) ** 2 / noise)), number + len(expected)
             else:
-                squares = self._frequencies(each, rates, expected, place)
+                squares = self._frequencies(each, rates, expected, moved)
                 total, number = total + float(np.sum(squares)), number + len(squares)
             first = last
         total += sum((made.values[name] / width) ** 2 for name, width in widths.items() if np.isfinite(width))
@@ -203,13 +203,13 @@ class Lattice:
         return float(chi2.sf(total, max(number - free, 1)))
 
     def _frequencies(
-        self, each: Recorded, rates: np.ndarray, expected: np.ndarray, place: tuple[float, float]
+        self, each: Recorded, rates: np.ndarray, expected: np.ndarray, moved: tuple[float, float]
     ) -> np.ndarray:
         """Squares, of variance 1, of both parts of each lattice frequency that an image has."""
         amplitudes = (np.fft.fft2(rates.reshape(self.window.shape)) / rates.size).ravel()
         fx, fy = (part.ravel() for part in np.broadcast_arrays(*frequencies_of(self.window)))
         used = (np.abs(amplitudes) > NOTICED * np.abs(amplitudes).max()) & ((fy > 0) | ((fy == 0) & (fx > 0)))
-        turns = np.exp(-2j * np.pi * ((each.places - np.array(place)) @ np.stack([fx[used], fy[used]])))
+        turns = np.exp(-2j * np.pi * ((each.places - np.array(moved)) @ np.stack([fx[used], fy[used]])))
         left: np.ndarray = (each.counts - expected) @ turns
         noise = expected.sum() + (self.model * each.electrons.sum() * np.abs(amplitudes[used])) ** 2
         return np.concatenate([2.0 * part**2 / noise for part in (np.real(left), np.imag(left))])

@@ -96,7 +96,7 @@ class Evidence:
         """
         steps = self.steps(template, gain, state.share)
         most = int(min(MOST_UNITS, limit / self.unit))
-        found = []
+        nexts = []
         for column in np.flatnonzero(state.decided == 0):
             have = int(self.units[column])
             if have >= most:
@@ -109,8 +109,8 @@ class Evidence:
             number = int(steps.step(np.array(state.ratios[column])))
             units = min(STEPS[number], most - have)
             cost = float(steps.expected_cost(np.array(state.ratios[column]))) * self.unit
-            found.append(Next(int(column), units, cost, possible))
-        return min(found, key=lambda each: each.expected, default=None)
+            nexts.append(Next(int(column), units, cost, possible))
+        return min(nexts, key=lambda each: each.expected, default=None)
 
     def steps(self, template: Template, gain: float, share: float) -> Steps:
         """The best next number of units by likelihood ratio, costs in units."""

@@ -6,6 +6,7 @@ import threading
 import time
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from instrument.core.interface import Instrument
@@ -14,7 +15,6 @@ from learn.feasibility.columns.lattice import Fitted, Recorded
 from scenarios.acquire.detect.evidence import Next
 from scenarios.acquire.detect.looks import SETTLE, Looks, plain_fit
 from scenarios.acquire.detect.twin import FieldTwin, Patch
-from scenarios.acquire.loop import plain_scan
 from scenarios.acquire.person.heeding import heed
 from scenarios.acquire.person.orders import Orders
 from scenarios.io.progress import Progress
@@ -169,7 +169,7 @@ class DetectLoop:
         counts = np.asarray(frame.data, float).ravel()
         self.overviews.append(Recorded(scan.detector, places, counts, np.full(len(counts), dose * scan.pixel**2)))
         total = self._overview()
-        self.fit = self.twin.lattice.fitted([total], self.twin.lattice.found(total))
+        self.fit = self.twin.lattice.fitted([total], self.twin.lattice.located(total))
         self.next += 1
         within = self.fit.placed_within
         self._done({"kind": "overview", "dose": self.overview_dose, "placed_within": within})
@@ -186,7 +186,7 @@ class DetectLoop:
         changes = {"beam_shift.x": centre[0], "beam_shift.y": centre[1]}
         self._command("apply", {"changes": changes})
         self.instrument.apply(changes)
-        self._command("acquire", {"scan": plain_scan(scan)})
+        self._command("acquire", {"scan": msgspec.to_builtins(scan)})
         frame = self.instrument.acquire(scan)
         self.journal.append_frame(frame)
         self.spent.add(frame.exposure.pixels, frame.exposure.flyback, frame.exposure.settle_dose, overview)

@@ -178,14 +178,14 @@ class FieldTwin:
         return Template(self._signature(fit, patch, off), references)
 
     def _signature(self, fit: Fitted, patch: Patch, off: tuple[float, float]) -> Signature:
-        channel, detector = self.counted.one(patch.detector)
+        channel, detector = self.counted.channel(patch.detector)
         scan = of_channel(self.counted.scanned(fit.probe), channel)
         signature = signatures_of(scan, detector, self.unknown)[0][0]
         return placed(signature, self.scene.window, patch.places + np.array(off) + self.lattice.location)
 
     def images(self, fit: Fitted, patch: Patch, places: np.ndarray) -> Sequence[np.ndarray]:
         """Counts for each electron at ``places`` [n, 2] from the column, without the change and with it."""
-        channel, _ = self.counted.one(patch.detector)
+        channel, _ = self.counted.channel(patch.detector)
         scan = of_channel(self.counted.scanned(fit.probe, sloped=False), channel)
         at = between(self.scene.window, places + self.lattice.location)
         return at @ scan.rates[:, 0], at @ scan.changed.mean(0)[:, 0]

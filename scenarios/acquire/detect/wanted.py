@@ -104,11 +104,11 @@ def alike_of(cell: Specimen, element: str, location: tuple[float, float]) -> tup
     sides = np.array(cell.cell)
     off = (places - np.array(location) + sides[:2] / 2) % sides[:2] - sides[:2] / 2
     column = int(np.hypot(*off.T).argmin())
-    found = [np.zeros(2)]
+    alike = [np.zeros(2)]
     for number, each in enumerate(places):
         if number != column and _same(cell, np.append(each - places[column], 0.0)):
-            found.append((each - places[column]) % sides[:2])
-    return int(members[column][0]), np.array(found)
+            alike.append((each - places[column]) % sides[:2])
+    return int(members[column][0]), np.array(alike)
 
 
 def _same(cell: Specimen, move: np.ndarray) -> bool:

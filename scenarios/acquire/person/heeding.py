@@ -38,7 +38,7 @@ class Held(Protocol):
     def take_back(self, before: dict[str, float]) -> None: ...
 
 
-class Following(Held, Protocol):
+class Tracking(Held, Protocol):
     """A session whose twin follows the column."""
 
     twin_session: TwinSession
@@ -68,7 +68,7 @@ def heed(session: Held) -> Order | None:
         time.sleep(POLL)
 
 
-def follow_person(session: Following, before: dict[str, float]) -> None:
+def follow_person(session: Tracking, before: dict[str, float]) -> None:
     """The belief after what a person did to the controls, which were as they were ``before``."""
     settings = session.instrument.settings()
     changes = {name: value for name, value in settings.items() if value != before.get(name)}

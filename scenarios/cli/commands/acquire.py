@@ -180,7 +180,7 @@ def _answered(asked: Any, folder: Path, resume: Path | None, instrument: str | N
     from scenarios.io.progress import open_progress
 
     with open_progress(f"emtwin acquire {asked.name}, seed {asked.seed}") as progress:
-        from scenarios.acquire.answers import answer
+        from scenarios.acquire.question.answers import answer
 
         result = answer(asked, folder, resume, progress, instrument)
     if not as_json:

@@ -61,7 +61,7 @@ def direct(at: np.ndarray, changed: bool) -> np.ndarray:
     names = ["Si", "O"] * len(offsets)
     filled = np.ones(len(names))
     if changed:
-        away = np.hypot(*(positions[:, :2] - np.array(grams.place)).T)
+        away = np.hypot(*(positions[:, :2] - np.array(grams.location)).T)
         filled[int(away.argmin())] = 0.0
     with plain_abtem():
         # a sheet: free space above it is left out of its slices
@@ -87,13 +87,13 @@ def direct(at: np.ndarray, changed: bool) -> np.ndarray:
 def test_counts_are_those_of_single_probes() -> None:
     config, grams, hidden = still()
     images = Images(config, grams, hidden)
-    middle = np.array(grams.place) + np.array([[0.0, 0.0], [0.5, -0.3], [1.3, 0.9]])
+    middle = np.array(grams.location) + np.array([[0.0, 0.0], [0.5, -0.3], [1.3, 0.9]])
     # where the beam is over such a place of a crystal in which nothing is changed, and over the changed column alone
     beam = middle - hidden.origin
     none = Images(config, grams, hidden._replace(changed=np.full(len(hidden.changed), -1)))
-    one = np.full(len(hidden.changed), -1)
-    one[int(np.hypot(*(hidden.columns - beam[0]).T).argmin())] = 0
-    changed = Images(config, grams, hidden._replace(changed=one))
+    single = np.full(len(hidden.changed), -1)
+    single[int(np.hypot(*(hidden.columns - beam[0]).T).argmin())] = 0
+    changed = Images(config, grams, hidden._replace(changed=single))
     np.testing.assert_allclose(none.rates("ADF", beam, 0.0), direct(middle, False), rtol=2e-3)
     np.testing.assert_allclose(changed.rates("ADF", beam, 0.0), direct(middle, True), rtol=2e-3)
     assert np.all(images.rates("ADF", beam, 0.0) < none.rates("ADF", beam, 0.0))

@@ -40,7 +40,7 @@ def counted() -> Counted:
 @pytest.mark.parametrize("name", RINGS)
 def test_counts_are_those_of_patterns(name: str) -> None:
     perfect, changed, detectors = made()
-    channel, _ = counted().one(name)
+    channel, _ = counted().channel(name)
     own, theirs = of_channel(counted().scanned(PROBE), channel), compared(perfect, changed, WINDOW, PROBE)
     detector = detectors[name]
     assert theirs.halves is not None
@@ -74,7 +74,7 @@ def test_counts_between_places_are_those_of_probes_there() -> None:
 
 
 def test_a_signature_at_the_places_of_its_window_is_the_same() -> None:
-    channel, detector = counted().one("HAADF")
+    channel, detector = counted().channel("HAADF")
     unknown = Unknown(PRIORS, {"x": 0.05, "y": 0.05}, 0.05)
     signature = signatures_of(of_channel(counted().scanned(PROBE), channel), detector, unknown)[0][0]
     same = placed(signature, WINDOW, WINDOW.positions)
@@ -102,7 +102,7 @@ def recorded(origin: tuple[float, float], probe: Probe, gain: float, dose: float
     """A scan over some cells about a column at ``origin``; of the model itself."""
     side = np.arange(40) * 0.37 - 7.2
     places = np.stack([part.ravel() for part in np.meshgrid(side, side)], 1)
-    rates = of_channel(counted().scanned(probe), counted().one("HAADF")[0]).rates[:, 0]
+    rates = of_channel(counted().scanned(probe), counted().channel("HAADF")[0]).rates[:, 0]
     electrons = np.full(len(places), dose * 0.37**2)
     means = gain * electrons * (between(WINDOW, places - np.array(origin) + lattice().location) @ rates)
     return Recorded("HAADF", places, np.random.default_rng(seed).poisson(means).astype(float), electrons)
@@ -113,7 +113,7 @@ def test_place_and_settings_of_a_field_are_found() -> None:
     vector[index("C10")] += 15.0
     origin = (1.31, 0.77)
     scan = recorded(origin, Probe(vector, 0.45), 1.05, 3e4, 1)
-    fit = lattice().fitted([scan], lattice().found(scan))
+    fit = lattice().fitted([scan], lattice().located(scan))
     off = (np.array(fit.origin) - np.array(origin) + 1.95) % 3.905 - 1.95
     assert np.hypot(*off) < 4.0 * fit.placed_within < 0.1
     assert fit.probe.source == pytest.approx(0.45, abs=4.0 * fit.settled.std("source"))
@@ -126,7 +126,7 @@ def test_errors_of_the_place_are_as_told_and_another_crystal_is_unlikely() -> No
     fits = []
     for seed in range(12):
         scan = recorded((0.4, -0.9), PROBE, 1.0, 4e3, 10 + seed)
-        fits.append(lattice().fitted([scan], lattice().found(scan)))
+        fits.append(lattice().fitted([scan], lattice().located(scan)))
     off = np.array([(np.array(each.origin) - np.array([0.4, -0.9]) + 1.95) % 3.905 - 1.95 for each in fits])
     told = np.array([[each.settled.std("x"), each.settled.std("y")] for each in fits])
     assert 0.6 < np.sqrt(np.mean((off / told) ** 2)) < 1.5
@@ -134,4 +134,4 @@ def test_errors_of_the_place_are_as_told_and_another_crystal_is_unlikely() -> No
     scan = recorded((0.4, -0.9), PROBE, 1.0, 4e4, 5)
     # the control: half as much of everything but the mean
     flat = scan._replace(counts=0.5 * (scan.counts + scan.counts.mean()))
-    assert lattice().fitted([flat], lattice().found(flat)).likely < 1e-6
+    assert lattice().fitted([flat], lattice().located(flat)).likely < 1e-6

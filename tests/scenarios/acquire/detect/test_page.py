@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from instrument.core.journal import Journal
-from scenarios.acquire.answers import verdict
 from scenarios.acquire.detect.page import ENDS, write_page
+from scenarios.acquire.question.answers import verdict
 from scenarios.cli.main import DONE, run
 
 RESULT: dict[str, Any] = {
