@@ -19,7 +19,8 @@ from twin.optics.aberrations import coefficients
 
 SHARE = 0.2
 """Standard deviation, before anything was recorded, of the share of columns that are changed."""
-STEPS = 8
+STEPS, MORE = 8, 3
+"""Of a fit, and of one that goes on from another."""
 LEAST_SOURCE = 0.05
 NOTICED = 1e-2
 """Share of the mean of an image from which on a frequency counts as one of it."""
@@ -121,7 +122,7 @@ class Lattice:
             if start is None
             else {name: start.settled.values.get(name, 0.0) for name in widths} | {"x": 0.0, "y": 0.0}
         )
-        made = settled(modelled, widths, counts, electrons, variance, first, STEPS)
+        made = settled(modelled, widths, counts, electrons, variance, first, STEPS if start is None else MORE)
         values = made.values
         moved = (origin[0] + values["x"], origin[1] + values["y"])
         gains = {name: 1.0 + values[f"gain {name}"] for name in detectors}
