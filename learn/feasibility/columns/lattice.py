@@ -22,8 +22,8 @@ SHARE = 0.2
 STEPS, MORE = 8, 3
 """Of a fit, and of one that goes on from another."""
 LEAST_SOURCE = 0.05
-NOTICED = 1e-2
-"""Share of the mean of an image from which on a frequency counts as one of it."""
+NOTICED = 1.0
+"""Square of a frequency's amplitude over its counting noise from which on it is one of those that judge a crystal."""
 
 
 class Recorded(NamedTuple):
@@ -209,7 +209,9 @@ class Lattice:
         """Squares, of variance 1, of both parts of each lattice frequency that an image has."""
         amplitudes = (np.fft.fft2(rates.reshape(self.window.shape)) / rates.size).ravel()
         fx, fy = (part.ravel() for part in np.broadcast_arrays(*frequencies_of(self.window)))
-        used = (np.abs(amplitudes) > NOTICED * np.abs(amplitudes).max()) & ((fy > 0) | ((fy == 0) & (fx > 0)))
+        # of the others the counts tell nothing: they would only hide what these leave
+        seen = (each.electrons.sum() * np.abs(amplitudes)) ** 2 > NOTICED * expected.sum()
+        used = seen & ((fy > 0) | ((fy == 0) & (fx > 0)))
         turns = np.exp(-2j * np.pi * ((each.places - np.array(moved)) @ np.stack([fx[used], fy[used]])))
         left: np.ndarray = (each.counts - expected) @ turns
         noise = expected.sum() + (self.model * each.electrons.sum() * np.abs(amplitudes[used])) ** 2

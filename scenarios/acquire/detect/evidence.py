@@ -66,21 +66,32 @@ class Evidence:
         electrons = self.units * self.unit * gain
         seen = np.flatnonzero(self.units)
         ratios, share = np.zeros(len(electrons)), FIRST_SHARE
-        chances = np.where(self.units > 0, share, 0.0)
-        for _ in range(ROUNDS):
-            plain = self.counts - (chances * electrons)[:, None] * template.change
-            total, sent = plain.sum(0), electrons.sum()
-            for column in seen:
-                others = sent - electrons[column]
-                if others <= 0.0:
-                    continue
-                expected = np.maximum((total - plain[column]) / others * electrons[column], 0.0)
-                part = electrons[column] / others
-                test = template.test(float(electrons[column]))
-                ratios[column] = test.against(self.counts[column], expected, part, template.signature.readout)
-            chances = np.where(self.units > 0, posterior(ratios, share), 0.0)
-            share = (chances.sum() + FIRST_SHARE * FIRST_WEIGHT) / (len(seen) + FIRST_WEIGHT)
-        return State(ratios, posterior(ratios, share), self._decided(ratios), float(share))
+        if len(seen) > 1:
+            weights, parts = self._weights(electrons)
+            rates = self.counts[seen] / electrons[seen, None]
+            chances = np.full(len(seen), share)
+            for _ in range(ROUNDS):
+                plain = weights[:, None] * (rates - chances[:, None] * template.change)
+                expected = np.maximum((plain.sum(0) - plain) / (weights.sum() - weights)[:, None], 0.0)
+                for number, column in enumerate(seen):
+                    test, own = template.test(float(electrons[column])), electrons[column]
+                    ratios[column] = test.against(
+                        self.counts[column], own * expected[number], parts[number], template.signature.readout
+                    )
+                chances = posterior(ratios[seen], share)
+                share = float((chances.sum() + FIRST_SHARE * FIRST_WEIGHT) / (len(seen) + FIRST_WEIGHT))
+        return State(ratios, posterior(ratios, share), self._decided(ratios), share)
+
+    @staticmethod
+    def _weights(electrons: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Weights of the columns that were looked at in what the others of each count, and the electrons of each over those that this is worth.
+
+        Columns that are hard to decide get the most electrons, and are often changed: they are not to outweigh the rest.
+        """
+        own = electrons[electrons > 0.0]
+        weights = own / (own + np.median(own))
+        noise = weights**2 / own
+        return weights, own * (noise.sum() - noise) / (weights.sum() - weights) ** 2
 
     def _decided(self, ratios: np.ndarray) -> np.ndarray:
         """What is beyond a threshold, or was, and has not come back far: what others count shifts all ratios a little."""

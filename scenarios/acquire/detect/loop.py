@@ -23,7 +23,7 @@ from twin.records import Frame, Scan
 
 OVERVIEW_PIXEL, OVERVIEW_DWELL = 0.4, 1e-3
 """Angstrom and second of a place of the overview."""
-OVERVIEW_SHARE, MOST_OVERVIEWS = 0.04, 6
+OVERVIEW_SHARE, MOST_OVERVIEWS = 0.08, 4
 """Dose of an overview, as a share of that of a fixed protocol, and how many there are until the lattice is `PLACED`."""
 PLACED = 0.08
 """Angstrom (standard deviation) within which a column has to be found."""
