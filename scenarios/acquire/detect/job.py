@@ -49,8 +49,8 @@ def run_detect(
     from twin.compiled_programs import start_jax
 
     begun, wanted = time.monotonic(), wanted_of(question)
-    settings = field_for(question, wanted, config)
     past = past_of(resume, question.seed) if resume else None
+    settings = field_for(question, wanted, _recorded_config(resume) if resume else config)
     pace = PacedProgress(progress, Pace(1, slowness()), lambda: None)
     scenario = {"name": question.name, "kind": question.kind, "description": question.description}
     plan = {
@@ -93,6 +93,12 @@ def run_detect(
     return result
 
 
+def _recorded_config(folder: Path) -> dict[str, Any]:
+    """Keys of the simulated field with which a session began."""
+    with Journal.open(folder) as journal:
+        return next(iter(journal.rows("scenario"))).payload["config"]
+
+
 def check_instrument(remote: RemoteInstrument, wanted: Wanted) -> None:
     """BadInput for an instrument that lacks what the question takes."""
     described = remote.describe()
@@ -111,7 +117,7 @@ def _result(loop: "DetectLoop", question: Question, wanted: Wanted, seconds: flo
 
     twin, spent, looks, count = loop.twin, loop.spent, loop.looks, len(wanted.places)
     # what a distrusted model says of columns is no answer
-    decided = np.zeros(count, int) if looks is None or loop.ended == "distrusted" else looks.state.decided
+    decided = np.zeros(count, int) if looks is None or loop.ended == "distrusted" else looks.decided
     lines = 1.0 + question.instrument.flyback / (wanted.sides[0] / OVERVIEW_PIXEL * OVERVIEW_DWELL)
     result: dict[str, Any] = {
         "schema": SCHEMA, "question": question.name, "kind": question.kind, "reached": loop.ended == "decided", "ended": loop.ended,

@@ -42,6 +42,14 @@ class Looks:
         return self.fit.gains.get(self.patch.detector, 1.0)
 
     @property
+    def decided(self) -> np.ndarray:
+        """Verdicts [n]: 1, -1, or 0 where there is none; by a test of one size where each column gets the electrons of one."""
+        if not self.fixed:
+            return self.state.decided
+        test = self.template.test(self.patch.electrons * self.gain)
+        return np.where(self.state.ratios > test.threshold(self.twin.wanted.errors.false_alarms), 1, -1)
+
+    @property
     def columns(self) -> np.ndarray:
         """Where the columns are looked at: [n, 2] (x, y) in angstrom."""
         return columns_at(self.twin, self.origin)

@@ -127,7 +127,10 @@ class DetectLoop:
         elif self.fit.likely < UNLIKELY:
             self.ended = "distrusted"
         else:
-            patch = self.twin.patch(self.fit)
+            patch = self.twin.patch(self.fit.probe)
+            if patch is None:
+                self.ended = "dose"
+                return
             self.looks = Looks(self.twin, self._overview(), self.overview_dose, self.fit, patch, self.fixed)
 
     def _look(self, looks: Looks) -> None:

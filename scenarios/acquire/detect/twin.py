@@ -2,7 +2,6 @@
 
 import functools
 import math
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -12,8 +11,9 @@ from learn.design.sequential import Errors, Steps, best_steps
 from learn.feasibility.assessment import Asked, assess
 from learn.feasibility.columns.counted import Counted, of_channel
 from learn.feasibility.columns.lattice import Fitted, Lattice
-from learn.feasibility.columns.placed import between, placed
+from learn.feasibility.columns.placed import placed
 from learn.feasibility.scanned import signatures_of
+from learn.feasibility.scans import Probe
 from learn.information import Detection, Signature, Tests
 from learn.information.doses import dose_at
 from scenarios.acquire.detect.wanted import GAIN, Wanted
@@ -119,6 +119,9 @@ class FieldTwin:
         gain = question.unknown.gain
         priors = settings_of(self.question) | {"gain": GAIN if gain is None else max(gain, 1e-3)}
         self.lattice = Lattice(self.counted, wanted.alike, scene.probe, priors, question.unknown.model)
+        if self.patch(scene.probe) is None:
+            problem = f"is {question.limits.dose:g}; no scan about a column tells the change within it"
+            raise BadInput("limits.dose", problem, "Allow a larger dose, or leave the limit out.")
 
     @property
     def best(self) -> str:
@@ -130,35 +133,29 @@ class FieldTwin:
         """That a fixed protocol gives the whole field, in electrons per square angstrom: what `emtwin plan` promises."""
         return self.doses[self.best]
 
-    def patch(self, fit: Fitted) -> Patch:
-        """The detector and the places by which a test of one size needs the fewest electrons, at the settings of a ``fit``, and of those that need hardly more
-        (`SPARED`) the ones of the least dose; BadInput where the limit of dose allows none."""
+    def patch(self, probe: Probe) -> Patch | None:
+        """The detector and the places by which a column is expected to be decided with the fewest electrons, with a ``probe``, and of those that need hardly
+        more (`SPARED`) the ones of the least dose; None where the limit of dose allows none."""
         limit = self.question.limits.dose
         made = [
-            self._patch(fit, Patch(name, lines, width, pixel, 0.0, math.inf, 0.0))
+            self._patch(probe, Patch(name, lines, width, pixel, 0.0, math.inf, 0.0))
             for name in self.detectors
             for lines, width in SHAPES
             for pixel in PIXELS
             if width * pixel <= min(self.scene.window.sides)
         ]
-        allowed = [
-            each
-            for each in made
-            if math.isfinite(each.electrons) and (limit is None or each.electrons / each.area <= limit)
-        ]
+        finite = [each for each in made if math.isfinite(each.electrons)]
+        allowed = [each for each in finite if limit is None or each.electrons / each.area <= limit]
         if not allowed:
-            least = min((each.electrons / each.area for each in made), default=math.inf)
-            raise BadInput(
-                "limits.dose", f"is {limit:g}; a column needs {least:.3g} electrons per square angstrom", "Allow a larger dose."
-            )  # fmt: skip
+            return None
         costs = [self._cost(each) for each in allowed]
         near = [each for each, cost in zip(allowed, costs, strict=True) if cost <= SPARED * min(costs)]
         return min(near, key=lambda each: each.electrons / each.area)
 
-    def _patch(self, fit: Fitted, patch: Patch) -> Patch:
+    def _patch(self, probe: Probe, patch: Patch) -> Patch:
         """With current and electrons of a test of one size."""
         errors, instrument = self.wanted.errors, self.question.instrument
-        tests = Tests(self._signature(fit, patch, (0.0, 0.0)), len(self.wanted.places) - 1)
+        tests = Tests(self._signature(probe, patch, (0.0, 0.0)), len(self.wanted.places) - 1)
         electrons = dose_at(lambda dose: errors.power - tests.at(min(dose, MOST_ELECTRONS)).power(errors.false_alarms))
         if not math.isfinite(electrons):
             return patch
@@ -175,17 +172,10 @@ class FieldTwin:
 
     def template(self, fit: Fitted, patch: Patch, off: tuple[float, float], references: int) -> Template:
         """Of a patch whose places lie ``off`` (x, y) in angstrom further than the columns by the ``fit``."""
-        return Template(self._signature(fit, patch, off), references)
+        return Template(self._signature(fit.probe, patch, off), references)
 
-    def _signature(self, fit: Fitted, patch: Patch, off: tuple[float, float]) -> Signature:
+    def _signature(self, probe: Probe, patch: Patch, off: tuple[float, float]) -> Signature:
         channel, detector = self.counted.channel(patch.detector)
-        scan = of_channel(self.counted.scanned(fit.probe), channel)
+        scan = of_channel(self.counted.scanned(probe), channel)
         signature = signatures_of(scan, detector, self.unknown)[0][0]
         return placed(signature, self.scene.window, patch.places + np.array(off) + self.lattice.location)
-
-    def images(self, fit: Fitted, patch: Patch, places: np.ndarray) -> Sequence[np.ndarray]:
-        """Counts for each electron at ``places`` [n, 2] from the column, without the change and with it."""
-        channel, _ = self.counted.channel(patch.detector)
-        scan = of_channel(self.counted.scanned(fit.probe, sloped=False), channel)
-        at = between(self.scene.window, places + self.lattice.location)
-        return at @ scan.rates[:, 0], at @ scan.changed.mean(0)[:, 0]

@@ -90,14 +90,12 @@ def _rows(name: str, made: list[dict[str, Any]]) -> list[Case]:
 
 
 def _fixed(name: str, made: list[dict[str, Any]]) -> list[Case]:
-    """One look of one size: what is beyond neither threshold then stays undecided, and is decided here by the sign of the ratio of likelihoods at the
-    threshold of a test of one size: the errors are as told there, too."""
+    """The control: each column looked at once, with the electrons of a test of one size, at the same errors."""
     scored = [each for each in made if "changed" in each]
-    undecided = sum(each["undecided"] for each in scored) / sum(each["columns"] for each in scored)
     ratio = float(np.mean([each["electrons"] / each["fixed_electrons"] for each in scored]))
     changed, missed, other, alarms = _errors(scored)
     return [
-        case(f"{name}: one look of one size: columns that it leaves between the thresholds, share", undecided),
+        case(f"{name}: one look of one size: changed columns missed, share", missed / max(changed, 1)),
         case(f"{name}: one look of one size: decided and wrong, share", (missed + alarms) / (changed + other)),
         case(f"{name}: one look of one size: electrons over a scan of the whole field", ratio),
     ]

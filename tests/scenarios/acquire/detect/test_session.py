@@ -14,6 +14,7 @@ from instrument.simulation.field.instrument import FieldMicroscope
 from scenarios.acquire.detect.loop import DetectLoop
 from scenarios.acquire.detect.twin import FieldTwin
 from scenarios.acquire.detect.wanted import Wanted, field_for, wanted_of
+from scenarios.io.errors import BadInput
 from scenarios.io.progress import SilentProgress
 from scenarios.question.parts import LimitsPlan
 from scenarios.question.reading import read_question
@@ -85,7 +86,7 @@ def test_another_specimen_is_distrusted(tmp_path: Path) -> None:
 
 def test_limits_end_a_session(tmp_path: Path) -> None:
     dose = asked()[2].dose
-    for number, (limits, ended) in enumerate(((LimitsPlan(dose=0.01 * dose), "dose"), (LimitsPlan(time=0.5), "time"))):
+    for number, (limits, ended) in enumerate(((LimitsPlan(dose=0.001 * dose), "dose"), (LimitsPlan(time=0.5), "time"))):
         with Journal.create(tmp_path / str(number)) as journal:
             loop = loop_of(journal, field(), limits)
             loop.run()
@@ -114,3 +115,9 @@ def test_a_resumed_session_ends_as_an_undisturbed_one(tmp_path: Path) -> None:
     np.testing.assert_array_equal(again.looks.evidence.units, whole.looks.evidence.units)
     np.testing.assert_array_equal(again.looks.state.ratios, whole.looks.state.ratios)
     assert again.spent == whole.spent
+
+
+def test_a_dose_that_no_scan_does_with_is_refused() -> None:
+    question, wanted, _ = asked()
+    with pytest.raises(BadInput, match=r"limits\.dose.*10"):
+        FieldTwin(msgspec.structs.replace(question, limits=LimitsPlan(dose=10.0)), wanted, SilentProgress())
