@@ -23,8 +23,8 @@ from twin.records import Frame, Scan
 
 OVERVIEW_PIXEL, OVERVIEW_DWELL = 0.4, 1e-3
 """Angstrom and second of a place of the overview."""
-OVERVIEW_SHARE, MOST_OVERVIEWS = 0.08, 4
-"""Dose of an overview, as a share of that of a fixed protocol, and how many there are until the lattice is `PLACED`."""
+OVERVIEW_SHARE, OVERVIEWS = 0.04, (2, 8)
+"""Dose of an overview, as a share of that of a fixed protocol, and how many there are at least and at most until the lattice is `PLACED`."""
 PLACED = 0.08
 """Angstrom (standard deviation) within which a column has to be found."""
 UNLIKELY = 1e-4
@@ -122,7 +122,7 @@ class DetectLoop:
             self.ended = "time"
         elif self.looks is not None:
             self._look(self.looks)
-        elif self.fit is None or (self.fit.placed_within > PLACED and len(self.overviews) < MOST_OVERVIEWS):
+        elif self.fit is None or self._vague(self.fit):
             self._look_over()
         elif self.fit.likely < UNLIKELY:
             self.ended = "distrusted"
@@ -132,6 +132,11 @@ class DetectLoop:
                 self.ended = "dose"
                 return
             self.looks = Looks(self.twin, self._overview(), self.overview_dose, self.fit, patch, self.fixed)
+
+    def _vague(self, fit: Fitted) -> bool:
+        """Whether another overview is needed."""
+        least, most = OVERVIEWS
+        return len(self.overviews) < least or (fit.placed_within > PLACED and len(self.overviews) < most)
 
     def _look(self, looks: Looks) -> None:
         """One visit, or the end."""
