@@ -15,7 +15,7 @@ ROUNDS = 4
 """In which the columns that are changed, and what the others count, are found from one another."""
 FIRST_WEIGHT = 3.0
 """How many columns the share of changed ones before anything is recorded is worth."""
-HELD = 0.6
+HELD = 0.8
 """Share of a threshold within which what was decided is open again."""
 HOPELESS = 0.05
 """Probability that more electrons decide a column below which it gets no more."""
