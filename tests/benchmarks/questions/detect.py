@@ -15,8 +15,11 @@ from tests.benchmarks._form import Form
 
 QUESTIONS = ("se-vacancy-wse2",)
 SEEDS = {Form.WHOLE: 20, Form.SHORT: 4, Form.SMOKE: 1}
-OTHERS: dict[str, Mapping[str, Any]] = {"Mo in place of W, on the same lattice": {"numbers": [42, 34, 34, 42, 34, 34]}}
-"""Specimens that the twin is not told of: keys of the simulated field."""
+OTHERS: dict[str, tuple[Mapping[str, Any], bool]] = {
+    "S in place of Se, on the same lattice": ({"numbers": [74, 16, 16, 74, 16, 16]}, True),
+    "Mo in place of W, on the same lattice": ({"numbers": [42, 34, 34, 42, 34, 34]}, False),
+}
+"""Specimens that the twin is not told of: keys of the simulated field, and whether it is the columns that are tested which are others."""
 CONTROLS = {Form.WHOLE: 5, Form.SHORT: 2, Form.SMOKE: 1}
 WITHIN, WRONG, RATIO, DECISION, ANSWER = 0.9, 0.02, 0.5, 0.5, 60.0
 """Least share of sessions that end as told; most columns that are decided wrongly, as a share; electrons over those of a scan of the whole field; seconds."""
@@ -28,10 +31,11 @@ def cases(short: Form, progress: Callable[..., None], seeds: int | None = None) 
     for name in QUESTIONS:
         rows += _rows(name, [_session(name, seed, progress) for seed in range(count)])
         rows += _fixed(name, [_session(name, seed, progress, fixed=True) for seed in range(count)])
-        for other, config in OTHERS.items():
+        for other, (config, must) in OTHERS.items():
             made = [_session(name, seed, progress, config) for seed in range(CONTROLS[short])]
             raised = float(np.mean([each["model_distrusted"] for each in made]))
-            rows.append(case(f"{name}: control: {other}: distrusted", raised, "", "all", raised == 1.0))
+            title = f"{name}: control: {other}: distrusted"
+            rows.append(case(title, raised, "", "all", raised == 1.0) if must else case(title, raised))
     return rows
 
 

@@ -77,9 +77,9 @@ def test_every_column_is_decided_with_fewer_electrons(tmp_path: Path) -> None:
 
 
 def test_another_specimen_is_distrusted(tmp_path: Path) -> None:
-    """Mo in place of W, on the same lattice."""
+    """S in place of Se, on the same lattice."""
     with Journal.create(tmp_path / "s") as journal:
-        loop = loop_of(journal, field(numbers=[42, 34, 34, 42, 34, 34]))
+        loop = loop_of(journal, field(numbers=[74, 16, 16, 74, 16, 16]))
         loop.run()
     assert loop.ended == "distrusted"
 
