@@ -108,6 +108,7 @@ def recorded(origin: tuple[float, float], probe: Probe, gain: float, dose: float
     return Recorded("HAADF", places, np.random.default_rng(seed).poisson(means).astype(float), electrons)
 
 
+@pytest.mark.slow
 def test_place_and_settings_of_a_field_are_found() -> None:
     vector = PROBE.coefficients.copy()
     vector[index("C10")] += 15.0
@@ -122,6 +123,7 @@ def test_place_and_settings_of_a_field_are_found() -> None:
     assert fit.likely > 1e-3
 
 
+@pytest.mark.slow
 def test_errors_of_the_place_are_as_told_and_another_crystal_is_unlikely() -> None:
     fits = []
     for seed in range(12):
