@@ -18,7 +18,7 @@ from instrument.simulation.truth.imaging.specimen import wavelength
 
 VERSION = 1
 """Raised with every change that alters the numbers of `Grams`."""
-WIDTH = 9.0
+WIDTH = 7.5
 """Angstrom that the computed part of the crystal is wide at least."""
 DEPTHS = 4
 """Depths at which an atom is changed, at most."""
