@@ -25,7 +25,7 @@ import msgspec
 from instrument.core.interface import Instrument, InstrumentLost
 from instrument.remote.client import RemoteInstrument, TruthClient
 
-KINDS = ("simulated", "replay")
+KINDS = ("simulated", "replay", "field")
 
 
 def parser(program: str = "emtwin instrument serve") -> argparse.ArgumentParser:
@@ -34,7 +34,7 @@ def parser(program: str = "emtwin instrument serve") -> argparse.ArgumentParser:
         program, description="Serve an instrument on a loopback port until it is closed or interrupted."
     )
     options.add_argument(
-        "kind", help="simulated, replay, or PACKAGE.MODULE:FUNCTION returning an instrument of your own"
+        "kind", help="simulated, replay, field, or PACKAGE.MODULE:FUNCTION returning an instrument of your own"
     )
     options.add_argument("--port", type=int, default=0, help="port for commands (default: any that is free)")
     options.add_argument("--seed", type=int, default=0, help="seed of the simulated microscope's hidden truth")
@@ -155,6 +155,11 @@ def _builder(arguments: argparse.Namespace) -> Callable[[Callable[[str, float], 
         if arguments.data is None:
             raise ValueError("replay needs a recording; name its file with --data")
         return lambda progress: replay.open_replay(arguments.data, arguments.survey, config)
+    if kind == "field":
+        from instrument.simulation.field import instrument as field
+
+        fields = field.from_mapping(config)
+        return lambda progress: field.FieldMicroscope(fields, arguments.seed, arguments.cache, progress)
     module, colon, function = kind.partition(":")
     if not colon:
         raise ValueError(

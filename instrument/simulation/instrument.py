@@ -12,7 +12,8 @@ from pathlib import Path
 
 import msgspec
 
-from instrument.core.interface import Description, InstrumentError
+from instrument.core.interface import Description
+from instrument.simulation.scans import ELEMENTARY_CHARGE, admitted, frame_seconds
 from instrument.simulation.truth.checks import check, from_mapping
 from instrument.simulation.truth.config import SimulatedConfig, default_config, generator, presets
 from instrument.simulation.truth.imaging.images import Imager
@@ -20,7 +21,6 @@ from instrument.simulation.truth.imaging.oracle import (
     ExpectedRequest,
     Truth,
     expected_frame,
-    frame_seconds,
     noisy_frame,
 )
 from instrument.simulation.truth.imaging.scattering import load_or_build
@@ -41,9 +41,6 @@ __all__ = [
 ]
 
 _DETECTOR = "HAADF"
-_MAX_PIXELS = 512
-_MAX_SCAN_SECONDS = 3600.0  # s of one scan
-_MAX_BEAM_CURRENT = 5e-9  # A of beam current
 
 
 class SimulatedMicroscope:
@@ -128,7 +125,7 @@ class SimulatedMicroscope:
 
     def _acquire(self, scan: Scan, recorded: bool) -> tuple[Frame | None, int]:
         """As `acquire`; with ``recorded`` false only time and the count of frames move."""
-        current = self._admit(scan)
+        current = admitted(scan, (_DETECTOR,), self._config.dose_limit, self._config.blanker)
         start = self.now() + round(scan.settle * 1e9)
         seconds = frame_seconds(scan)
         log = Log(list(self._log.times), list(self._log.settings))
@@ -155,39 +152,9 @@ class SimulatedMicroscope:
             "detector.outer": c.haadf_outer,
             "detector.gain": c.gain,
             "detector.black": c.black,
-            "beam_current": current * 1.602176634e-19,
+            "beam_current": current * ELEMENTARY_CHARGE,
         }
         return Frame(data, sequence, start, scan, dict(log.settings[-1]), exposure, "measured", meta), self._now
-
-    def _admit(self, scan: Scan) -> float:
-        """Beam current in electrons per second of a scan that may be run; else InstrumentError."""
-        numbers = {name: getattr(scan, name) for name in ("pixel", "dwell", "flyback", "settle", "dose")}
-        for name, value in numbers.items():
-            if not (math.isfinite(value) and (value > 0 or (value == 0 and name in ("flyback", "settle", "dose")))):
-                raise InstrumentError(f"scan: {name} = {value!r} cannot be used.", "Give a finite number above zero.")
-        if scan.detector != _DETECTOR:
-            raise InstrumentError(f"there is no detector {scan.detector!r}.", f"The detector is {_DETECTOR}.")
-        if scan.blanked and not self._config.blanker:
-            raise InstrumentError("there is no fast beam blanker.", "Give a scan that is not blanked.")
-        if len(scan.shape) != 2 or not all(1 <= n <= _MAX_PIXELS for n in scan.shape):
-            raise InstrumentError(
-                f"scan: shape {tuple(scan.shape)} cannot be used.", f"Give 1 to {_MAX_PIXELS} lines and pixels."
-            )
-        if scan.dose > self._config.dose_limit:
-            limit = self._config.dose_limit
-            raise InstrumentError(
-                f"scan: dose {scan.dose:g} e/A^2 is above the limit.", f"Give at most {limit:g} e/A^2."
-            )
-        if frame_seconds(scan) + scan.settle > _MAX_SCAN_SECONDS:
-            raise InstrumentError(
-                f"scan: takes {frame_seconds(scan):g} s.", f"Give a shorter dwell; at most {_MAX_SCAN_SECONDS:g} s."
-            )
-        current = scan.dose * scan.pixel**2 / scan.dwell
-        if current * 1.602176634e-19 > _MAX_BEAM_CURRENT:
-            raise InstrumentError(
-                f"scan: needs {current * 1.602176634e-19:.3g} A of beam.", "Give a longer dwell or a lower dose."
-            )
-        return current
 
     def readings(self) -> list[Readings]:
         return self._sensors.published((self.now() - self._epoch) / 1e9, self._log)

@@ -82,17 +82,25 @@ class Detection(NamedTuple):
     ) -> float:
         """The statistic of the counts of a ``column`` against ``references`` recorded alike, their counting noise being that of what all of them count
         instead of what was expected; ``readout`` as in `Signature`. ValueError without weights or references."""
-        if self.weights is None or not len(references):
-            raise ValueError("counts are tested by a test with weights, against one reference at least")
-        count = len(references)
-        sums = self.weights @ (column - references.mean(0))
+        if not len(references):
+            raise ValueError("counts are tested against one reference at least")
+        return self.against(column, references.mean(0), 1.0 / len(references), readout)
+
+    def against(
+        self, column: Float[np.ndarray, " m"], expected: Float[np.ndarray, " m"], share: float, readout: float = 0.0
+    ) -> float:
+        """The statistic of the counts of a ``column`` against those that are ``expected`` of as many electrons by references with 1 / ``share`` times as many
+        in all; as `of_counts`. ValueError without weights."""
+        if self.weights is None:
+            raise ValueError("counts are tested by a test with weights; make it with weights=True")
+        sums = self.weights @ (column - expected)
         # the mean of all is not correlated with the difference, that of the references would be
-        mean = (column + references.sum(0)) / (count + 1.0)
-        counted = np.square(self.weights) @ (mean + readout) * (1.0 + 1.0 / count)
+        mean = (share * column + expected) / (1.0 + share)
+        counted = np.square(self.weights) @ (mean + readout) * (1.0 + share)
         variance = np.diag(self.without)
         spread = np.maximum(variance - self.counting + counted, 1e-300)
         # few counts are not distributed normally: the first term of Cornish and Fisher takes their skewness off
-        skewness = self.weights**3 @ mean * (1.0 - 1.0 / count**2) / spread**1.5
+        skewness = self.weights**3 @ mean * (1.0 - share**2) / spread**1.5
         within = 1.0 / np.maximum(np.abs(skewness), 1e-12)
         normal = sums / np.sqrt(spread)
         normal = normal - skewness / 6.0 * (np.clip(normal, -within, within) ** 2 - 1.0)

@@ -11,11 +11,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
 import numpy as np
@@ -67,10 +67,10 @@ def run_acquire(
     pace = PacedProgress(progress, Pace(left, slowness()), live.refresh if live else lambda: None)
     with contextlib.ExitStack() as stack:
         pool = stack.enter_context(ThreadPoolExecutor(1))
-        pending = stack.enter_context(microscope_of(scenario, seed, instrument, pace, pool))
+        pending = stack.enter_context(microscope_of(scenario.instrument.config, seed, instrument, pace, pool))
         planned = None
         if instrument is None and resume is None:
-            planned = stack.enter_context(planned_journal(out, scenario, seed))
+            planned = stack.enter_context(planned_journal(out, {"scenario": scenario.as_dict(), "seed": seed}))
         if live is not None:
             stack.enter_context(live)
         if live is not None and planned is not None:
@@ -118,7 +118,16 @@ def connected(
     return remote, launched
 
 
-def begin(loop: "SessionLoop", past: dict[str, Any] | None, rewound: bool, plan: dict[str, Any]) -> None:
+class Resumable(Protocol):
+    """A session's loop, whatever it is asked."""
+
+    journal: Journal
+    start: int
+
+    def resume(self, values: dict[str, Any], arrays: dict[str, np.ndarray], abandoned: Any = ()) -> None: ...
+
+
+def begin(loop: Resumable, past: dict[str, Any] | None, rewound: bool, plan: dict[str, Any]) -> None:
     """Record the ``plan`` of a new session, or restore the checkpoint of one in the ``past``, whose instrument was ``rewound`` to it or went on."""
     if past is None:
         loop.journal.append("scenario", {**plan, "start": loop.start}, loop.start)
@@ -198,13 +207,13 @@ def twin_of(
 
 
 @contextmanager
-def planned_journal(out: Path, scenario: Scenario, seed: int) -> Iterator[Journal]:
-    """The journal of a new session with its plan, before its instrument is ready. The folder is removed if the session does not begin."""
+def planned_journal(out: Path, plan: dict[str, Any]) -> Iterator[Journal]:
+    """The journal of a new session with its ``plan``, before its instrument is ready. The folder is removed if the session does not begin."""
     parents = [parent for parent in out.absolute().parents if not parent.exists()]
     journal = Journal.create(out)
     try:
         with journal:
-            journal.append("plan", {"scenario": scenario.as_dict(), "seed": seed})
+            journal.append("plan", plan)
             yield journal
     except BaseException:
         with Journal.open(out) as left:
@@ -228,17 +237,22 @@ class _Pending(NamedTuple):
 
 @contextmanager
 def microscope_of(
-    scenario: Scenario, seed: int, address: str | None, progress: PacedProgress, pool: ThreadPoolExecutor
+    config: Mapping[str, Any],
+    seed: int,
+    address: str | None,
+    progress: PacedProgress,
+    pool: ThreadPoolExecutor,
+    kind: str = "simulated",
 ) -> Iterator[_Pending]:
-    """The instrument, started or at its address; process and connection are closed with the context."""
+    """The instrument, at its ``address`` or started: a simulated one of a ``kind`` with a ``config``; process and connection are closed with the context."""
     opened: list[Any] = []
     given_up = threading.Event()
 
     def start() -> Launched:
         return launch(
-            "simulated",
+            kind,
             seed=seed,
-            config=scenario.instrument.config or None,
+            config=dict(config) or None,
             cache=usable_cache(),
             progress=lambda text, share: progress.part("specimen", f"simulated microscope: {text}", share),
             cancel=given_up,

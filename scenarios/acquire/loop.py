@@ -12,7 +12,7 @@ from instrument.core.interface import Instrument
 from instrument.core.journal import Journal
 from learn.design.decision import Budget, Choice, after_measuring, choose, relative_error
 from scenarios.acquire.dose_accounting import ALIGNMENT, Ledger, electrons_of
-from scenarios.acquire.person.heeding import heed
+from scenarios.acquire.person.heeding import follow_person, heed
 from scenarios.acquire.person.orders import Order, Orders
 from scenarios.acquire.planning.alignment import AlignmentPlanner
 from scenarios.acquire.planning.requests import Move, Request
@@ -118,6 +118,14 @@ class SessionLoop:
     @property
     def stopped(self) -> bool:
         return self.stop.is_set()
+
+    @property
+    def moment(self) -> int:
+        return self.twin_session.belief.time
+
+    def take_back(self, before: dict[str, float]) -> None:
+        """Heed what a person did to the controls, which were as they were ``before``."""
+        follow_person(self, before)
 
     def halt(self) -> None:
         """Stop before the next request."""
@@ -313,7 +321,7 @@ class SessionLoop:
         self.twin_session.change_focus(step)
         commanded = self.instrument.now()
         frame = self.instrument.acquire(scan)
-        self._journal_command("acquire", {"scan": plain_scan(scan)}, commanded)
+        self._journal_command("acquire", {"scan": msgspec.to_builtins(scan)}, commanded)
         self.listen(frame.start)
         return frame, at
 
@@ -370,8 +378,3 @@ class SessionLoop:
             self.ledger.add("abandoned", exposure)
         self.commanded = dict(values["commanded"])
         self.distrusted_after = values["distrusted_after"]
-
-
-def plain_scan(scan: Scan) -> dict[str, Any]:
-    """A scan as plain values, for the journal."""
-    return msgspec.to_builtins(scan)

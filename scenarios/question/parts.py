@@ -83,6 +83,14 @@ class AskedPlan(Plan, frozen=True):
     where: Annotated[Literal["known", "anywhere"], key("", "at a known column, or at any like column of the field")] = (
         "known"
     )
+    field: Annotated[
+        tuple[Annotated[int, Meta(ge=1, le=60)], Annotated[int, Meta(ge=1, le=60)]] | None,
+        key(
+            "",
+            'orthogonal cells (x, y) in which emtwin acquire looks for changes ("detect")',
+            default="compute.cells each",
+        ),
+    ] = None
     std: Annotated[
         Positive | None,
         key(

@@ -113,7 +113,7 @@ def print_result(result: dict[str, Any], folder: Path | None, console: Console |
     """A job's result for people, on stdout, with where its report lies."""
     console = console or Console(highlight=False)
     if "question" in result:
-        from scenarios.acquire.question.page import verdict
+        from scenarios.acquire.question.answers import verdict
 
         console.print(verdict(result), markup=False)
         if folder is not None:

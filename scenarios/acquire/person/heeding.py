@@ -21,18 +21,28 @@ class Held(Protocol):
     """What of a session `heed` needs."""
 
     instrument: Instrument
-    twin_session: TwinSession
     journal: Journal
     progress: Progress
-    commanded: dict[str, float]
     orders: Orders
 
     @property
     def stopped(self) -> bool: ...
 
+    @property
+    def moment(self) -> int: ...
+
     def halt(self) -> None: ...
 
     def listen(self, until: int) -> None: ...
+
+    def take_back(self, before: dict[str, float]) -> None: ...
+
+
+class Tracking(Held, Protocol):
+    """A session whose twin follows the column."""
+
+    twin_session: TwinSession
+    commanded: dict[str, float]
 
 
 def heed(session: Held) -> Order | None:
@@ -41,7 +51,7 @@ def heed(session: Held) -> Order | None:
     begun: dict[str, float] = {}
     while True:
         for order in session.orders.new():
-            session.journal.append("order", msgspec.to_builtins(order), session.twin_session.belief.time)
+            session.journal.append("order", msgspec.to_builtins(order), session.moment)
             if order.word == "stop":
                 session.halt()
             elif order.word == "measure":
@@ -51,15 +61,15 @@ def heed(session: Held) -> Order | None:
                 session.progress.stage("held by a person; emtwin session tell SESSION go-on ends it")
             elif order.word == "go-on" and held:
                 held = False
-                _take_back(session, begun)
+                session.take_back(begun)
         if not held or session.stopped:
             return measure
         session.listen(session.instrument.now())
         time.sleep(POLL)
 
 
-def _take_back(session: Held, before: dict[str, float]) -> None:
-    """The belief after what a person did to the controls."""
+def follow_person(session: Tracking, before: dict[str, float]) -> None:
+    """The belief after what a person did to the controls, which were as they were ``before``."""
     settings = session.instrument.settings()
     changes = {name: value for name, value in settings.items() if value != before.get(name)}
     session.listen(session.instrument.now())

@@ -63,9 +63,11 @@ def run_question(
     pace = PacedProgress(progress, Pace(EXPECTED_IMAGES, slowness()), lambda: None)
     with contextlib.ExitStack() as stack:
         pool = stack.enter_context(ThreadPoolExecutor(1))
-        pending = stack.enter_context(microscope_of(scenario, question.seed, instrument, pace, pool))
+        pending = stack.enter_context(microscope_of(scenario.instrument.config, question.seed, instrument, pace, pool))
         journal = stack.enter_context(
-            planned_journal(out, scenario, question.seed) if resume is None else Journal.open(resume, write=True)
+            planned_journal(out, {"scenario": scenario.as_dict(), "seed": question.seed})
+            if resume is None
+            else Journal.open(resume, write=True)
         )
         twin_session = twin_of(scenario, question.seed, pace, pending.check)
         remote, launched = connected(pending, past, pace)

@@ -69,7 +69,7 @@ def acquire(
     scenario: Annotated[
         str | None,
         typer.Argument(
-            help=f"A TOML file (also a question), or a preset: {_PRESETS}, focus-srtio3, tune-srtio3. Default: tune-and-map.",
+            help=f"A TOML file (also a question), or a preset: {_PRESETS}, focus-srtio3, tune-srtio3, se-vacancy-wse2. Default: tune-and-map.",
             show_default=False,
         ),
     ] = None,
@@ -96,7 +96,7 @@ def acquire(
     keys: Keys = False,
     as_json: Json = False,
 ) -> None:
-    """Answer image requests from the twin where its predicted error is small, and measure the others; or a question, with the images that it takes;
+    """Answer image requests from the twin where its predicted error is small, and measure the others; or a question, with the images and looks that it takes;
     or map a recorded scan from part of its pixels."""
     if keys:
         raise typer.Exit(guarded(lambda: list_keys("acquire", as_json), as_json, lambda: None))
@@ -180,9 +180,9 @@ def _answered(asked: Any, folder: Path, resume: Path | None, instrument: str | N
     from scenarios.io.progress import open_progress
 
     with open_progress(f"emtwin acquire {asked.name}, seed {asked.seed}") as progress:
-        from scenarios.acquire.question.job import run_question
+        from scenarios.acquire.question.answers import answer
 
-        result = run_question(asked, folder, resume, progress, instrument)
+        result = answer(asked, folder, resume, progress, instrument)
     if not as_json:
         from scenarios.report.show import print_result
 

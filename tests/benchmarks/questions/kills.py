@@ -19,11 +19,11 @@ from tests.benchmarks._case import Case, case
 from tests.benchmarks._form import Form
 from tests.benchmarks.acquire.processes import emtwin
 
-QUESTIONS = ("focus-srtio3",)
+QUESTIONS = ("focus-srtio3", "se-vacancy-wse2")
 KILLS = {Form.WHOLE: 50, Form.SHORT: 6, Form.SMOKE: 1}
 SEED = 0
 LONGEST = 900.0
-TIMES = ("seconds", "decision_seconds")
+TIMES = ("seconds", "decision_seconds", "seconds_until_ready")
 """Of a result that no two sessions have alike."""
 
 

@@ -40,11 +40,6 @@ class ExpectedRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     noisy: bool = False
 
 
-def frame_seconds(scan: Scan) -> float:
-    """Time from the first pixel to the end of the last line."""
-    return scan.shape[0] * (scan.shape[1] * scan.dwell + scan.flyback)
-
-
 def expected_frame(column: Column, imager: Imager, log: Log, start: float, scan: Scan) -> tuple[np.ndarray, np.ndarray]:
     """Fraction of the incident beam [ny, nx] and electrons of each line [ny], for a scan whose first pixel begins at
     ``start`` (s).

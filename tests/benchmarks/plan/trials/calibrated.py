@@ -1,9 +1,11 @@
 """Settings of a recording by what its reference columns count, as whoever analyses it would find them: the test is made at these."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 
+from learn.feasibility.columns.calibrated import settled
 from learn.feasibility.imaged import cut, exit_waves, mean_image, pixels_of, unknowns_of
 from learn.feasibility.matrices import Matrices
 from learn.feasibility.scanned import Detector
@@ -34,7 +36,7 @@ class Fit(NamedTuple):
     specimen by these, and the ``misfit``."""
 
     crystal: int
-    state: np.ndarray
+    state: Mapping[str, float]
     probe: Probe
     shift: tuple[float, float]
     misfit: float
@@ -50,7 +52,12 @@ def settings_by(made: Predicted, name: str, counts: np.ndarray, electrons: float
 
 
 def _fitted(
-    made: Predicted, name: str, number: int, counts: np.ndarray, electrons: float, start: np.ndarray | None = None
+    made: Predicted,
+    name: str,
+    number: int,
+    counts: np.ndarray,
+    electrons: float,
+    start: Mapping[str, float] | None = None,
 ) -> Fit:
     """By the counts and what is known before of the settings (Gauss-Newton)."""
     study = made.study
@@ -58,23 +65,18 @@ def _fitted(
     if not isinstance(study.techniques[name], Image):
         perfect, detector = _few(perfect, detector)
     names = [*ABERRATIONS, *(() if isinstance(study.techniques[name], Image) else ("source",)), "x", "y", "gain"]
-    widths = np.array([{"x": SHIFT, "y": SHIFT, "gain": GAIN, **study.priors}[each] for each in names])
-    linear = np.isin(names, ("x", "y", "gain"))
-    state, columns = np.zeros(len(names)) if start is None else start, np.zeros((len(counts), len(names)))
-    for _ in range(STEPS if start is None else MORE):
-        rates, slopes = _modelled(made, name, perfect, detector, _probe(made, names, state))
-        columns = electrons * np.stack([rates if each == "gain" else slopes[each] for each in names], 1)
-        inverse = 1.0 / _variance(made, name, electrons * rates)
-        begun = np.where(linear, 0.0, state)
-        information = columns.T @ (columns * inverse[:, None]) + np.diag(1.0 / widths**2)
-        wanted = columns.T @ (inverse * (counts - electrons * rates)) - begun / widths**2
-        state = np.clip(begun + np.linalg.solve(information, wanted), -3.0 * widths, 3.0 * widths)
-    probe = _probe(made, names, state)
-    rates, _ = _modelled(made, name, perfect, detector, probe, sloped=False)
-    left = counts - electrons * rates - columns[:, linear] @ state[linear]
-    misfit = float(np.sum(left**2 / _variance(made, name, electrons * rates)) + np.sum((state / widths) ** 2))
-    by_name = dict(zip(names, state, strict=True))
-    return Fit(number, state, probe, (by_name["x"], by_name["y"]), misfit)
+    widths = {each: {"x": SHIFT, "y": SHIFT, "gain": GAIN, **study.priors}[each] for each in names}
+
+    def modelled(values: Mapping[str, float], sloped: bool) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        rates, slopes = _modelled(made, name, perfect, detector, _probe(made, values), sloped)
+        return rates, {**slopes, "gain": rates}
+
+    def variance(expected: np.ndarray) -> np.ndarray:
+        return _variance(made, name, expected)
+
+    steps = STEPS if start is None else MORE
+    fit = settled(modelled, widths, counts, electrons, variance, start, steps, ("x", "y", "gain"))
+    return Fit(number, fit.values, _probe(made, fit.values), (fit.values["x"], fit.values["y"]), fit.misfit)
 
 
 def signature_at(made: Predicted, name: str, crystal: Crystal, fit: Fit) -> Signature:
@@ -107,8 +109,8 @@ def _variance(made: Predicted, name: str, expected: np.ndarray) -> np.ndarray:
     return np.maximum(expected, 1e-3) / references + wrong**2
 
 
-def _probe(made: Predicted, names: list[str], state: np.ndarray) -> Probe:
-    by_name, study = dict(zip(names, state, strict=True)), made.study
+def _probe(made: Predicted, by_name: Mapping[str, float]) -> Probe:
+    study = made.study
     vector = coefficients({"C10": study.c10}) + coefficients({each: by_name[each] for each in ABERRATIONS})
     return Probe(vector, max(study.source + by_name.get("source", 0.0), LEAST_SOURCE))
 

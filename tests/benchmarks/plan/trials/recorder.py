@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from instrument.simulation.truth.imaging.specimen import wavelength
 from learn.feasibility.matrices import Matrices
 from learn.feasibility.scans import Window
-from tests.benchmarks.plan.trials.medium import wavelength
 from tests.benchmarks.plan.trials.specimens import Image, Settings, Study
 
 

@@ -8,16 +8,20 @@ from typing import Any
 
 import numpy as np
 
+from instrument.simulation.field.waves import Medium, carbon, plain_abtem
+from instrument.simulation.truth.imaging.specimen import wavelength
 from learn.feasibility.matrices import Matrices
 from learn.feasibility.scans import Window
-from tests.benchmarks.plan.trials.medium import Medium, carbon
 from tests.benchmarks.plan.trials.recorder import Recorder
 from tests.benchmarks.plan.trials.specimens import SHIFT, Image, Settings, Study
+from twin.grid import CUTOFF, smooth
 
 VERSION = 1
 MOTION = 1.06
 """Mean square displacements over those of the prediction."""
 LAYER_STEP = 2.5
+REACH, SPARE = 80e-3, 1.2
+"""Radian that scattered waves are followed to at least, and over the largest angle that is counted."""
 
 
 def drawn(study: Study, count: int, depths: int, seed: int) -> list[Settings]:
@@ -52,22 +56,12 @@ def fields(
 
     ``configurations`` of thermal motion without layers and with them.
     """
-    import abtem
-
-    options = {
-        "diagnostics.progress_bar": False,
-        "dask.lazy": False,
-        "precision": "float32",
-        "device": "cpu",
-        "fft": "fftw",
-        "fftw.threads": 1,
-    }
-    with abtem.config.set(options):
+    with plain_abtem():
         return _fields(study, like, window, weights, settings, configurations, report)
 
 
 def _fields(study, like, window, weights, settings, configurations, report) -> dict[str, np.ndarray]:
-    medium, recorder = Medium(study, like), Recorder(study, like, window, weights)
+    medium, recorder = medium_of(study, like), Recorder(study, like, window, weights)
     cells = study.repeats[2]
     spare = 1 if any(each.cells for each in settings) else 0
     deep = study._replace(repeats=(*study.repeats[:2], cells + spare))
@@ -136,6 +130,15 @@ def _fields(study, like, window, weights, settings, configurations, report) -> d
         )
         result[f"{name} thickness"] = np.stack([each[2][:ny, :nx] for each in made]).astype(np.float32)
     return result
+
+
+def medium_of(study: Study, like: Matrices) -> Medium:
+    """On beams as ``like`` has them, waves being followed farther."""
+    highest = max(REACH, SPARE * study.reach) / wavelength(like.energy) / CUTOFF
+    nx, ny = (smooth(int(np.ceil(2.0 * highest * side))) for side in like.extent)
+    return Medium(
+        like.extent, like.energy, (nx, ny), like.bundle.indices, np.rint(like.k * np.array(like.extent)).astype(int)
+    )
 
 
 def _alike(field: np.ndarray, repeats: tuple[int, ...]) -> np.ndarray:

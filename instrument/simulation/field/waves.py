@@ -1,30 +1,42 @@
 """Waves through specimens by abTEM: Kirkland's atoms, amorphous carbon."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
-from learn.feasibility.matrices import Matrices
-from tests.benchmarks.plan.trials.specimens import Study
-from twin.grid import CUTOFF, smooth
+from instrument.simulation.truth.imaging.specimen import wavelength
 
 BATCH = 32
-REACH, SPARE = 80e-3, 1.2
-"""Radian that scattered waves are followed to at least, and over the largest angle that is counted."""
+
+
+@contextmanager
+def plain_abtem() -> Iterator[None]:
+    """abTEM on one core, at once, in single precision, without progress bars."""
+    import abtem
+
+    options = {
+        "diagnostics.progress_bar": False, "dask.lazy": False, "precision": "float32", "device": "cpu", "fft": "fftw", "fftw.threads": 1,
+    }  # fmt: skip
+    with abtem.config.set(options):
+        yield
 
 
 class Medium:
-    """Waves through specimens by abTEM, on beams as ``like`` has them."""
+    """Waves of ``energy`` (eV) through specimens of ``extent`` (x, y) in angstrom on ``gpts`` (nx, ny): plane waves of whole indices ``incident`` [n, 2] in,
+    and out the beams of whole indices ``scattered`` [pixels, 2]."""
 
-    def __init__(self, study: Study, like: Matrices):
-        self.study, self.extent, self.energy = study, like.extent, like.energy
-        highest = max(REACH, SPARE * study.reach) / wavelength(like.energy) / CUTOFF
-        nx, ny = (smooth(int(np.ceil(2.0 * highest * side))) for side in like.extent)
-        self.gpts = (nx, ny)
-        self.incident = like.bundle.indices
-        whole = np.rint(like.k * np.array(self.extent)).astype(int)
-        self.beams = (whole[:, 0] % self.gpts[0], whole[:, 1] % self.gpts[1])
+    def __init__(
+        self,
+        extent: tuple[float, float],
+        energy: float,
+        gpts: tuple[int, int],
+        incident: np.ndarray,
+        scattered: np.ndarray,
+    ):
+        self.extent, self.energy, self.gpts, self.incident = extent, energy, gpts, incident
+        self.beams = (scattered[:, 0] % gpts[0], scattered[:, 1] % gpts[1])
 
     def transmissions(
         self, symbols: Sequence[str], positions: np.ndarray, occupancy: np.ndarray, depth: float, slices: int
@@ -55,9 +67,10 @@ class Medium:
         return list(functions.generate_slices())
 
     def scattered(
-        self, before: list[Any], crystal: list[Any], exits: Sequence[int], after: list[Any]
+        self, before: list[Any], crystal: list[Any], exits: Sequence[int], after: list[Any], vacuum: float = 0.0
     ) -> list[np.ndarray]:
-        """Amplitudes [n, pixels] behind ``exits`` slices of the ``crystal`` and the layer ``after`` it; waves refer to the crystal's entrance face."""
+        """Amplitudes [n, pixels] behind ``exits`` slices of the ``crystal`` and the layer ``after`` it; incident waves refer to a plane that lies ``vacuum``
+        angstrom before the crystal's first slice."""
         import abtem
         from abtem.antialias import AntialiasAperture
         from abtem.core.axes import OrdinalAxis
@@ -65,7 +78,7 @@ class Medium:
 
         nx, ny = self.gpts
         step, limiter = FresnelPropagator(), AntialiasAperture()
-        above = sum(each.slice_thickness[0] for each in before)
+        above = sum(each.slice_thickness[0] for each in before) - vacuum
         results = [np.empty((len(self.incident), len(self.beams[0])), np.complex64) for _ in exits]
         for first in range(0, len(self.incident), BATCH):
             h = self.incident[first : first + BATCH]
@@ -89,10 +102,6 @@ class Medium:
                     spectrum = np.fft.fft2(np.asarray(leaving.array))[:, self.beams[0], self.beams[1]] / (nx * ny)
                     results[exits.index(number)][first : first + BATCH] = spectrum
         return results
-
-
-def wavelength(energy: float) -> float:
-    return 12398.419843320026 / float(np.sqrt(energy * (2.0 * 510998.95 + energy)))
 
 
 def carbon(extent: tuple[float, float], thickness: float, rng: np.random.Generator) -> np.ndarray:
