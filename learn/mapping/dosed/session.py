@@ -1,0 +1,155 @@
+"""A running map by exposures: the data so far, the predicted map, and tests of its model."""
+
+import math
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from scipy.stats import chi2
+
+from learn.gp.spectra import MapPrediction
+from learn.mapping.dosed.choice import Exposure, conditioned
+from learn.mapping.dosed.exposures import Exposures
+from learn.mapping.dosed.plan import DosedPlan
+from learn.mapping.models import MapModel
+from learn.mapping.session import FALSE_ALARM, PRIOR_WEIGHT, Progress
+
+REASONS = {
+    "initial": "one of the first pixels, spread out over position and features of the survey",
+    "measure": "lowers the variance of the map most per electron",
+    "audit": "drawn at random, to check the model",
+}
+MOST_MISFIT = 1.5
+"""Mean squared error of predictions over their variance up to which the variances are scaled, and beyond which the model is distrusted."""
+STEP, LEAST_STEP = 0.35, 8
+"""The parameters of the model are estimated anew when there are so many more exposures, as a share, and at least so many."""
+
+
+@runtime_checkable
+class DosedSource(Protocol):
+    """Where exposures come from, and where the steps of a session are recorded."""
+
+    @property
+    def electrons(self) -> float:
+        """Electrons spent so far, the survey included."""
+        ...
+
+    @property
+    def seconds(self) -> float:
+        """Time of the instrument since the session began."""
+        ...
+
+    def expose(self, row: int, column: int, dwells: int) -> np.ndarray:
+        """The data of a pixel by one exposure of so many shortest dwell times."""
+        ...
+
+    def note(self, kind: str, payload: dict[str, Any], arrays: dict[str, np.ndarray] | None = None) -> None:
+        """Record a step."""
+        ...
+
+
+class DosedSession:
+    """Exposures so far, the predicted map (``prediction``, once there is one), and whether its model is trusted."""
+
+    def __init__(self, source: DosedSource, model: MapModel, exposures: Exposures, plan: DosedPlan, progress: Progress):
+        self.source, self.model, self.exposures, self.plan, self.progress = source, model, exposures, plan, progress
+        self.prediction: MapPrediction
+        self.noise = np.full(len(model.positions), math.nan)
+        self.count, self.audits, self.fitted = 0, 0, 0
+        self.misfit, self.freedom = 0.0, 0
+        self.distrusted = False
+        self.history: list[tuple[float, float]] = []
+
+    @property
+    def asked(self) -> float:
+        """The standard deviation that is asked for, in the unit of the values."""
+        return self.plan.asked * abs(float(self.prediction.mean.mean())) if self.plan.relative else self.plan.asked
+
+    @property
+    def std(self) -> float:
+        """The predicted standard deviation as it is asked for: root mean square over the area, or the largest."""
+        variances = np.maximum(np.diag(self.prediction.covariance), 0.0) * self.discrepancy
+        return math.sqrt(float(variances.max() if self.plan.everywhere else variances.mean()))
+
+    @property
+    def discrepancy(self) -> float:
+        """Factor on the variances of the model, from the errors of its predictions; at least 1."""
+        return max((PRIOR_WEIGHT + self.misfit) / (PRIOR_WEIGHT + self.freedom), 1.0)
+
+    @property
+    def reached(self) -> bool:
+        """Whether the map is known as well as was asked, by a model that is trusted."""
+        return self.std <= self.asked and not self.distrusted
+
+    @property
+    def stale(self) -> bool:
+        """Whether the parameters of the model are to be estimated anew."""
+        return self.count >= self.fitted + max(LEAST_STEP, STEP * self.fitted)
+
+    def first(self, pixel: int, dwells: int) -> None:
+        """Expose a pixel before there is a prediction."""
+        self._data(pixel, dwells)
+        chosen = Exposure(pixel, dwells, self.plan.prices.of(dwells), math.nan)
+        self._note(chosen, "initial", math.nan, math.nan, math.nan)
+
+    def expose(self, chosen: Exposure, decision: str) -> None:
+        """Expose a pixel, compare it with its prediction, and update the map."""
+        before = self.prediction
+        data = self._data(chosen.pixel, chosen.dwells)
+        value, _ = self.exposures.value(data, float(chosen.dwells))
+        noise = float(self.noise[chosen.pixel]) / chosen.dwells
+        variance = float(before.covariance[chosen.pixel, chosen.pixel])
+        predicted = float(before.mean[chosen.pixel])
+        if math.isfinite(value):
+            self._check(value - predicted, variance + noise)
+            self.prediction = conditioned(before, chosen.pixel, value, noise)
+        self.audits += decision == "audit"
+        self._note(chosen, decision, predicted, math.sqrt(max(variance, 0.0)), value)
+
+    def _data(self, pixel: int, dwells: int) -> np.ndarray:
+        data = self.source.expose(*divmod(pixel, self.model.shape[1]), dwells)
+        self.exposures.add(pixel, data, float(dwells))
+        self.count += 1
+        return data
+
+    def refit(self) -> None:
+        """Estimate the parameters of the model from all exposures, and the map by them."""
+        pixels, values, _ = self.exposures.values()
+        self.noise = self.exposures.unit_noise()
+        self.prediction = self.model.predict(
+            pixels, values, (self.noise / np.maximum(self.exposures.dwells, 1.0))[pixels]
+        )
+        self.fitted = self.count
+        self.history.append((self.source.electrons, self.std))
+        shape = self.model.shape
+        arrays = {"mean": self.prediction.mean.reshape(shape), "std": self.prediction.std.reshape(shape)}
+        payload: dict[str, Any] = {"exposures": self.count, "std": self.std, "asked": self.asked}
+        payload |= {"electrons": self.source.electrons, "discrepancy": self.discrepancy, "distrusted": self.distrusted}
+        self.source.note("prediction", payload, arrays)
+
+    def _check(self, off: float, variance: float) -> None:
+        """Compare one value with its prediction; distrust the model where all of them so far are too improbable, and by much."""
+        self.misfit += off**2 / variance
+        self.freedom += 1
+        unlikely = float(chi2.sf(self.misfit, self.freedom)) < FALSE_ALARM
+        if unlikely and self.misfit > MOST_MISFIT * self.freedom and not self.distrusted:
+            self.distrusted = True
+            evidence = {"misfit": self.misfit, "freedom": self.freedom}
+            text = f"{self.freedom} predictions have a mean squared error of {self.misfit / self.freedom:.1f} times their variance"
+            self.source.note("finding", {"kind": "model_distrusted", "text": text, "evidence": evidence})
+
+    def _note(self, chosen: Exposure, decision: str, predicted: float, std: float, value: float) -> None:
+        row, column = divmod(chosen.pixel, self.model.shape[1])
+        payload: dict[str, Any] = {**chosen._asdict(), "row": row, "column": column, "index": self.count - 1}
+        payload |= {"decision": decision, "why": REASONS[decision], "value": value}
+        payload |= {"predicted": predicted, "predicted_std": std, "electrons": self.source.electrons}
+        self.source.note("exposure", payload)
+        event: dict[str, Any] = {"index": self.count - 1, "decision": "audit" if decision == "audit" else "measure"}
+        event |= {
+            "why": f"({row}, {column}) x {chosen.dwells}: {REASONS[decision]}",
+            "dose_spent": self.source.electrons,
+        }
+        event |= {"distrusted": self.distrusted, "time": self.source.seconds}
+        if decision != "initial":
+            event["state"] = {}
+            event["predicted_error"] = self.std / max(abs(float(self.prediction.mean.mean())), 1e-300)
+        self.progress.request(event)
