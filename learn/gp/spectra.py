@@ -164,6 +164,7 @@ class GPMap:
         self._normals = norm.ppf(np.clip(sobol.random(draws), 1e-9, 1 - 1e-9))
         self._start = self.prior.mean
         self._fitted = fitted
+        self._scale = 1.0
 
     def predict(
         self, measured: Int[np.ndarray, " m"], values: Float[np.ndarray, " m"], variances: Float[np.ndarray, " m"]
@@ -185,6 +186,7 @@ class GPMap:
         scale = scale if scale > 0 else max(float(np.sqrt(np.mean(variances))), 1e-12)
         if self._rates.size:  # a response multiplies values, so that their zero counts
             centre, scale = 0.0, max(scale, abs(centre) / LARGEST_MEAN)
+        self._scale = scale
         measurements = self._measurements(measured, (values - centre) / scale, variances / scale**2)
         fewer = measurements
         if self._fitted is not None and len(measured) > self._fitted:
@@ -211,6 +213,15 @@ class GPMap:
         mean, covariance = _mixture(jnp.asarray(thetas), jnp.asarray(weights), everywhere, measurements)
         mean, covariance = np.asarray(mean), np.asarray(covariance)
         return MapPrediction(centre + scale * mean, scale**2 * covariance)
+
+    def variances_if_all(self, variances: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+        """Variances [n] of the map if all pixels were measured with such ``variances``, by the most probable parameters of the last call of `predict`."""
+        checks.require_float64()
+        everywhere = _Sites(*(jnp.asarray(each) for each in self._everywhere))
+        measured = self._measurements(np.arange(len(variances)), np.zeros(len(variances)), variances / self._scale**2)
+        with threadpool_limits(limits=1, user_api="blas"):
+            _, covariance = _mixture(jnp.asarray(self._start)[None, :], jnp.ones(1), everywhere, measured)
+        return self._scale**2 * np.maximum(np.diag(np.asarray(covariance)), 0.0)
 
     def _best(self, measurements: "_Measurements") -> np.ndarray:
         """Most probable parameters (L-BFGS-B, deterministic)."""

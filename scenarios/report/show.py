@@ -38,7 +38,7 @@ def summarise(folder: Path) -> dict[str, Any]:
         "scenario": session.scenario.get("name"),
         "seed": session.seed,
         "complete": session.result is not None,
-        "resumable": session.result is None and (session.checkpoints > 0 or session.replay),
+        "resumable": session.result is None and (session.checkpoints > 0 or session.by_frames),
         "resumed": session.resumed,
         "requests": len(requests),
         "requests_asked": session.scenario.get("requests", {}).get("count"),
@@ -113,7 +113,10 @@ def print_result(result: dict[str, Any], folder: Path | None, console: Console |
     """A job's result for people, on stdout, with where its report lies."""
     console = console or Console(highlight=False)
     if "question" in result:
-        from scenarios.acquire.question.page import verdict
+        if result["kind"] == "map":
+            from scenarios.acquire.area.page import verdict
+        else:
+            from scenarios.acquire.question.page import verdict
 
         console.print(verdict(result), markup=False)
         if folder is not None:

@@ -69,7 +69,7 @@ def acquire(
     scenario: Annotated[
         str | None,
         typer.Argument(
-            help=f"A TOML file (also a question), or a preset: {_PRESETS}, focus-srtio3, tune-srtio3. Default: tune-and-map.",
+            help=f"A TOML file (also a question), or a preset: {_PRESETS}, focus-srtio3, tune-srtio3, map-ti-layers. Default: tune-and-map.",
             show_default=False,
         ),
     ] = None,
@@ -180,9 +180,17 @@ def _answered(asked: Any, folder: Path, resume: Path | None, instrument: str | N
     from scenarios.io.progress import open_progress
 
     with open_progress(f"emtwin acquire {asked.name}, seed {asked.seed}") as progress:
-        from scenarios.acquire.question.job import run_question
+        if asked.kind == "map":
+            from twin.compiled_programs import start_jax
 
-        result = run_question(asked, folder, resume, progress, instrument)
+            start_jax()
+            from scenarios.acquire.area.job import run_map
+
+            result = run_map(asked, folder, resume, progress, instrument)
+        else:
+            from scenarios.acquire.question.job import run_question
+
+            result = run_question(asked, folder, resume, progress, instrument)
     if not as_json:
         from scenarios.report.show import print_result
 

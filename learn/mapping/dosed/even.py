@@ -1,0 +1,44 @@
+"""What the usual protocol would cost for the same error: every pixel exposed alike, line by line."""
+
+import math
+
+import numpy as np
+
+from learn.gp.spectra import GPMap
+from learn.mapping.dosed.plan import DosedPlan
+from learn.mapping.dosed.session import DosedSession
+
+MOST_DENOISED = 2048
+"""Pixels up to which the usual protocol is weighed with the model as well: all of them are measured, and their covariance is solved with."""
+STEPS = 14
+
+
+def even_electrons(plan: DosedPlan, shape: tuple[int, int], dwells: float) -> float:
+    """Electrons of a scan of ``shape`` with so many shortest dwell times at each pixel; a line ends with the same time as a visit takes."""
+    rows, columns = shape
+    return plan.current * rows * (columns * dwells * plan.dwell + plan.visit)
+
+
+def even_dwells(noise: np.ndarray, std: float, everywhere: bool) -> float:
+    """Shortest dwell times (not rounded) at every pixel by which single values, of ``noise`` variance [n] in one of them, have the standard deviation
+    ``std``."""
+    return float(noise.max() if everywhere else noise.mean()) / std**2
+
+
+def even_dwells_denoised(session: DosedSession, std: float) -> float | None:
+    """The same where the session's model, with its most probable parameters, makes a map of all values; None where that would take too long."""
+    model = session.model
+    if not isinstance(model, GPMap) or len(model.positions) > MOST_DENOISED:
+        return None
+    asked = std**2 / session.discrepancy
+
+    def variance(log_dwells: float) -> float:
+        made = model.variances_if_all(session.noise / math.exp(log_dwells))
+        return float(made.max() if session.plan.everywhere else made.mean())
+
+    high = math.log(even_dwells(session.noise, std, session.plan.everywhere))
+    low = high - math.log(1e4)
+    for _ in range(STEPS):
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if variance(middle) > asked else (low, middle)
+    return math.exp(0.5 * (low + high))
