@@ -124,7 +124,7 @@ class DosedScan:
         rows, columns = self._scan.shape
         if shape == (1, 1) and (rows, columns) != (1, 1):
             return self._at(np.array([[self._settings["pixel.y"], self._settings["pixel.x"]]]), seconds)[0]
-        places = np.stack(np.mgrid[:rows, :columns], axis=-1).reshape(-1, 2).astype(float)
+        places = np.moveaxis(np.mgrid[:rows, :columns], 0, -1).reshape(-1, 2).astype(float)
         return self._at(places, seconds).reshape(*shape, *self._scan.data.shape[2:])
 
     def _at(self, places: np.ndarray, seconds: float) -> np.ndarray:

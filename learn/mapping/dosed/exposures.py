@@ -3,7 +3,7 @@
 from typing import Any
 
 import numpy as np
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from reconstruct.measurement.scanned import PixelQuantity
 
@@ -66,7 +66,7 @@ class Exposures:
         """Noise variance [n] of one shortest dwell time at every pixel: the mean over the nearest measured pixels, each weighted by its dwell time."""
         pixels, _, noise = self.values()
         count = min(NEIGHBOURS, len(pixels))
-        _, near = cKDTree(self.points[pixels]).query(self.points, k=count)
+        _, near = KDTree(self.points[pixels]).query(self.points, k=count)
         near = np.asarray(near).reshape(len(self.points), count)
         weights = self.dwells[pixels][near]
         return (noise[near] * weights).sum(axis=1) / weights.sum(axis=1)

@@ -1,6 +1,6 @@
 """Exposures from the instrument, each recorded in the session's journal; those that it holds already are not made again."""
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -82,9 +82,9 @@ def survey_of(journal: Journal) -> Frame | None:
     return next((frame for frame in frames_of(journal) if frame.scan.detector == SURVEY), None)
 
 
-def commands_of(journal: Journal) -> list[tuple[str, dict[str, Any], int]]:
+def commands_of(journal: Journal) -> list[tuple[Literal["apply", "acquire"], dict[str, Any], int]]:
     """The commands by which the frames of a session came about, for `RemoteInstrument.restore`."""
-    made: list[tuple[str, dict[str, Any], int]] = []
+    made: list[tuple[Literal["apply", "acquire"], dict[str, Any], int]] = []
     for frame in frames_of(journal):
         at = frame.start - round(frame.scan.settle * 1e9)
         made += [("apply", {"changes": dict(frame.settings)}, at), ("acquire", {"scan": frame.scan}, at)]
