@@ -190,12 +190,12 @@ class ScanTruth:
         self._scan, self._config = scan, config
 
     def expected(self, requests: Sequence[Any]) -> list[tuple[np.ndarray, None]]:
-        """The noise-free data of the pixel that the settings of each request name, without drift."""
+        """The noise-free data of the pixel that the settings of each request name, without drift; a spectrum as one row."""
         made = []
         for request in requests:
             settings = request["settings"] if isinstance(request, Mapping) else request.settings
             row, column = int(settings["pixel.y"]), int(settings["pixel.x"])
-            made.append((np.array(self._scan.data[row, column], np.float64), None))
+            made.append((np.atleast_2d(np.array(self._scan.data[row, column], np.float64)), None))
         return made
 
     def state(self, times: Any) -> dict[str, np.ndarray]:

@@ -1,9 +1,11 @@
 """A running map by exposures: the data so far, the predicted map, and tests of its model."""
 
 import math
+from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+from scipy.optimize import minimize_scalar
 from scipy.stats import chi2
 
 from learn.gp.spectra import MapPrediction
@@ -11,7 +13,7 @@ from learn.mapping.dosed.choice import Exposure, conditioned
 from learn.mapping.dosed.exposures import Exposures
 from learn.mapping.dosed.plan import DosedPlan
 from learn.mapping.models import MapModel
-from learn.mapping.session import FALSE_ALARM, PRIOR_WEIGHT, Progress
+from learn.mapping.session import FALSE_ALARM, Progress
 
 REASONS = {
     "initial": "one of the first pixels, spread out over position and features of the survey",
@@ -20,6 +22,10 @@ REASONS = {
 }
 MOST_MISFIT = 1.5
 """Mean squared error of predictions over their variance up to which the variances are scaled, and beyond which the model is distrusted."""
+FACTOR_PRIOR, MOST_FACTOR = 0.5, 3.0
+"""Prior standard deviation, and largest size, of the logarithm of the factor on the model's variances."""
+LEAST_CHECKED = 30
+"""Predictions by which that factor is found at least; else the later half, since the model changes as it learns."""
 STEP, LEAST_STEP = 0.35, 8
 """The parameters of the model are estimated anew when there are so many more exposures, as a share, and at least so many."""
 
@@ -47,6 +53,24 @@ class DosedSource(Protocol):
         ...
 
 
+def variance_factor(checked: Sequence[tuple[float, float, float]]) -> float:
+    """By how much the variances of a model are to be multiplied, as the errors of its predictions tell: the most probable factor of normal errors, with a
+    log-normal prior about 1.
+
+    ``checked``: of each prediction its error, the variance by the model and that by counting noise, which is known.
+    """
+    if not checked:
+        return 1.0
+    off, variance, noise = np.array(checked).T
+
+    def loss(log_factor: float) -> float:
+        total = math.exp(log_factor) * variance + noise
+        return 0.5 * float((np.log(total) + off**2 / total).sum()) + 0.5 * (log_factor / FACTOR_PRIOR) ** 2
+
+    best = minimize_scalar(loss, bounds=(-MOST_FACTOR, MOST_FACTOR), method="bounded")
+    return math.exp(float(best.x))  # pyright: ignore[reportAttributeAccessIssue]
+
+
 class DosedSession:
     """Exposures so far, the predicted map (``prediction``, once there is one), and whether its model is trusted."""
 
@@ -56,6 +80,8 @@ class DosedSession:
         self.noise = np.full(len(model.positions), math.nan)
         self.count, self.audits, self.fitted = 0, 0, 0
         self.misfit, self.freedom = 0.0, 0
+        self.discrepancy = 1.0
+        self._off: list[tuple[float, float, float]] = []
         self.distrusted = False
         self.history: list[tuple[float, float]] = []
 
@@ -69,11 +95,6 @@ class DosedSession:
         """The predicted standard deviation as it is asked for: root mean square over the area, or the largest."""
         variances = np.maximum(np.diag(self.prediction.covariance), 0.0) * self.discrepancy
         return math.sqrt(float(variances.max() if self.plan.everywhere else variances.mean()))
-
-    @property
-    def discrepancy(self) -> float:
-        """Factor on the variances of the model, from the errors of its predictions; at least 1."""
-        return max((PRIOR_WEIGHT + self.misfit) / (PRIOR_WEIGHT + self.freedom), 1.0)
 
     @property
     def reached(self) -> bool:
@@ -100,7 +121,7 @@ class DosedSession:
         variance = float(before.covariance[chosen.pixel, chosen.pixel])
         predicted = float(before.mean[chosen.pixel])
         if math.isfinite(value):
-            self._check(value - predicted, variance + noise)
+            self._check(value - predicted, variance, noise)
             self.prediction = conditioned(before, chosen.pixel, value, noise)
         self.audits += decision == "audit"
         self._note(chosen, decision, predicted, math.sqrt(max(variance, 0.0)), value)
@@ -119,6 +140,7 @@ class DosedSession:
             pixels, values, (self.noise / np.maximum(self.exposures.dwells, 1.0))[pixels]
         )
         self.fitted = self.count
+        self.discrepancy = variance_factor(self._off[-max(LEAST_CHECKED, len(self._off) // 2) :])
         self.history.append((self.source.electrons, self.std))
         shape = self.model.shape
         arrays = {"mean": self.prediction.mean.reshape(shape), "std": self.prediction.std.reshape(shape)}
@@ -126,9 +148,10 @@ class DosedSession:
         payload |= {"electrons": self.source.electrons, "discrepancy": self.discrepancy, "distrusted": self.distrusted}
         self.source.note("prediction", payload, arrays)
 
-    def _check(self, off: float, variance: float) -> None:
+    def _check(self, off: float, variance: float, noise: float) -> None:
         """Compare one value with its prediction; distrust the model where all of them so far are too improbable, and by much."""
-        self.misfit += off**2 / variance
+        self._off.append((off, variance, noise))
+        self.misfit += off**2 / (variance + noise)
         self.freedom += 1
         unlikely = float(chi2.sf(self.misfit, self.freedom)) < FALSE_ALARM
         if unlikely and self.misfit > MOST_MISFIT * self.freedom and not self.distrusted:

@@ -1,5 +1,6 @@
 """What the phases of an area let expect: spectra at a row of thicknesses, and what the survey detector counts of them."""
 
+import math
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ from scenarios.io.errors import BadInput
 from scenarios.question.area import PhasePlan
 from scenarios.question.options import SpectrumOption
 from scenarios.question.tables import Question
+from twin.eels.spectrum.atomic_edges import CORE
 from twin.optics.electrons import REST_ENERGY_EV, wavelength
 from twin.sample.potential.factors import scattering_factor
 from twin.simulation.plan.spectrum_tables import (
@@ -64,7 +66,7 @@ def library_of(question: Question, wanted: WantedMap) -> Library:
             ready = make_spectrum(plan)
         except BadInput as error:
             raise BadInput(_key(error.input, key), error.problem, error.cure) from None
-        spectra.append(np.maximum(record_spectrum(ready).recording.data[0], 0.0))
+        spectra.append(np.maximum(record_spectrum(ready).recording.data[0, :, -option.channels :], 0.0))
         areal = {name: count / low for name, count in ready.composition.areal.items()}
         survey.append(
             counted(areal, np.linspace(low, high, THICKNESSES), 1e3 * question.instrument.energy_keV, area.survey_mrad)
@@ -118,12 +120,14 @@ def _simulation(
 def _bare(
     question: Question, specimen: CompositionPlan, collection: float, option: SpectrumOption
 ) -> SpectrumSimulation:
-    instrument = question.instrument
+    instrument, offset = question.instrument, float(option.offset or 0.0)
+    # from the lowest core losses on: a phase may have no edge in the range, but the background of those below it
+    more = max(math.ceil((offset - CORE) / option.dispersion), 0)
     return SpectrumSimulation(
         name=question.name, kind="simulate", signal="eels", specimen=specimen,
         beam=ElectronsPlan(energy_keV=instrument.energy_keV, semiangle_mrad=instrument.semiangle_mrad),
         spectrometer=SpectrometerPlan(
-            collection_mrad=collection, dispersion=option.dispersion, offset=float(option.offset or 0.0), channels=option.channels
+            collection_mrad=collection, dispersion=option.dispersion, offset=offset - more * option.dispersion, channels=option.channels + more
         ),
         zero_loss=ZeroLossPlan(width=option.resolution), folder=question.folder,
     )  # fmt: skip

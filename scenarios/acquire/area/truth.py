@@ -46,7 +46,7 @@ def main(folder: str, ticket: str) -> None:
         for start in range(0, count, CHUNK):
             places = [divmod(pixel, shape[1]) for pixel in range(start, min(start + CHUNK, count))]
             requests = [TruthRequest(0, {"pixel.y": float(y), "pixel.x": float(x)}, Scan(), False) for y, x in places]
-            data = np.stack([frame for frame, _ in truth.expected(requests)])
+            data = np.stack([frame.reshape(frames[0].data.shape) for frame, _ in truth.expected(requests)])
             made = quantity.values(BRIGHT * gain * data)
             values.append(made[0])
             variances.append(made[1])
