@@ -56,7 +56,10 @@ class AreaPlan(Plan, frozen=True):
     survey_file: Annotated[
         str | None, key("", "file of its survey image", default="an image of the same file, or one made of the data")
     ] = None
-    survey: Annotated[Positive, key("second", "dwell time of a pixel of the survey image")] = 2e-5
+    survey: Annotated[
+        Positive | None,
+        key("second", "dwell time of a pixel of the survey image", default="a twentieth of the shortest of the option"),
+    ] = None
     survey_mrad: Annotated[
         tuple[Annotated[float, Meta(ge=0, le=300)], Annotated[float, Meta(gt=0, le=300)]],
         key("mrad", "angles of its annular detector"),

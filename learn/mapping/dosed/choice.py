@@ -43,6 +43,16 @@ def loss_weights(variances: Float[np.ndarray, " n"], everywhere: bool) -> Float[
     return weights / max(float(weights.mean()), 1e-300)
 
 
+def worthwhile(
+    variances: Float[np.ndarray, " n"], unit_noise: Float[np.ndarray, " n"], std: float, dwells: tuple[int, ...]
+) -> Bool[np.ndarray, "n d"]:
+    """Dwell times [pixel, dwell time] that bring a pixel to the standard deviation asked for, or half of the way: one visit costs less than many short ones,
+    of which each would look best at its time."""
+    needed = unit_noise * np.maximum(1.0 / std**2 - 1.0 / np.maximum(variances, 1e-300), 0.0)
+    least = np.clip(needed / 2.0, dwells[0], dwells[-1])
+    return np.array(dwells)[None, :] >= least[:, None] - 1e-9
+
+
 def best_exposure(
     covariance: Float[np.ndarray, "n n"],
     unit_noise: Float[np.ndarray, " n"],

@@ -8,7 +8,7 @@ import numpy as np
 
 from learn.design.sampling import spread_out
 from learn.gp.spectra import image_features
-from learn.mapping.dosed.choice import Exposure, best_exposure, loss_weights
+from learn.mapping.dosed.choice import Exposure, best_exposure, loss_weights, worthwhile
 from learn.mapping.dosed.exposures import Exposures
 from learn.mapping.dosed.plan import DosedPlan, check_dosed
 from learn.mapping.dosed.session import DosedSession, DosedSource
@@ -168,4 +168,5 @@ class _Loop:
             allowed = own
         variances = np.maximum(np.diag(session.prediction.covariance), 0.0)
         weights = loss_weights(variances, plan.everywhere)
+        allowed = allowed & worthwhile(session.discrepancy * variances, session.noise, session.asked, dwells)
         return best_exposure(session.prediction.covariance, session.noise, weights, dwells, plan.prices, allowed)

@@ -6,7 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from scipy.optimize import minimize_scalar
-from scipy.stats import chi2
+from scipy.stats import chi2, norm
 
 from learn.gp.spectra import MapPrediction
 from learn.mapping.dosed.choice import Exposure, conditioned
@@ -22,7 +22,9 @@ REASONS = {
 }
 MOST_MISFIT = 1.5
 """Mean squared error of predictions over their variance up to which the variances are scaled, and beyond which the model is distrusted."""
-FACTOR_PRIOR, MOST_FACTOR = 0.5, 3.0
+SURE = 0.9
+"""Probability with which the root mean square error of a map is to be within what is asked."""
+FACTOR_PRIOR, MOST_FACTOR = 0.3, 3.0
 """Prior standard deviation, and largest size, of the logarithm of the factor on the model's variances."""
 LEAST_CHECKED = 30
 """Predictions by which that factor is found at least; else the later half, since the model changes as it learns."""
@@ -97,9 +99,18 @@ class DosedSession:
         return math.sqrt(float(variances.max() if self.plan.everywhere else variances.mean()))
 
     @property
+    def bound(self) -> float:
+        """What the error of the map does not exceed with the probability `SURE`: its root mean square over the area (a quadratic form of normal errors, by its
+        mean and variance), or, where every pixel counts, the largest standard deviation."""
+        if self.plan.everywhere:
+            return self.std
+        spread = math.sqrt(2.0 * float((self.prediction.covariance**2).sum())) * self.discrepancy / len(self.noise)
+        return math.sqrt(self.std**2 + float(norm.ppf(SURE)) * spread)
+
+    @property
     def reached(self) -> bool:
         """Whether the map is known as well as was asked, by a model that is trusted."""
-        return self.std <= self.asked and not self.distrusted
+        return self.bound <= self.asked and not self.distrusted
 
     @property
     def stale(self) -> bool:
@@ -144,7 +155,7 @@ class DosedSession:
         self.history.append((self.source.electrons, self.std))
         shape = self.model.shape
         arrays = {"mean": self.prediction.mean.reshape(shape), "std": self.prediction.std.reshape(shape)}
-        payload: dict[str, Any] = {"exposures": self.count, "std": self.std, "asked": self.asked}
+        payload: dict[str, Any] = {"exposures": self.count, "std": self.std, "bound": self.bound, "asked": self.asked}
         payload |= {"electrons": self.source.electrons, "discrepancy": self.discrepancy, "distrusted": self.distrusted}
         self.source.note("prediction", payload, arrays)
 

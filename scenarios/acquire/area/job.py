@@ -163,7 +163,7 @@ def _played(
     frame = survey_of(journal)
     if frame is None:
         area = wanted.area
-        frame = remote.acquire(Scan(SURVEY, shape, area.pixel, area.survey, wanted.plan.visit, 0.0, 0.0))
+        frame = remote.acquire(Scan(SURVEY, shape, area.pixel, wanted.survey, wanted.plan.visit, 0.0, 0.0))
         journal.append_frame(frame)
     return played_with(shape, frame, detector)
 
@@ -199,7 +199,7 @@ def _result(
     return {
         "schema": SCHEMA, "question": question.name, "kind": "map", "quantity": wanted.name.text, "title": wanted.name.title, "unit": unit,
         "share_of_beam": quantity.unit == "count", "asked": session.asked, "asked_share": question.asked.std if plan.relative else None,
-        "everywhere": plan.everywhere, "std": std, "reached": made.ended == "reached", "ended": made.ended, "pixels": list(shape),
+        "everywhere": plan.everywhere, "std": std, "bound": session.bound, "reached": made.ended == "reached", "ended": made.ended, "pixels": list(shape),
         "exposed": int((dwells > 0).sum()), "exposures": session.count, "audits": session.audits,
         "electrons": recorder.electrons, "electrons_by_purpose": dict(recorder.spent), "instrument_seconds": recorder.seconds,
         "dose_largest": float(dwells.max()) * plan.electrons / wanted.area.pixel**2,

@@ -16,6 +16,8 @@ from twin.records import Axis
 
 BELOW_EDGE, BELOW_ZERO = 10.0, 10.0
 """eV that are recorded before the background of an edge, and below the zero loss, where a question gives no offset."""
+SURVEYED = 20.0
+"""Dwell times of the survey in one of the data, where a question does not say."""
 MILLI = {"electronvolt": 1.0, "radian": 1e-3}
 """What one unit of asked.std is, of a quantity's own: eV and mrad; else shares."""
 
@@ -27,6 +29,11 @@ class WantedMap(NamedTuple):
     area: AreaPlan
     option: SpectrumOption | CameraOption
     plan: DosedPlan
+
+    @property
+    def survey(self) -> float:
+        """Dwell time of a pixel of the survey in seconds."""
+        return survey_dwell(self.area, self.plan.dwell)
 
     @property
     def collection(self) -> float | None:
@@ -84,7 +91,7 @@ def _plan(question: Question, area: AreaPlan, option: SpectrumOption | CameraOpt
     unit = _unit(name)
     most = None
     if limits.dose is not None:
-        spared = limits.dose * area.pixel**2 - current * area.survey
+        spared = limits.dose * area.pixel**2 - current * survey_dwell(area, dwell)
         most = spared / (current * dwell)
     plan = DosedPlan(
         question.asked.std * MILLI.get(unit, 1.0), unit == "count", dwell, instrument.flyback, current, question.asked.everywhere, most, limits.time,
@@ -99,10 +106,15 @@ def check_limits(plan: DosedPlan, area: AreaPlan, shape: tuple[int, int]) -> Non
     """BadInput for an area that is too large, and for limits below what the first exposures take."""
     check_dosed(plan, shape)
     count, flyback = shape[0] * shape[1], plan.visit
-    least = count * area.survey + shape[0] * flyback + first_pixels(count) * (plan.dwell + flyback)
+    least = count * survey_dwell(area, plan.dwell) + shape[0] * flyback + first_pixels(count) * (plan.dwell + flyback)
     if plan.seconds is not None and plan.seconds < least:
         problem = f"is {plan.seconds:g} s; the survey and the first exposures take {least:.3g} s"
         raise BadInput("limits.time", problem, "Allow more time, or a smaller area.")
+
+
+def survey_dwell(area: AreaPlan, dwell: float) -> float:
+    """Dwell time of a pixel of the survey in seconds, by the shortest ``dwell`` time of the data."""
+    return dwell / SURVEYED if area.survey is None else area.survey
 
 
 def _unit(name: QuantityName) -> str:
