@@ -29,7 +29,6 @@ from scenarios.acquire.area.wanted import WantedMap, check_limits, file_of, want
 from scenarios.io.atomic_output import begun
 from scenarios.io.errors import BadInput
 from scenarios.io.progress import Progress
-from scenarios.question.options import SpectrumOption
 from scenarios.question.tables import Question
 from scenarios.replay.recording import Played, played_with, scan_played
 from twin.compiled_programs import double_precision
@@ -75,6 +74,7 @@ def run_map(
         progress.stage("taking the survey image")
         played = _played(remote, journal, wanted, shape, detector)
         quantity = quantity_of(wanted, played)
+        ready = time.monotonic() - start
         recorder = DosedRecorder(remote, journal, played, wanted.plan.dwell, wanted.plan.visit)
         survey = Survey(np.asarray(played.survey.data, np.float64), played.finer)
         made = acquire_dosed(recorder, survey, wanted.name, quantity, wanted.plan, _gain(played), progress)
@@ -87,7 +87,7 @@ def run_map(
             truth = _truth(resume or out, launched, progress)
             arrays |= {"truth": truth["truth"]}
             result |= _score(made, truth, wanted, shape)
-        result["seconds"] = time.monotonic() - start
+        result |= {"seconds": time.monotonic() - start, "until_first_map_seconds": ready + made.first_answer}
         journal.append("score", {}, None, arrays)
         journal.append("result", result, None)
     progress.stage("writing the report")
@@ -135,18 +135,13 @@ def _specimen(
     question: Question, wanted: WantedMap, folder: Path, progress: Progress
 ) -> tuple[Path, Path | None, dict[str, Any]]:
     """What the simulated scan is made of: files, and its configuration."""
-    area, option = wanted.area, wanted.option
-    config: dict[str, Any] = {
-        "pixel": area.pixel, "current": wanted.plan.current, "gain": area.gain, "readout": option.readout, "drift": area.drift, "layout": area.layout,
-        "width": area.width or 1.5 * area.pixel,
-    }  # fmt: skip
+    area, config = wanted.area, instrument_config(wanted)
     data = file_of(question, area.expected, "area.expected")
     if data is not None:
         config |= {"content": wanted.name.content}
         if wanted.name.energies is not None:
             config["energies"] = list(wanted.name.energies)
         return data, file_of(question, area.survey_file, "area.survey_file"), config
-    assert isinstance(option, SpectrumOption)
     progress.stage("spectra of the phases")
     path = folder / "expected.npz"
     made = library_of(question, wanted)
@@ -154,6 +149,15 @@ def _specimen(
         progress.note(note)
     made.save(path)
     return path, None, config | {"shape": [area.ny, area.nx]}
+
+
+def instrument_config(wanted: WantedMap) -> dict[str, Any]:
+    """The configuration of the simulated scan, without its shape."""
+    area = wanted.area
+    return {
+        "pixel": area.pixel, "current": wanted.plan.current, "gain": area.gain, "readout": wanted.option.readout, "drift": area.drift,
+        "layout": area.layout, "width": area.width or 1.5 * area.pixel,
+    }  # fmt: skip
 
 
 def _played(
