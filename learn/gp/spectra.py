@@ -165,6 +165,7 @@ class GPMap:
         self._start = self.prior.mean
         self._fitted = fitted
         self._scale = 1.0
+        self._parameters = jnp.asarray(self.prior.mean)[None, :], jnp.ones(1)
 
     def predict(
         self, measured: Int[np.ndarray, " m"], values: Float[np.ndarray, " m"], variances: Float[np.ndarray, " m"]
@@ -210,17 +211,19 @@ class GPMap:
         best = self._best(fewer)
         thetas, weights = self._posterior(best, fewer)
         everywhere = _Sites(*(jnp.asarray(each) for each in self._everywhere))
-        mean, covariance = _mixture(jnp.asarray(thetas), jnp.asarray(weights), everywhere, measurements)
+        self._parameters = jnp.asarray(thetas), jnp.asarray(weights)
+        mean, covariance = _mixture(*self._parameters, everywhere, measurements)
         mean, covariance = np.asarray(mean), np.asarray(covariance)
         return MapPrediction(centre + scale * mean, scale**2 * covariance)
 
     def variances_if_all(self, variances: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-        """Variances [n] of the map if all pixels were measured with such ``variances``, by the most probable parameters of the last call of `predict`."""
+        """Variances [n] of the map if all pixels were measured with such ``variances``, by the parameters of the last call of `predict`."""
         checks.require_float64()
+        thetas, weights = self._parameters
         everywhere = _Sites(*(jnp.asarray(each) for each in self._everywhere))
         measured = self._measurements(np.arange(len(variances)), np.zeros(len(variances)), variances / self._scale**2)
         with threadpool_limits(limits=1, user_api="blas"):
-            _, covariance = _mixture(jnp.asarray(self._start)[None, :], jnp.ones(1), everywhere, measured)
+            _, covariance = _mixture(thetas, weights, everywhere, measured)
         return self._scale**2 * np.maximum(np.diag(np.asarray(covariance)), 0.0)
 
     def _best(self, measurements: "_Measurements") -> np.ndarray:

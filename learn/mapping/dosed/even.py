@@ -8,9 +8,10 @@ from learn.gp.spectra import GPMap
 from learn.mapping.dosed.plan import DosedPlan
 from learn.mapping.dosed.session import DosedSession
 
-MOST_DENOISED = 2048
+MOST_DENOISED = 1100
 """Pixels up to which the usual protocol is weighed with the model as well: all of them are measured, and their covariance is solved with."""
-STEPS = 14
+STEPS, CLOSE = 8, 0.01
+"""Evaluations of that at most, and how close in the logarithm of the variance is enough."""
 
 
 def even_electrons(plan: DosedPlan, shape: tuple[int, int], dwells: float) -> float:
@@ -26,19 +27,25 @@ def even_dwells(noise: np.ndarray, std: float, everywhere: bool) -> float:
 
 
 def even_dwells_denoised(session: DosedSession, std: float) -> float | None:
-    """The same where the session's model, with its most probable parameters, makes a map of all values; None where that would take too long."""
+    """The same where the session's model, with the parameters that it has, makes a map of all values; None where that would take too long."""
     model = session.model
     if not isinstance(model, GPMap) or len(model.positions) > MOST_DENOISED:
         return None
     asked = std**2 / session.discrepancy
 
-    def variance(log_dwells: float) -> float:
+    def excess(log_dwells: float) -> float:
         made = model.variances_if_all(session.noise / math.exp(log_dwells))
-        return float(made.max() if session.plan.everywhere else made.mean())
+        return math.log(float(made.max() if session.plan.everywhere else made.mean()) / asked)
 
+    # the variance falls as a power of the dwell time, nearly: secants in logarithms
     high = math.log(even_dwells(session.noise, std, session.plan.everywhere))
-    low = high - math.log(1e4)
+    low = high - math.log(10.0)
+    at_high, at_low = excess(high), excess(low)
     for _ in range(STEPS):
-        middle = 0.5 * (low + high)
-        low, high = (middle, high) if variance(middle) > asked else (low, middle)
-    return math.exp(0.5 * (low + high))
+        if abs(at_low) < CLOSE or at_low == at_high:
+            break
+        step = -at_low * (high - low) / (at_high - at_low)
+        high, at_high = low, at_low
+        low = low + min(max(step, -3.0), 3.0)
+        at_low = excess(low)
+    return math.exp(low)

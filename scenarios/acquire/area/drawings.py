@@ -29,7 +29,7 @@ def size_of(arrays: Mapping[str, np.ndarray]) -> tuple[float, float]:
     """Inches of the figure of maps."""
     rows, columns = arrays["predicted"].shape
     height = min(max(PANEL * rows / columns, 1.0), 2.0 * PANEL)
-    return 3 * PANEL, (2 if "truth" in arrays else 1.4) * (height + 0.5)
+    return 3 * PANEL, 2 * (0.8 * height + 0.4)
 
 
 def maps(figure: Figure, arrays: Mapping[str, np.ndarray], result: Mapping[str, Any]) -> None:
