@@ -64,8 +64,8 @@ def question_of(values: dict[str, Any], origin: str) -> Question:
         raise BadInput(
             origin, f"key instrument.techniques: none of {', '.join(has)} is weighed by default", "Give an [[option]]."
         )
-    _check_spectra(question, origin)
     _check_map(question, origin)
+    _check_spectra(question, origin)
     for number, option in enumerate(question.options()):
         technique = str(option.__struct_config__.tag)
         if has and technique not in has:

@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 
 from scenarios.acquire.area.wanted import WantedMap, check_spectra
@@ -14,6 +15,7 @@ from scenarios.question.tables import Question
 from twin.eels.spectrum.atomic_edges import CORE
 from twin.optics.electrons import REST_ENERGY_EV, wavelength
 from twin.sample.potential.factors import scattering_factor
+from twin.simulation.plan.spectrum_rules import spectrum_contradictions
 from twin.simulation.plan.spectrum_tables import (
     CompositionPlan,
     ElectronsPlan,
@@ -61,8 +63,8 @@ def library_of(question: Question, wanted: WantedMap) -> Library:
     spectra, survey, notes = [], [], []
     for number, phase in enumerate(phases):
         key = f"area.phase[{number}]" if area.phase else "specimen"
-        plan = _simulation(question, wanted, phase, key, low, high)
         try:
+            plan = _simulation(question, wanted, phase, low, high)
             ready = make_spectrum(plan)
         except BadInput as error:
             raise BadInput(_key(error.input, key), error.problem, error.cure) from None
@@ -90,14 +92,10 @@ def _thickness(question: Question, wanted: WantedMap) -> tuple[float, float]:
     return (1.0 - AROUND) * question.specimen.thickness, (1.0 + AROUND) * question.specimen.thickness
 
 
-def _simulation(
-    question: Question, wanted: WantedMap, phase: PhasePlan, key: str, low: float, high: float
-) -> SpectrumSimulation:
+def _simulation(question: Question, wanted: WantedMap, phase: PhasePlan, low: float, high: float) -> SpectrumSimulation:
     """A phase as a row of spectra that gets thicker."""
     option, instrument = wanted.option, question.instrument
     assert isinstance(option, SpectrumOption)
-    if (phase.structure is None) == (phase.formula is None) or (phase.formula is not None and phase.density is None):
-        raise BadInput(key, "names no composition", "Give structure, or formula and density (g/cm3).")
     collection = option.collection_mrad or 1.5 * instrument.semiangle_mrad
     specimen = CompositionPlan(
         structure=phase.structure,
@@ -107,14 +105,12 @@ def _simulation(
         occupancy=phase.occupancy,
         wedge=high - low,
     )
-    content = composition_of(_bare(question, specimen, collection, option))
-    edges = {label: shape for label, shape in question.edges.items() if label.partition(" ")[0] in content.areal}
     plan = _bare(question, specimen, collection, option)
-    import msgspec
-
-    return msgspec.structs.replace(
-        plan, scan=SpectraPlan(shape=(1, THICKNESSES)), low_loss=question.low_loss, edges=edges
-    )
+    for key, problem, cure in spectrum_contradictions(plan):
+        raise BadInput(key, problem, cure)
+    content = composition_of(plan)
+    edges = {label: shape for label, shape in question.edges.items() if label.partition(" ")[0] in content.areal}
+    return msgspec.structs.replace(plan, low_loss=question.low_loss, edges=edges)
 
 
 def _bare(
@@ -129,7 +125,7 @@ def _bare(
         spectrometer=SpectrometerPlan(
             collection_mrad=collection, dispersion=option.dispersion, offset=offset - more * option.dispersion, channels=option.channels + more
         ),
-        zero_loss=ZeroLossPlan(width=option.resolution), folder=question.folder,
+        zero_loss=ZeroLossPlan(width=option.resolution), scan=SpectraPlan(shape=(1, THICKNESSES)), folder=question.folder,
     )  # fmt: skip
 
 

@@ -4,6 +4,8 @@ import math
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from learn.mapping.dosed.plan import DosedPlan, check_dosed
 from learn.mapping.loop import first_pixels
 from reconstruct.measurement.scanned import PixelData, QuantityName, pixel_quantity, quantity_named
@@ -66,14 +68,8 @@ def _option(question: Question, name: QuantityName) -> SpectrumOption | CameraOp
         raise BadInput("option", problem, f'Give [[option]] with technique = "{technique}", or leave options out.')
     option = fitting[0]
     if isinstance(option, SpectrumOption) and option.offset is None:
-        return _at(option, _offset(name))
+        return msgspec.structs.replace(option, offset=_offset(name))
     return option
-
-
-def _at(option: SpectrumOption, offset: float) -> SpectrumOption:
-    import msgspec
-
-    return msgspec.structs.replace(option, offset=offset)
 
 
 def _offset(name: QuantityName) -> float:
