@@ -132,7 +132,8 @@ def _bare(
 def _key(name: str, phase: str) -> str:
     """What a question calls a key of a simulation."""
     table, _, rest = name.partition(".")
-    return {"specimen": f"{phase}.{rest}", "spectrometer": f"option.{rest}"}.get(table, name)
+    named = {"specimen": phase, "spectrometer": "option"}.get(table)
+    return name if named is None else f"{named}.{rest}".removesuffix(".")
 
 
 def counted(

@@ -88,7 +88,7 @@ def test_spectra_that_do_not_hold_the_quantity_are_refused() -> None:
 
 def test_phases_that_cannot_be_computed() -> None:
     for phase, message in (
-        ({"formula": "Fe"}, r"area\.phase\[0\]"), ({"formula": "Fe", "structure": "Si", "density": 7.9}, r"area\.phase\[0\]\.formula"),
+        ({"formula": "Fe"}, r"area\.phase\[0\]"), ({"formula": "Fe", "structure": "Si", "density": 7.9}, r"area\.phase\[0\]: structure and formula are given"),
         ({"formula": "Qq2", "density": 7.9}, r"area\.phase\[0\]|Qq"),
     ):  # fmt: skip
         question = changed(area={"phase": [phase]})
