@@ -178,15 +178,7 @@ class GPMap:
         checks.require_float64()
         check_measured(len(self.positions), measured, values, variances)
         values, variances = values.astype(np.float64), variances.astype(np.float64)  # frames are float32
-<<<<<<< HEAD
         centre, scale = centre_and_scale(values, variances, self._rates.size > 0)
-        sites = _Sites(*(jnp.asarray(each[measured]) for each in self._everywhere))
-        measurements = _padded(sites, self._rates, (values - centre) / scale, variances / scale**2)
-=======
-        centre, scale = float(np.mean(values)), float(np.std(values))
-        scale = scale if scale > 0 else max(float(np.sqrt(np.mean(variances))), 1e-12)
-        if self._rates.size:  # a response multiplies values, so that their zero counts
-            centre, scale = 0.0, max(scale, abs(centre) / LARGEST_MEAN)
         self._scale = scale
         measurements = self._measurements(measured, (values - centre) / scale, variances / scale**2)
         fewer = measurements
@@ -195,7 +187,6 @@ class GPMap:
             fewer = self._measurements(
                 measured[chosen], (values[chosen] - centre) / scale, variances[chosen] / scale**2
             )
->>>>>>> 88c804df (A simulated scan whose pixels may be exposed at will, and the choice of exposures for a map)
         # matrices of a few dozen rows: BLAS threads would only wait for each other, ten times longer on a busy machine
         with threadpool_limits(limits=1, user_api="blas"):
             return self._predict(measurements, fewer, centre, scale)
