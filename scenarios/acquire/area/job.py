@@ -75,7 +75,7 @@ def run_map(
         played = _played(remote, journal, wanted, shape, detector)
         quantity = quantity_of(wanted, played)
         ready = time.monotonic() - start
-        recorder = DosedRecorder(remote, journal, played, wanted.plan.dwell, wanted.plan.visit)
+        recorder = DosedRecorder(remote, journal, played, wanted.plan.dwell, wanted.plan.visit, progress)
         survey = Survey(np.asarray(played.survey.data, np.float64), played.finer)
         made = acquire_dosed(recorder, survey, wanted.name, quantity, wanted.plan, _gain(played), progress)
         progress.stage("what an even scan would cost")

@@ -1,22 +1,31 @@
 """Exposures from the instrument, each recorded in the session's journal; those that it holds already are not made again."""
 
+import time
 from typing import Any, Literal
 
+import msgspec
 import numpy as np
 
 from instrument.core.interface import Instrument
 from instrument.core.journal import Journal
 from instrument.replay import SURVEY
+from scenarios.acquire.person.heeding import POLL
+from scenarios.acquire.person.orders import Orders
 from scenarios.io.errors import BadInput
+from scenarios.io.progress import Progress
 from scenarios.replay.recording import Played
 from twin.records import Frame, Scan
 
 
 class DosedRecorder:
-    """See `learn.mapping.dosed.session.DosedSource`. ``dwell`` and ``visit`` in seconds; frames of an interrupted session are taken in their order."""
+    """See `learn.mapping.dosed.session.DosedSource`. ``dwell`` and ``visit`` in seconds; frames of an interrupted session are taken in their order. What a
+    person orders (`Orders`) is heeded between two exposures: KeyboardInterrupt where the session is to stop."""
 
-    def __init__(self, instrument: Instrument, journal: Journal, played: Played, dwell: float, visit: float):
-        self._instrument, self._journal, self._played = instrument, journal, played
+    def __init__(
+        self, instrument: Instrument, journal: Journal, played: Played, dwell: float, visit: float, progress: Progress
+    ):
+        self._instrument, self._journal, self._played, self._progress = instrument, journal, played, progress
+        self._orders = Orders(journal.folder)
         self._dwell, self._visit = dwell, visit
         self._start = played.survey.start
         self._end = frame_end(played.survey)
@@ -47,6 +56,7 @@ class DosedRecorder:
                 )
                 raise BadInput(str(self._journal.folder), problem, "Start a new session.")
         else:
+            self._heed()
             self._instrument.apply({"pixel.y": float(row), "pixel.x": float(column)})
             scan = Scan(
                 self._played.detector, (1, 1), self._played.pixel_size, dwells * self._dwell, self._visit, 0.0, 0.0
@@ -57,6 +67,22 @@ class DosedRecorder:
         self.spent["pixels"] += frame.exposure.pixels
         self.spent["visits"] += frame.exposure.flyback + frame.exposure.settle_dose
         return frame.data
+
+    def _heed(self) -> None:
+        """Stop, or wait until the instrument is given back."""
+        held = False
+        while True:
+            for order in self._orders.new():
+                self._journal.append("order", msgspec.to_builtins(order), self._end)
+                if order.word == "stop":
+                    raise KeyboardInterrupt
+                if order.word == "measure":
+                    self._progress.note("a map chooses its pixels itself: measure is left out")
+                held = order.word == "hold" or (held and order.word != "go-on")
+            if not held:
+                return
+            self._progress.stage("held by a person; emtwin session tell SESSION go-on ends it")
+            time.sleep(POLL)
 
     def note(self, kind: str, payload: dict[str, Any], arrays: dict[str, np.ndarray] | None = None) -> None:
         """A row of the journal, at the time of the last exposure; those that an interrupted session wrote are not written again."""
