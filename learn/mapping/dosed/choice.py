@@ -55,7 +55,7 @@ def worthwhile(
 
 def best_exposure(
     covariance: Float[np.ndarray, "n n"],
-    unit_noise: Float[np.ndarray, " n"],
+    noise: Float[np.ndarray, "n d"],
     weights: Float[np.ndarray, " n"],
     dwells: tuple[int, ...],
     prices: Prices,
@@ -63,10 +63,10 @@ def best_exposure(
 ) -> Exposure | None:
     """The exposure that lowers the loss most per price; None where none is ``allowed`` [pixel, dwell time].
 
-    ``unit_noise``: noise variance of a value by one shortest dwell time; it falls as their number.
+    ``noise``: noise variance of a value by each of the ``dwells``.
 
-    >>> covariance = np.diag([1.0, 4.0])
-    >>> made = best_exposure(covariance, np.ones(2), np.ones(2), (1, 8), Prices(1.0, 10.0), np.ones((2, 2), bool))
+    >>> covariance, noise = np.diag([1.0, 4.0]), np.array([[1.0, 0.125]] * 2)
+    >>> made = best_exposure(covariance, noise, np.ones(2), (1, 8), Prices(1.0, 10.0), np.ones((2, 2), bool))
     >>> made.pixel, made.dwells, round(made.fall, 3)
     (1, 8, 3.879)
     """
@@ -74,7 +74,7 @@ def best_exposure(
         return None
     strength = (covariance**2) @ weights / len(weights)
     times = np.array(dwells, float)
-    falls = strength[:, None] / (np.diag(covariance)[:, None] + unit_noise[:, None] / times[None, :])
+    falls = strength[:, None] / (np.diag(covariance)[:, None] + noise)
     paid = prices.visit + prices.dwell * times
     worth = np.where(allowed, falls / paid[None, :], -1.0)
     pixel, number = np.unravel_index(int(worth.argmax()), worth.shape)

@@ -20,10 +20,11 @@ def even_electrons(plan: DosedPlan, shape: tuple[int, int], dwells: float) -> fl
     return plan.current * rows * (columns * dwells * plan.dwell + plan.visit)
 
 
-def even_dwells(noise: np.ndarray, std: float, everywhere: bool) -> float:
-    """Shortest dwell times (not rounded) at every pixel by which single values, of ``noise`` variance [n] in one of them, have the standard deviation
-    ``std``."""
-    return float(noise.max() if everywhere else noise.mean()) / std**2
+def even_dwells(noise: np.ndarray, std: float, everywhere: bool, reading: float = 0.0) -> float:
+    """Shortest dwell times (not rounded) at every pixel by which single values, of ``noise`` variance [n] in one of them and that of ``reading`` an exposure,
+    have the standard deviation ``std``."""
+    half = 0.5 * float(noise.max() if everywhere else noise.mean()) / std**2
+    return half + math.sqrt(half**2 + reading / std**2)
 
 
 def even_dwells_denoised(session: DosedSession, std: float) -> float | None:
@@ -34,11 +35,12 @@ def even_dwells_denoised(session: DosedSession, std: float) -> float | None:
     asked = std**2 / session.discrepancy
 
     def excess(log_dwells: float) -> float:
-        made = model.variances_if_all(session.noise / math.exp(log_dwells))
+        noise = session.exposures.noise_of(session.noise, math.exp(log_dwells))
+        made = model.variances_if_all(np.asarray(noise))
         return math.log(float(made.max() if session.plan.everywhere else made.mean()) / asked)
 
     # the variance falls as a power of the dwell time, nearly: secants in logarithms
-    high = math.log(even_dwells(session.noise, std, session.plan.everywhere))
+    high = math.log(even_dwells(session.noise, std, session.plan.everywhere, session.exposures.reading))
     low = high - math.log(10.0)
     at_high, at_low = excess(high), excess(low)
     for _ in range(STEPS):

@@ -10,17 +10,27 @@ from reconstruct.measurement.scanned import PixelQuantity
 NEIGHBOURS = 8
 """Measured pixels over which the noise of a value is averaged: noise that is estimated from the same counts as a value would weigh low values too much."""
 COUNTED = "count"
+REPEATS = 24
+"""Draws of the readout's noise by which its part of a value's variance is found."""
+
+
+Numbers = np.ndarray | np.floating | float
 
 
 class Exposures:
     """Sums of the data of exposed pixels, ``dwells`` [n] of each in shortest dwell times.
 
     Values of counted quantities are shares of the beam: counts over gain and ``electrons`` of the shortest dwell time. Those of the others are the
-    quantity's own, of the summed data. ``points`` [n, d]: where pixels lie, position and features of the survey, for neighbours.
+    quantity's own, of the summed data. ``points`` [n, d]: where pixels lie, position and features of the survey, for neighbours. ``readout``: noise of a
+    channel in electrons, rms, of each exposure anew; what it adds to the variance of a value by one shortest dwell time is ``reading``.
     """
 
-    def __init__(self, quantity: PixelQuantity, electrons: float, gain: float, points: np.ndarray):
-        self.quantity, self.points = quantity, points
+    def __init__(
+        self, quantity: PixelQuantity, electrons: float, gain: float, points: np.ndarray, readout: float = 0.0
+    ):
+        self.quantity, self.points, self.reading = quantity, points, 0.0
+        self._readout = gain * readout
+        self.visits = np.zeros(len(points))
         self.counted = quantity.unit == COUNTED
         self._scale = gain * electrons
         self.dwells = np.zeros(len(points))
@@ -30,13 +40,32 @@ class Exposures:
     def add(self, pixel: int, data: np.ndarray, dwells: float) -> None:
         """One more exposure of a pixel."""
         self.dwells[pixel] += dwells
+        self.visits[pixel] += 1.0
         self._sums[pixel] = self._sums.get(pixel, 0.0) + np.asarray(data, np.float64)
         self._known.pop(pixel, None)
 
     def learn(self) -> dict[str, Any]:
         """What the exposed pixels tell of all: see `PixelQuantity`."""
         self._known.clear()
-        return self.quantity.learn(np.stack(list(self._sums.values())))
+        first = np.stack(list(self._sums.values()))
+        determined = self.quantity.learn(first)
+        if self._readout > 0.0:
+            self.reading = self._read(first)
+        return determined
+
+    def _read(self, first: np.ndarray) -> float:
+        """By how much values scatter where noise of the readout is added to the ``first`` data, times their dwell times squared: the noise of an exposure is
+        the same however long it is."""
+        rng = np.random.default_rng(0)
+        made = np.stack(
+            [self.quantity.values(first + self._readout * rng.standard_normal(first.shape))[0] for _ in range(REPEATS)]
+        )
+        factor = 1.0 / self._scale if self.counted else self.dwells[self.pixels]
+        return float(np.nanmedian(np.nanvar(made, axis=0, ddof=1) * factor**2))
+
+    def noise_of(self, unit_noise: Numbers, dwells: Numbers, visits: Numbers = 1.0) -> Numbers:
+        """Noise variance of values by so many shortest ``dwells`` in so many ``visits``; ``unit_noise`` as `unit_noise` has it."""
+        return unit_noise / dwells + self.reading * visits / dwells**2
 
     @property
     def pixels(self) -> np.ndarray:

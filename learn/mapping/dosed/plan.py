@@ -4,9 +4,11 @@ import math
 from dataclasses import dataclass
 
 from learn.mapping.dosed.choice import Prices
-from learn.mapping.loop import MOST_PIXELS, first_pixels
+from learn.mapping.loop import first_pixels
 from twin.errors import BadInput
 
+MOST_PIXELS = 2500
+"""Pixels of an area: with more the instrument would wait for each choice."""
 LADDER = (1, 2, 4, 8, 16, 32, 64)
 """Dwell times that are weighed, in shortest ones."""
 
@@ -18,7 +20,7 @@ class DosedPlan:
 
     ``dwell`` is the shortest dwell time and ``visit`` what going to a pixel takes, in seconds, the beam being on; ``current`` in electrons per
     second. No pixel gets more than ``most`` shortest dwell times and the session takes no more than ``seconds``, where these are given.
-    ``audit_share``: share of the exposures at random pixels.
+    ``audit_share``: share of the exposures at random pixels. ``readout``: noise of a channel in electrons, rms, of every exposure.
     """
 
     asked: float
@@ -31,6 +33,7 @@ class DosedPlan:
     seconds: float | None = None
     audit_share: float = 0.1
     seed: int = 0
+    readout: float = 0.0
 
     @property
     def electrons(self) -> float:

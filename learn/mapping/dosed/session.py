@@ -128,7 +128,7 @@ class DosedSession:
         before = self.prediction
         data = self._data(chosen.pixel, chosen.dwells)
         value, _ = self.exposures.value(data, float(chosen.dwells))
-        noise = float(self.noise[chosen.pixel]) / chosen.dwells
+        noise = float(self.exposures.noise_of(self.noise[chosen.pixel], float(chosen.dwells)))
         variance = float(before.covariance[chosen.pixel, chosen.pixel])
         predicted = float(before.mean[chosen.pixel])
         if math.isfinite(value):
@@ -147,9 +147,9 @@ class DosedSession:
         """Estimate the parameters of the model from all exposures, and the map by them."""
         pixels, values, _ = self.exposures.values()
         self.noise = self.exposures.unit_noise()
-        self.prediction = self.model.predict(
-            pixels, values, (self.noise / np.maximum(self.exposures.dwells, 1.0))[pixels]
-        )
+        dwells, visits = self.exposures.dwells[pixels], self.exposures.visits[pixels]
+        variances = np.asarray(self.exposures.noise_of(self.noise[pixels], dwells, visits))
+        self.prediction = self.model.predict(pixels, values, variances)
         self.fitted = self.count
         self.discrepancy = variance_factor(self._off[-max(LEAST_CHECKED, len(self._off) // 2) :])
         self.history.append((self.source.electrons, self.std))

@@ -51,6 +51,9 @@ def run_map(
         _check_open(resume)
     with double_precision(), contextlib.ExitStack() as stack:
         remote, launched = stack.enter_context(_instrument(question, wanted, instrument, progress))
+        if remote.describe().kind == "replay":
+            problem = "plays a recording, each pixel of which has one exposure"
+            raise BadInput("instrument", problem, "Map it with emtwin acquire replay --instrument.")
         if resume is None:
             shape, detector = scan_played(remote, wanted.name)
             check_limits(wanted.plan, wanted.area, shape)
@@ -194,7 +197,7 @@ def _result(
 ) -> dict[str, Any]:
     session, plan = made.session, wanted.plan
     shape, std = session.model.shape, session.std
-    alone = even_dwells(session.noise, session.asked, plan.everywhere)
+    alone = even_dwells(session.noise, session.asked, plan.everywhere, session.exposures.reading)
     denoised = even_dwells_denoised(session, session.asked)
     dwells = session.exposures.dwells
     unit, told = "1" if quantity.unit == "count" else quantity.unit, dict(made.determined)
@@ -222,7 +225,7 @@ def _score(made: DosedMap, truth: dict[str, np.ndarray], wanted: WantedMap, shap
     off = session.prediction.mean.reshape(shape) - truth["truth"]
     std = math.sqrt(session.discrepancy) * session.prediction.std.reshape(shape)
     error = float(np.abs(off).max()) if wanted.plan.everywhere else float(np.sqrt((off**2).mean()))
-    alone = even_dwells(truth["noise"].ravel(), session.asked, wanted.plan.everywhere)
+    alone = even_dwells(truth["noise"].ravel(), session.asked, wanted.plan.everywhere, session.exposures.reading)
     return {
         "rmse": float(np.sqrt((off**2).mean())), "largest_error": float(np.abs(off).max()), "error": error, "within": error <= session.asked,
         "coverage90": float((np.abs(off) < 1.645 * std).mean()), "sure_and_wrong": float((np.abs(off) > 4.0 * std).mean()),

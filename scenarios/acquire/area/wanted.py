@@ -91,7 +91,7 @@ def _plan(question: Question, area: AreaPlan, option: SpectrumOption | CameraOpt
         most = spared / (current * dwell)
     plan = DosedPlan(
         question.asked.std * MILLI.get(unit, 1.0), unit == "count", dwell, instrument.flyback, current, question.asked.everywhere, most, limits.time,
-        seed=question.seed,
+        seed=question.seed, readout=option.readout,
     )  # fmt: skip
     if area.expected is None:
         check_limits(plan, area, (area.ny, area.nx))

@@ -1,5 +1,6 @@
 """Choice of exposures against brute force, the factor on the model's variances, even scans, and a whole map by exposures."""
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ ROOT = RNG.normal(size=(6, 6))
 COVARIANCE = ROOT @ ROOT.T
 NOISE = RNG.uniform(0.5, 4.0, 6)
 DWELLS = (1, 4, 16)
+BY_DWELLS = NOISE[:, None] / np.array(DWELLS)
 PRICES = Prices(2.0, 3.0)
 EVERY = np.ones((6, 3), dtype=bool)
 
@@ -46,7 +48,7 @@ def test_an_exposure_is_a_gaussian_update() -> None:
 @pytest.mark.parametrize("everywhere", [False, True])
 def test_the_best_exposure_is_that_of_all(everywhere: bool) -> None:
     weights = loss_weights(np.diag(COVARIANCE), everywhere)
-    made = best_exposure(COVARIANCE, NOISE, weights, DWELLS, PRICES, EVERY)
+    made = best_exposure(COVARIANCE, BY_DWELLS, weights, DWELLS, PRICES, EVERY)
     assert made is not None
     falls = {
         (pixel, dwells): float(weights @ np.diag(COVARIANCE - after(pixel, NOISE[pixel] / dwells))) / PRICES.of(dwells)
@@ -61,9 +63,9 @@ def test_the_best_exposure_is_that_of_all(everywhere: bool) -> None:
 
 def test_only_what_is_allowed_is_chosen() -> None:
     allowed = np.zeros_like(EVERY)
-    assert best_exposure(COVARIANCE, NOISE, np.ones(6), DWELLS, PRICES, allowed) is None
+    assert best_exposure(COVARIANCE, BY_DWELLS, np.ones(6), DWELLS, PRICES, allowed) is None
     allowed[4, 1] = True
-    made = best_exposure(COVARIANCE, NOISE, np.ones(6), DWELLS, PRICES, allowed)
+    made = best_exposure(COVARIANCE, BY_DWELLS, np.ones(6), DWELLS, PRICES, allowed)
     assert made is not None
     assert (made.pixel, made.dwells) == (4, 4)
 
@@ -91,6 +93,9 @@ def test_an_even_scan_by_its_noise() -> None:
     noise = np.array([1.0, 2.0, 3.0])
     assert even_dwells(noise, 0.5, False) == pytest.approx(8.0)
     assert even_dwells(noise, 0.5, True) == pytest.approx(12.0)
+    # 2 / n + 3 / n^2 = 0.25
+    told = even_dwells(noise, 0.5, False, 3.0)
+    assert 2.0 / told + 3.0 / told**2 == pytest.approx(0.25)
     plan = DosedPlan(0.5, False, 1e-3, 2e-4, 1e6)
     assert even_electrons(plan, (4, 5), 3.0) == pytest.approx(1e6 * 4 * (5 * 3e-3 + 2e-4))
 
@@ -99,7 +104,7 @@ def test_an_even_scan_by_its_noise() -> None:
     ("plan", "shape", "message"),
     [
         (DosedPlan(0.1, False, 1e-3, 0.0, 1e6), (4, 4), "16 are exposed at first"),
-        (DosedPlan(0.1, False, 1e-3, 0.0, 1e6), (100, 100), "a map may have 6400"),
+        (DosedPlan(0.1, False, 1e-3, 0.0, 1e6), (100, 100), "a map may have 2500"),
         (DosedPlan(0.0, False, 1e-3, 0.0, 1e6), (9, 9), "standard deviation"),
         (DosedPlan(0.1, False, 1e-3, 0.0, 1e6, most=0.4), (9, 9), r"limits\.dose"),
     ],
@@ -130,7 +135,7 @@ class Source:
         mean = brightness * SHARES[row, column] * dwells * self.plan.electrons / 20.0
         spectrum = np.zeros(CHANNELS)
         spectrum[10:30] = self.rng.poisson(mean, 20)
-        return spectrum
+        return spectrum + self.plan.readout * self.rng.standard_normal(CHANNELS)
 
     def note(self, kind: str, payload: dict[str, Any], arrays: dict[str, np.ndarray] | None = None) -> None:
         self.notes.append((kind, payload))
@@ -190,6 +195,17 @@ def test_limits_end_a_map() -> None:
 
 
 @pytest.mark.slow
+def test_noise_of_the_readout_makes_visits_fewer() -> None:
+    quiet, _ = mapped(PLAN)
+    loud, _ = mapped(dataclasses.replace(PLAN, readout=30.0))
+    assert loud.ended == "reached"
+    off = loud.session.prediction.mean - SHARES.ravel()
+    assert np.sqrt((off**2).mean()) < 1.2 * loud.session.asked
+    per_visit = [made.session.exposures.dwells.sum() / made.session.count for made in (quiet, loud)]
+    assert per_visit[1] > 1.5 * per_visit[0]
+
+
+@pytest.mark.slow
 def test_noise_that_is_not_of_counting_is_not_told_away() -> None:
     """A beam whose current jumps from one exposure to the next: the variances grow, or the model is distrusted."""
     made, _ = mapped(PLAN, jumps=0.4)
@@ -214,3 +230,16 @@ def test_values_are_shares_of_the_beam_whatever_the_dwell_time() -> None:
     assert noise[0] == pytest.approx(20.0 / 1000.0**2)
     assert exposures.value(spectrum, 1.0) == pytest.approx((0.02, 20.0 / 1000.0**2))
     np.testing.assert_allclose(exposures.unit_noise(), 20.0 / 1000.0**2)
+
+
+def test_noise_of_the_readout_counts_with_every_exposure() -> None:
+    name = quantity_named("109-130 eV")
+    quantity = pixel_quantity(name, PixelData((Axis("e", CHANNELS, 1.0, 100.0, "electronvolt"),), 2.0, "given"))
+    exposures = Exposures(quantity, 1000.0, 2.0, np.zeros((40, 1)), readout=3.0)
+    for pixel in range(40):
+        exposures.add(pixel, np.full(CHANNELS, 50.0), 4.0)
+    exposures.learn()
+    # 22 channels of 3 electrons each, over 1000 electrons
+    assert exposures.reading == pytest.approx(22 * 9.0 / 1000.0**2, rel=0.15)
+    noise = float(exposures.noise_of(2.0, 4.0, 3.0))
+    assert noise == pytest.approx(0.5 + 3.0 * exposures.reading / 16.0)

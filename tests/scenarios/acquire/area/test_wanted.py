@@ -51,7 +51,7 @@ def test_what_is_asked_in_the_units_of_the_quantity() -> None:
         ({"quantity": {"name": "com magnitude"}}, "larger the fewer electrons"),
         ({"quantity": {"name": "centre of mass x"}}, "none records"),
         ({"quantity": {"name": "centre of mass x"}, "option": None}, r"area\.expected"),
-        ({"area": {"nx": 100, "ny": 100}}, "10000 pixels, and a map may have 6400"),
+        ({"area": {"nx": 100, "ny": 100}}, "10000 pixels, and a map may have 2500"),
         ({"area": {"nx": 4, "ny": 4}}, "16 are exposed at first"),
         ({"limits": {"time": 1e-3}}, r"limits\.time.*first exposures take"),
         ({"limits": {"dose": 1.0}}, r"limits\.dose"),
