@@ -90,11 +90,11 @@ def _layers(y: np.ndarray, x: np.ndarray, span: float, phases: int, rng: np.rand
     along = x * math.cos(angle) + y * math.sin(angle)
     across = y * math.cos(angle) - x * math.sin(angle)
     wave = rng.uniform(0.0, 0.04) * span * np.cos(2.0 * math.pi * across / (rng.uniform(0.3, 0.8) * span))
-    place = along + wave
-    cuts = np.quantile(place, np.cumsum(rng.dirichlet(np.full(phases, 8.0)))[:-1])
+    across_layers = along + wave
+    cuts = np.quantile(across_layers, np.cumsum(rng.dirichlet(np.full(phases, 8.0)))[:-1])
     ends = np.concatenate([[-math.inf], cuts, [math.inf]])
     order = rng.permutation(phases)
     distances = np.empty((phases, *y.shape))
     for number, phase in enumerate(order):
-        distances[phase] = np.minimum(place - ends[number], ends[number + 1] - place)
+        distances[phase] = np.minimum(across_layers - ends[number], ends[number + 1] - across_layers)
     return distances
