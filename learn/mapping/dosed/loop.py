@@ -7,13 +7,12 @@ import jax
 import numpy as np
 
 from learn.design.sampling import spread_out
-from learn.gp.spectra import image_features
+from learn.gp.spectra import GPMap, image_features
 from learn.mapping.dosed.choice import Exposure, best_exposure, loss_weights, worthwhile
 from learn.mapping.dosed.exposures import Exposures
 from learn.mapping.dosed.plan import DosedPlan, check_dosed
 from learn.mapping.dosed.session import DosedSession, DosedSource
 from learn.mapping.loop import BATCH_SHARE, LEAST_BATCH, SPREAD_OVER, Survey, first_pixels
-from learn.gp.spectra import GPMap
 from learn.mapping.session import Progress
 from reconstruct.measurement.scanned import PixelQuantity, QuantityName
 from reconstruct.measurement.scanned.quantity import least_values
