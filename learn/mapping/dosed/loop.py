@@ -115,7 +115,7 @@ class _Loop:
         """Until an end; which one."""
         session = self.session
         while True:
-            if session.distrusted:
+            if session.hopeless:
                 return "distrusted"
             if session.reached:
                 if session.fitted < session.count:  # a claim is made by parameters of all exposures

@@ -20,6 +20,8 @@ REASONS = {
     "measure": "lowers the variance of the map most per electron",
     "audit": "drawn at random, to check the model",
 }
+PATIENCE = 3.0
+"""Times as many exposures as when the model was distrusted, after which the session ends if it still is."""
 MOST_MISFIT = 1.5
 """Mean squared error of predictions over their variance up to which the variances are scaled, and beyond which the model is distrusted."""
 SURE = 0.9
@@ -85,6 +87,7 @@ class DosedSession:
         self.discrepancy = 1.0
         self._off: list[tuple[float, float, float]] = []
         self.distrusted = False
+        self._doubted = 0
         self.history: list[tuple[float, float]] = []
 
     @property
@@ -113,6 +116,11 @@ class DosedSession:
         return self.bound <= self.asked and not self.distrusted
 
     @property
+    def hopeless(self) -> bool:
+        """Whether the model is still distrusted after many more exposures."""
+        return self.distrusted and self.count >= PATIENCE * self._doubted
+
+    @property
     def stale(self) -> bool:
         """Whether the parameters of the model are to be estimated anew."""
         return self.count >= self.fitted + max(LEAST_STEP, STEP * self.fitted)
@@ -132,7 +140,7 @@ class DosedSession:
         variance = float(before.covariance[chosen.pixel, chosen.pixel])
         predicted = float(before.mean[chosen.pixel])
         if math.isfinite(value):
-            self._check(value - predicted, variance, noise)
+            self._off.append((value - predicted, variance, noise))
             self.prediction = conditioned(before, chosen.pixel, value, noise)
         self.audits += decision == "audit"
         self._note(chosen, decision, predicted, math.sqrt(max(variance, 0.0)), value)
@@ -151,7 +159,7 @@ class DosedSession:
         variances = np.asarray(self.exposures.noise_of(self.noise[pixels], dwells, visits))
         self.prediction = self.model.predict(pixels, values, variances)
         self.fitted = self.count
-        self.discrepancy = variance_factor(self._off[-max(LEAST_CHECKED, len(self._off) // 2) :])
+        self._judge()
         self.history.append((self.source.electrons, self.std))
         shape = self.model.shape
         arrays = {"mean": self.prediction.mean.reshape(shape), "std": self.prediction.std.reshape(shape)}
@@ -159,17 +167,23 @@ class DosedSession:
         payload |= {"electrons": self.source.electrons, "discrepancy": self.discrepancy, "distrusted": self.distrusted}
         self.source.note("prediction", payload, arrays)
 
-    def _check(self, off: float, variance: float, noise: float) -> None:
-        """Compare one value with its prediction; distrust the model where all of them so far are too improbable, and by much."""
-        self._off.append((off, variance, noise))
-        self.misfit += off**2 / (variance + noise)
-        self.freedom += 1
+    def _judge(self) -> None:
+        """Scale the variances by what the later predictions were wrong by, and distrust the model where these are too improbable, and by much. It is trusted
+        again where what it learnt meanwhile predicts rightly."""
+        recent = self._off[-max(LEAST_CHECKED, len(self._off) // 2) :]
+        self.discrepancy = variance_factor(recent)
+        if not recent:
+            return
+        off, variance, noise = np.array(recent).T
+        self.misfit, self.freedom = float((off**2 / (variance + noise)).sum()), len(recent)
         unlikely = float(chi2.sf(self.misfit, self.freedom)) < FALSE_ALARM
-        if unlikely and self.misfit > MOST_MISFIT * self.freedom and not self.distrusted:
-            self.distrusted = True
+        wrong = unlikely and self.misfit > MOST_MISFIT * self.freedom
+        if wrong and not self.distrusted:
+            self._doubted = self.count
             evidence = {"misfit": self.misfit, "freedom": self.freedom}
             text = f"{self.freedom} predictions have a mean squared error of {self.misfit / self.freedom:.1f} times their variance"
             self.source.note("finding", {"kind": "model_distrusted", "text": text, "evidence": evidence})
+        self.distrusted = wrong
 
     def _note(self, chosen: Exposure, decision: str, predicted: float, std: float, value: float) -> None:
         row, column = divmod(chosen.pixel, self.model.shape[1])
