@@ -50,6 +50,13 @@ def open_replay(
 
     ValueError (VendorError, BadInput) for files that cannot be read, hold no scan of what is wanted, or do not belong together.
     """
+    return ReplayInstrument(opened_scan(data, survey, config, timeout))
+
+
+def opened_scan(
+    data: str | Path, survey: str | Path | None = None, config: dict[str, Any] | None = None, timeout: float = 60.0
+) -> RecordedScan:
+    """The scan in the files, as `open_replay` takes them."""
     try:
         plan = msgspec.convert(config or {}, ReplayPlan)
     except msgspec.ValidationError as error:
@@ -59,7 +66,7 @@ def open_replay(
     signals = _signals(data, timeout)
     images = None if survey is None else _signals(survey, timeout)
     content = plan.content or _content(signals)
-    return ReplayInstrument(scan_of(signals, Wanted(content, plan.energies, plan.signal, plan.bin), images, str(data)))
+    return scan_of(signals, Wanted(content, plan.energies, plan.signal, plan.bin), images, str(data))
 
 
 def _signals(path: str | Path, timeout: float) -> list[Signal]:
@@ -90,7 +97,7 @@ class ReplayInstrument:
         self.detector = DATA[scan.content]
         rows, columns = scan.shape
         self._dwell = _positive_claim(scan.cube, "dwell", USUAL_DWELL)
-        self._meta = _meta_of(scan)
+        self._meta = meta_of(scan)
         self._settings = {"pixel.x": 0.0, "pixel.y": 0.0}
         self._controls = (
             Control("pixel.x", "1", 0.0, float(columns - 1), "column of the recorded scan, a whole number"),
@@ -164,7 +171,7 @@ class ReplayInstrument:
         """Nothing to release."""
 
 
-def _meta_of(scan: RecordedScan) -> dict[str, str | float | int | bool | None]:
+def meta_of(scan: RecordedScan) -> dict[str, str | float | int | bool | None]:
     """What every frame says of the recording: its pixels, the axes of a pixel's data, the survey, what the file claims."""
     rows, columns = scan.shape
     meta: dict[str, str | float | int | bool | None] = {

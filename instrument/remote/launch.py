@@ -25,7 +25,7 @@ import msgspec
 from instrument.core.interface import Instrument, InstrumentLost
 from instrument.remote.client import RemoteInstrument, TruthClient
 
-KINDS = ("simulated", "replay", "field")
+KINDS = ("simulated", "replay", "field", "scan")
 
 
 def parser(program: str = "emtwin instrument serve") -> argparse.ArgumentParser:
@@ -34,10 +34,10 @@ def parser(program: str = "emtwin instrument serve") -> argparse.ArgumentParser:
         program, description="Serve an instrument on a loopback port until it is closed or interrupted."
     )
     options.add_argument(
-        "kind", help="simulated, replay, field, or PACKAGE.MODULE:FUNCTION returning an instrument of your own"
+        "kind", help="simulated, replay, field, scan, or PACKAGE.MODULE:FUNCTION returning an instrument of your own"
     )
     options.add_argument("--port", type=int, default=0, help="port for commands (default: any that is free)")
-    options.add_argument("--seed", type=int, default=0, help="seed of the simulated microscope's hidden truth")
+    options.add_argument("--seed", type=int, default=0, help="seed of the hidden truth of what is simulated")
     options.add_argument("--preset", help="named configuration of the simulated microscope")
     options.add_argument(
         "--config", help="configuration: a JSON file, or a JSON object as such; its values override the preset's"
@@ -47,7 +47,7 @@ def parser(program: str = "emtwin instrument serve") -> argparse.ArgumentParser:
     )
     options.add_argument("--cache", type=Path, help="folder for cached computations (default: none)")
     options.add_argument("--ticket", type=Path, help="file to write the truth endpoint's address and token to")
-    options.add_argument("--data", type=Path, help="file of the recording to replay")
+    options.add_argument("--data", type=Path, help="file of the recording to replay, or of what a scan lets expect")
     options.add_argument(
         "--survey", type=Path, help="file of its survey image (default: in the same file, or made of it)"
     )
@@ -160,6 +160,12 @@ def _builder(arguments: argparse.Namespace) -> Callable[[Callable[[str, float], 
 
         fields = field.from_mapping(config)
         return lambda progress: field.FieldMicroscope(fields, arguments.seed, arguments.cache, progress)
+    if kind == "scan":
+        from instrument.simulation.scan.instrument import open_scan
+
+        if arguments.data is None:
+            raise ValueError("scan needs what is to be expected of its pixels; name its file with --data")
+        return lambda progress: open_scan(arguments.data, arguments.survey, config, arguments.seed, progress)
     module, colon, function = kind.partition(":")
     if not colon:
         raise ValueError(

@@ -139,8 +139,10 @@ class GPMap:
         features: Float[np.ndarray, "n f"],
         draws: int = PARAMETER_DRAWS,
         response: EdgeResponse | None = None,
+        fitted: int | None = None,
     ):
-        """``draws`` (a power of two) sets of kernel parameters are averaged over. ``response``: how pixels differ by what lies under them, as a physical model
+        """``draws`` (a power of two) sets of kernel parameters are averaged over; they are estimated from at most ``fitted`` measured pixels, drawn at
+        random (None: all), whose number decides how long that takes. ``response``: how pixels differ by what lies under them, as a physical model
         has it; the process is then the map over this response, whose blur is a parameter. ValueError if shape, features and response do not agree."""
         if np.ndim(features) != 2 or features.shape[0] != shape[0] * shape[1]:
             raise ValueError(
@@ -161,6 +163,9 @@ class GPMap:
         sobol = qmc.Sobol(self.prior.mean.size, scramble=True, rng=np.random.default_rng(0))
         self._normals = norm.ppf(np.clip(sobol.random(draws), 1e-9, 1 - 1e-9))
         self._start = self.prior.mean
+        self._fitted = fitted
+        self._scale = 1.0
+        self._parameters = jnp.asarray(self.prior.mean)[None, :], jnp.ones(1)
 
     def predict(
         self, measured: Int[np.ndarray, " m"], values: Float[np.ndarray, " m"], variances: Float[np.ndarray, " m"]
@@ -174,19 +179,43 @@ class GPMap:
         check_measured(len(self.positions), measured, values, variances)
         values, variances = values.astype(np.float64), variances.astype(np.float64)  # frames are float32
         centre, scale = centre_and_scale(values, variances, self._rates.size > 0)
-        sites = _Sites(*(jnp.asarray(each[measured]) for each in self._everywhere))
-        measurements = _padded(sites, self._rates, (values - centre) / scale, variances / scale**2)
+        self._scale = scale
+        measurements = self._measurements(measured, (values - centre) / scale, variances / scale**2)
+        fewer = measurements
+        if self._fitted is not None and len(measured) > self._fitted:
+            chosen = np.random.default_rng(len(measured)).choice(len(measured), self._fitted, replace=False)
+            fewer = self._measurements(
+                measured[chosen], (values[chosen] - centre) / scale, variances[chosen] / scale**2
+            )
         # matrices of a few dozen rows: BLAS threads would only wait for each other, ten times longer on a busy machine
         with threadpool_limits(limits=1, user_api="blas"):
-            return self._predict(measurements, centre, scale)
+            return self._predict(measurements, fewer, centre, scale)
 
-    def _predict(self, measurements: "_Measurements", centre: float, scale: float) -> MapPrediction:
-        best = self._best(measurements)
-        thetas, weights = self._posterior(best, measurements)
+    def _measurements(self, measured: np.ndarray, values: np.ndarray, variances: np.ndarray) -> "_Measurements":
+        sites = _Sites(*(jnp.asarray(each[measured]) for each in self._everywhere))
+        return _padded(sites, self._rates, values, variances)
+
+    def _predict(
+        self, measurements: "_Measurements", fewer: "_Measurements", centre: float, scale: float
+    ) -> MapPrediction:
+        """The map by ``measurements``, with parameters by the ``fewer``."""
+        best = self._best(fewer)
+        thetas, weights = self._posterior(best, fewer)
         everywhere = _Sites(*(jnp.asarray(each) for each in self._everywhere))
-        mean, covariance = _mixture(jnp.asarray(thetas), jnp.asarray(weights), everywhere, measurements)
+        self._parameters = jnp.asarray(thetas), jnp.asarray(weights)
+        mean, covariance = _mixture(*self._parameters, everywhere, measurements)
         mean, covariance = np.asarray(mean), np.asarray(covariance)
         return MapPrediction(centre + scale * mean, scale**2 * covariance)
+
+    def variances_if_all(self, variances: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+        """Variances [n] of the map if all pixels were measured with such ``variances``, by the parameters of the last call of `predict`."""
+        checks.require_float64()
+        thetas, weights = self._parameters
+        everywhere = _Sites(*(jnp.asarray(each) for each in self._everywhere))
+        measured = self._measurements(np.arange(len(variances)), np.zeros(len(variances)), variances / self._scale**2)
+        with threadpool_limits(limits=1, user_api="blas"):
+            _, covariance = _mixture(thetas, weights, everywhere, measured)
+        return self._scale**2 * np.maximum(np.diag(np.asarray(covariance)), 0.0)
 
     def _best(self, measurements: "_Measurements") -> np.ndarray:
         """Most probable parameters (L-BFGS-B, deterministic)."""

@@ -43,9 +43,10 @@ class QuantityPlan(Plan, frozen=True):
 
     kind: Annotated[
         Literal[
-            "thickness", "tilt", "position", "occupancy", "composition", "strain", "defocus", "aberration", "t_over_lambda", "edge_shift", "energy_offset"
+            "thickness", "tilt", "position", "occupancy", "composition", "strain", "defocus", "aberration", "t_over_lambda", "edge_shift",
+            "energy_offset", "map",
         ],
-        key("", "what is measured: of the specimen, of one column, of the lens, or of an energy-loss spectrum"),
+        key("", 'what is measured: of the specimen, of one column, of the lens, or of an energy-loss spectrum; "map": what name says, of every pixel'),
     ]  # fmt: skip
     element: Annotated[
         str | None, key("", "element of the column, or of the sites that are shared", default="none")
@@ -61,7 +62,14 @@ class QuantityPlan(Plan, frozen=True):
         key("", "element whose atoms those of the other are compared with: their ratio, by EELS", default="none"),
     ] = None
     edge: Annotated[str | None, key("", 'edge whose shift is measured, as in "Ti L"', default="none")] = None
-    name: Annotated[str | None, key("", 'name of an aberration, as in "C21a"', default="none")] = None
+    name: Annotated[
+        str | None,
+        key(
+            "",
+            'name of an aberration, as in "C21a"; of what is mapped, as in "Ti L", "t/lambda", "plasmon energy", "450-470 eV", "20-60 mrad"',
+            default="none",
+        ),
+    ] = None
 
 
 class TolerancePlan(Plan, frozen=True):
@@ -95,10 +103,17 @@ class AskedPlan(Plan, frozen=True):
         Positive | None,
         key(
             "",
-            'standard deviation ("measure"): angstrom for lengths and aberrations, mrad for a tilt, else a share',
+            'standard deviation ("measure", "map"): angstrom for lengths and aberrations, mrad for angles, eV for energies, else a share; of mapped counts '
+            "of the map's mean",
             default="none",
         ),
     ] = None
+    everywhere: Annotated[
+        bool,
+        key(
+            "", 'whether every pixel of a map is to be known so well, instead of the root mean square over all ("map")'
+        ),
+    ] = False
     references: Annotated[
         bool, key("", "whether the other columns of the field, recorded alike, are compared with")
     ] = True

@@ -14,7 +14,7 @@ from scenarios.question.parts import SearchPlan
 from scenarios.question.tables import SPECTRAL, Question
 from twin.simulation.plan.strict_reading import convert
 
-KINDS = ("detect", "measure", "distinguish", "tune")
+KINDS = ("detect", "measure", "distinguish", "tune", "map")
 RANGES = ("semiangle_mrad", "defocus", "inner_mrad", "outer_mrad", "reach_mrad", "aperture_mrad", "cs_mm")
 """Keys of a search that are bounds."""
 PRESETS = Path(scenarios.__file__).parent / "presets" / "questions"
@@ -64,6 +64,7 @@ def question_of(values: dict[str, Any], origin: str) -> Question:
         raise BadInput(
             origin, f"key instrument.techniques: none of {', '.join(has)} is weighed by default", "Give an [[option]]."
         )
+    _check_map(question, origin)
     _check_spectra(question, origin)
     for number, option in enumerate(question.options()):
         technique = str(option.__struct_config__.tag)
@@ -110,6 +111,23 @@ def _check_spectra(question: Question, origin: str) -> None:
             raise BadInput(
                 origin, problem, f'Leave the option out: "eels" tells {told}, the other techniques the rest.'
             )
+
+
+def _check_map(question: Question, origin: str) -> None:
+    """Area and mapped quantity belong to questions of kind "map", and to no others."""
+    mapped = question.quantity is not None and question.quantity.kind == "map"
+    if question.kind != "map":
+        if mapped or question.area is not None:
+            key = "area" if question.area is not None else "quantity.kind"
+            problem = f'key {key}: goes with questions of kind "map", and this one is of kind "{question.kind}"'
+            raise BadInput(origin, problem, 'Ask with kind = "map", or leave it out.')
+        return
+    if question.area is None:
+        raise BadInput(origin, "key area is missing", "Add the table [area], with nx, ny and pixel.")
+    if not mapped or question.quantity is None or question.quantity.name is None:
+        raise BadInput(origin, "key quantity.name is missing", 'Add [quantity] with kind = "map" and name = "Ti L".')
+    if question.asked.std is None:
+        raise BadInput(origin, "key asked.std is missing", "Give the standard deviation that is asked for.")
 
 
 def described() -> dict[str, str]:

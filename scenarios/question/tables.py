@@ -2,6 +2,7 @@
 
 from typing import Annotated, Literal
 
+from scenarios.question.area import AreaPlan
 from scenarios.question.candidates import CandidatePlan
 from scenarios.question.options import (
     AnnularOption,
@@ -36,11 +37,11 @@ class Question(Plan, frozen=True):
 
     name: Annotated[str, key("", "name of the question", min_length=1, max_length=80)]
     kind: Annotated[
-        Literal["detect", "measure", "distinguish", "tune"],
+        Literal["detect", "measure", "distinguish", "tune", "map"],
         key(
             "",
             "detect: is this change there? measure: how well is this quantity measured? distinguish: which structure is it? "
-            "tune: are aberrations within tolerances?",
+            "tune: are aberrations within tolerances? map: what is this quantity over an area?",
         ),
     ]
     specimen: SpecimenPlan
@@ -49,6 +50,7 @@ class Question(Plan, frozen=True):
     tolerance: Annotated[
         TolerancePlan | None, key("", "tolerances of aberrations that are corrected", default="none")
     ] = None
+    area: Annotated[AreaPlan | None, key("", "the area that is mapped", default="none")] = None
     candidate: Annotated[
         list[CandidatePlan], key("", "the structures that are to be told apart", default="none", max_length=10)
     ] = []
@@ -82,6 +84,8 @@ class Question(Plan, frozen=True):
         return self.option or [each for each in self._usual() if not has or each.__struct_config__.tag in has]
 
     def _usual(self) -> list[OptionPlan]:
+        if self.kind == "map":
+            return [SpectrumOption(), CameraOption()]
         if self.quantity is not None and self.quantity.kind in SPECTRAL:
             return [SpectrumOption()]
         alpha = self.instrument.semiangle_mrad

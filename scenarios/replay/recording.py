@@ -71,6 +71,11 @@ class Played(NamedTuple):
         """Pixels of the survey along each side of one of the scan."""
         return self.survey.data.shape[0] // self.shape[0]
 
+    @property
+    def pixel_size(self) -> float:
+        """Side of a pixel in angstrom, where the instrument tells it."""
+        return float(self.survey.scan.pixel)
+
     def pixel(self, gain: float | None, pixel_angle: float | None) -> PixelData:
         """What is known of a pixel's data."""
         meta = self.survey.meta
@@ -93,6 +98,12 @@ class Played(NamedTuple):
 
 def played_by(instrument: Instrument, name: QuantityName) -> Played:
     """What an instrument plays, its survey taken. BadInput for one that plays no scan, or one of other data than the quantity is of."""
+    shape, detector = scan_played(instrument, name)
+    return played_with(shape, instrument.acquire(Scan(detector=SURVEY, settle=0.0)), detector)
+
+
+def scan_played(instrument: Instrument, name: QuantityName) -> tuple[tuple[int, int], str]:
+    """Rows and columns of the scan that an instrument has, and the detector of a pixel's data, before anything is taken. BadInput as `played_by`."""
     description = instrument.describe()
     controls = {control.name: control for control in description.controls}
     missing = [each for each in ("pixel.x", "pixel.y") if each not in controls]
@@ -107,8 +118,11 @@ def played_by(instrument: Instrument, name: QuantityName) -> Played:
         raise BadInput(
             f"quantity {name.text!r}", f"is none of {others}, which the instrument records", "Ask for another one."
         )
-    shape = int(controls["pixel.y"].highest) + 1, int(controls["pixel.x"].highest) + 1
-    frame = instrument.acquire(Scan(detector=SURVEY, settle=0.0))
+    return (int(controls["pixel.y"].highest) + 1, int(controls["pixel.x"].highest) + 1), detector
+
+
+def played_with(shape: tuple[int, int], frame: Frame, detector: str) -> Played:
+    """What an instrument plays whose survey is this ``frame``; BadInput where it does not fit the scan."""
     size = frame.data.shape
     if frame.data.ndim != 2 or size[0] % shape[0] or size[1] * shape[0] != size[0] * shape[1]:
         problem = f"its survey of {size} pixels does not fit a scan of {shape[0]} x {shape[1]}"

@@ -47,6 +47,11 @@ class Session:
         return self.scenario.get("kind") in REPLAYS
 
     @property
+    def by_frames(self) -> bool:
+        """Whether the frames of the journal are sufficient to resume the session, without checkpoints."""
+        return self.replay or self.scenario.get("kind") == "map"
+
+    @property
     def origin(self) -> int:
         """The time (ns UTC) from which this session's minutes count: its stated start, else its first request, state or reading."""
         if self.start is not None:

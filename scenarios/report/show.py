@@ -38,7 +38,7 @@ def summarise(folder: Path) -> dict[str, Any]:
         "scenario": session.scenario.get("name"),
         "seed": session.seed,
         "complete": session.result is not None,
-        "resumable": session.result is None and (session.checkpoints > 0 or session.replay),
+        "resumable": session.result is None and (session.checkpoints > 0 or session.by_frames),
         "resumed": session.resumed,
         "requests": len(requests),
         "requests_asked": session.scenario.get("requests", {}).get("count"),

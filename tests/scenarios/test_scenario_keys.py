@@ -181,6 +181,9 @@ def test_wrong_value_of_a_question(key: Key):
         if table in ("option", "candidate"):
             content[table][0][key.name] = value
             path = f"{table}[0].{key.name}"
+        elif key.path.startswith("area.phase."):
+            content["area"] = {"phase": [{key.name: value}]}
+            path = f"area.phase[0].{key.name}"
         else:
             content = with_value(content, key.path, value)
         told = question_refusal(content)

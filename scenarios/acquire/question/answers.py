@@ -17,11 +17,18 @@ def answer(
     config: Mapping[str, Any] = {},
 ) -> dict[str, Any]:
     """Answer a question in the session folder ``out`` (or continue ``resume``); the result that `--json` prints. Arguments and errors are those of
-    `scenarios.acquire.question.job.run_question` and `scenarios.acquire.detect.job.run_detect`; BadInput for a kind that no instrument answers."""
+    `scenarios.acquire.question.job.run_question`, `scenarios.acquire.detect.job.run_detect` and `scenarios.acquire.area.job.run_map`."""
     if question.kind == "detect":
         from scenarios.acquire.detect.job import run_detect
 
         return run_detect(question, out, resume, progress, instrument, config)
+    if question.kind == "map":
+        from twin.compiled_programs import start_jax
+
+        start_jax()
+        from scenarios.acquire.area.job import run_map
+
+        return run_map(question, out, resume, progress, instrument)
     from scenarios.acquire.question.job import run_question
 
     return run_question(question, out, resume, progress, instrument, config)
@@ -33,6 +40,10 @@ def verdict(result: Mapping[str, Any]) -> str:
         from scenarios.acquire.detect.page import verdict as detected
 
         return detected(dict(result))
+    if result["kind"] == "map":
+        from scenarios.acquire.area.page import verdict as mapped
+
+        return mapped(dict(result))
     from scenarios.acquire.question.page import verdict as measured
 
     return measured(dict(result))

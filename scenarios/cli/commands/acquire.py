@@ -69,7 +69,7 @@ def acquire(
     scenario: Annotated[
         str | None,
         typer.Argument(
-            help=f"A TOML file (also a question), or a preset: {_PRESETS}, focus-srtio3, tune-srtio3, se-vacancy-wse2. Default: tune-and-map.",
+            help=f"A TOML file (also a question), or a preset: {_PRESETS}, focus-srtio3, tune-srtio3, se-vacancy-wse2, map-ti-layers. Default: tune-and-map.",
             show_default=False,
         ),
     ] = None,

@@ -6,7 +6,7 @@ from tests.benchmarks._case import Case
 from tests.benchmarks._form import Form
 from tests.benchmarks._parts import cases_of
 
-PARTS = ("measure", "detect", "kills")
+PARTS = ("measure", "detect", "map", "kills")
 
 
 def cases(
