@@ -29,11 +29,11 @@ def open_scan(
     survey: Path | None,
     config: Mapping[str, Any],
     seed: int,
-    progress: Callable[[str, float | None], None] = lambda text, share: None,
+    progress: Callable[[str, float], None] = lambda text, share: None,
 ) -> "DosedScan":
     """The scan of what the file ``data`` lets expect; see `expected_scan`. ValueError for what cannot be used."""
     made = from_mapping(config)
-    progress("expected counts of all pixels", None)
+    progress("expected counts of all pixels", 0.0)
     return DosedScan(expected_scan(data, survey, made, seed), made, seed)
 
 

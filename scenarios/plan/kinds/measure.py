@@ -54,6 +54,8 @@ def quantity_of(question: Question) -> Quantity:
         raise BadInput(question.name, "key quantity is missing", 'A question of kind "measure" has a table [quantity].')
     if question.asked.std is None:
         raise BadInput(question.name, "key asked.std is missing", "Give the standard deviation that is asked for.")
+    if given.kind == "map":
+        raise BadInput("quantity.kind", "a map is measured pixel by pixel", 'Ask with kind = "map" and emtwin acquire.')
     if given.kind in SPECTRAL:
         raise BadInput("quantity.kind", f"only spectra tell {given.kind}", 'Give options of technique = "eels" alone.')
     return Quantity(given.kind, given.element, given.by, given.column, given.axis, given.name)
