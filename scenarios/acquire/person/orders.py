@@ -54,7 +54,9 @@ def give(folder: Path, order: Order) -> None:
     except SessionError:
         pass  # its writer runs
     else:
-        raise BadInput(str(folder), "no session runs in it", "Resume it with emtwin acquire --resume.")
+        raise BadInput(
+            str(folder), "no session runs in it", "Resume it with emtwin acquire --resume, unless it is complete."
+        )
     with open(folder / NAME, "ab") as file:  # one write: lines of two persons do not mix
         file.write(msgspec.json.encode(order) + b"\n")
 

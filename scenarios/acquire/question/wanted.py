@@ -72,7 +72,9 @@ def wanted_of(question: Question) -> tuple[Wanted, ...]:
         return _tuned(question)
     if question.kind != "measure":
         problem = f'key kind: a question of kind "{question.kind}" is not answered on an instrument yet'
-        raise BadInput(question.name, problem, 'Weigh it with emtwin plan, or ask kind = "measure" or "tune".')
+        raise BadInput(
+            question.name, problem, 'Weigh it with emtwin plan; answered are "measure", "tune", "detect" and "map".'
+        )
     quantity = quantity_of(question)
     unit, factor = FACTORS[quantity.unit]
     parameters = {

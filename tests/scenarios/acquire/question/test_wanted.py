@@ -111,7 +111,7 @@ def test_questions_are_told_from_scenarios(tmp_path: Path, monkeypatch: pytest.M
     assert not is_question("a.toml")
     assert not is_question("b.toml")
     assert run(["acquire", "focus-srtio3", "--dose", "100"]) == BAD_INPUT
-    assert run(["acquire", "la-in-srtio3"]) == BAD_INPUT
+    assert run(["acquire", "polarity-gan"]) == BAD_INPUT
     assert "emtwin plan" in capsys.readouterr().err
     assert run(["plan", "tune-srtio3"]) == BAD_INPUT
     assert "emtwin acquire" in capsys.readouterr().err
