@@ -214,7 +214,7 @@ def test_what_disagrees_is_exit_code_1(tmp_path: Path, table: Path, capsys: pyte
         (["wrong.csv"], "not a log of a Protochips holder"),
         (
             ["s", "--table", "nothing"],
-            "Name a TOML file, or a table: dens, protochips, simulated, thermo-healthmonitor",
+            "Name a TOML file, or a table: dens, probe, protochips, simulated, thermo-healthmonitor",
         ),
         (["s", "--table", "broken.toml"], "broken.toml"),
         (["s", "--table", "unit.toml"], "furlong"),

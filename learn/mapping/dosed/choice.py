@@ -66,7 +66,7 @@ def best_exposure(
     ``noise``: noise variance of a value by each of the ``dwells``.
 
     >>> covariance, noise = np.diag([1.0, 4.0]), np.array([[1.0, 0.125]] * 2)
-    >>> made = best_exposure(covariance, noise, np.ones(2), (1, 8), Prices(1.0, 10.0), np.ones((2, 2), bool))
+    >>> made = best_exposure(covariance, noise, np.ones(2), (1, 8), Prices(1.0, 100.0), np.ones((2, 2), bool))
     >>> made.pixel, made.dwells, round(made.fall, 3)
     (1, 8, 3.879)
     """
