@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from instrument.core.commands import checked
 from instrument.core.interface import Description, InstrumentError
 from instrument.readers import VendorError, read_vendor
 from instrument.readers.reader import EXTENSIONS, FOLDERS
@@ -123,15 +124,7 @@ class ReplayInstrument:
 
     def apply(self, changes: dict[str, float]) -> int:
         """Choose a pixel. InstrumentError, changing nothing, for an unknown control or a value that is no whole number in range."""
-        controls = {control.name: control for control in self._controls}
-        for name, value in changes.items():
-            control = controls.get(name)
-            if control is None:
-                raise InstrumentError(f"unknown control {name!r}.", f"The controls are {', '.join(controls)}.")
-            if not math.isfinite(value) or value != round(value) or not control.lowest <= value <= control.highest:
-                cure = f"Give a whole number from {control.lowest:g} to {control.highest:g}."
-                raise InstrumentError(f"{name} = {value!r} is not a pixel of the recording.", cure)
-        self._settings.update({name: float(value) for name, value in changes.items()})
+        self._settings.update(checked(changes, self._controls, whole=True))
         return self._now
 
     def advance(self, until: int) -> int:

@@ -10,8 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-import msgspec
-
+from instrument.core.commands import run_again
 from instrument.core.interface import Description
 from instrument.simulation.scans import ELEMENTARY_CHARGE, admitted, frame_seconds
 from instrument.simulation.truth.checks import check, from_mapping
@@ -170,16 +169,7 @@ class SimulatedMicroscope:
             raise ValueError("restore: the instrument has been used already; restore right after starting it")
         rate, self._rate = self._rate, 0.0
         try:
-            for name, arguments, time_ns in commands:
-                if name in ("apply", "advance", "acquire") and time_ns > self._now:
-                    self._now = int(time_ns)
-                if name == "apply":
-                    self.apply(msgspec.convert(arguments["changes"], dict[str, float]))
-                elif name == "advance":
-                    self.advance(msgspec.convert(arguments["until"], int))
-                elif name == "acquire":
-                    scan = arguments["scan"]
-                    self._acquire(scan if isinstance(scan, Scan) else msgspec.convert(scan, Scan), recorded=False)
+            run_again(self, commands, lambda scan: self._acquire(scan, recorded=False))
         finally:
             self._rate, self._wall, self._wall_now = rate, time.monotonic(), self._now
         self.readings()

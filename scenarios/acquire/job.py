@@ -7,8 +7,6 @@ import contextlib
 import io
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -27,6 +25,7 @@ from instrument.remote.launch import Launched, launch
 from scenarios.acquire.dose_accounting import dose_of_measuring_all
 from scenarios.acquire.planning.requests import plan_requests
 from scenarios.acquire.scenario import Scenario
+from scenarios.acquire.scoring import scored_by
 from scenarios.io.errors import BadInput
 from scenarios.io.pace import Pace, PacedProgress, slowness
 from scenarios.io.progress import Progress
@@ -90,7 +89,7 @@ def run_acquire(
             loop.run()
         if launched is not None:
             remote.seal()
-        score = _score(out, launched, pace) if launched is not None else {}
+        score = _decoded(scored_by("scenarios.acquire.score", out, launched, pace)) if launched is not None else {}
         verdict = judge([row.payload for row in request_rows(journal)], scenario.tolerance, score.get("rmse"))
         result = summary(loop, score, seed, time.monotonic() - begun) | verdict.as_dict()
         arrays = score.pop("arrays", {})
@@ -341,17 +340,8 @@ def past_of(folder: Path, seed: int) -> dict[str, Any]:
         }
 
 
-def _score(folder: Path, launched: Launched, progress: Progress) -> dict[str, Any]:
-    """Errors and coverage against the truth, computed by a process of its own: the process of the twin never reads the ticket."""
-    progress.stage("scoring against the truth")
-    command = [sys.executable, "-m", "scenarios.acquire.score", str(folder), str(launched.ticket)]
-    done = subprocess.run(command, capture_output=True, timeout=300, check=False)
-    if done.returncode:
-        raise RuntimeError(f"scoring failed: {done.stderr.decode(errors='replace').strip()[-2000:]}")
-    return _decoded(done.stdout)
-
-
 def _decoded(content: bytes) -> dict[str, Any]:
+    """Errors and coverage by the truth."""
     with np.load(io.BytesIO(content), allow_pickle=False) as archive:
         score = msgspec.json.decode(archive["score"].tobytes())
         score["arrays"] = {name: archive[name] for name in archive.files if name != "score"}

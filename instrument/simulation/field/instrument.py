@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from instrument.core.interface import Description, InstrumentError
+from instrument.core.commands import checked, run_again
+from instrument.core.interface import Description
 from instrument.simulation.field.config import FieldConfig, from_mapping
 from instrument.simulation.field.hidden import AREA, Images, hidden_of
 from instrument.simulation.field.scattering import grams_of
@@ -60,14 +61,7 @@ class FieldMicroscope:
 
     def apply(self, changes: dict[str, float]) -> int:
         """Move the scan. InstrumentError, changing nothing, for another control or a place outside of the field."""
-        known = {each.name: each for each in SHIFTS}
-        for name, value in changes.items():
-            if name not in known:
-                raise InstrumentError(f"unknown control {name!r}.", f"The controls are {', '.join(known)}.")
-            if not known[name].lowest <= value <= known[name].highest:
-                cure = f"Give {known[name].lowest:g} to {known[name].highest:g} angstrom."
-                raise InstrumentError(f"{name} = {value!r} is outside of the field.", cure)
-        self._settings.update({name: float(value) for name, value in changes.items()})
+        self._settings.update(checked(changes, SHIFTS))
         return self._now
 
     def advance(self, until: int) -> int:
@@ -115,16 +109,7 @@ class FieldMicroscope:
         unless it is the first call. Returns the time after the last command."""
         if self._frames or self._now != self._epoch:
             raise ValueError("restore: the instrument has been used already; restore right after starting it")
-        for name, arguments, time_ns in commands:
-            if name in ("apply", "advance", "acquire"):
-                self.advance(time_ns)
-            if name == "apply":
-                self.apply(msgspec.convert(arguments["changes"], dict[str, float]))
-            elif name == "advance":
-                self.advance(msgspec.convert(arguments["until"], int))
-            elif name == "acquire":
-                scan = arguments["scan"]
-                self._passed(scan if isinstance(scan, Scan) else msgspec.convert(scan, Scan))
+        run_again(self, commands, self._passed)
         return self._now
 
     def close(self) -> None:

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 
+from instrument.core.commands import checked, run_again
 from instrument.core.interface import Description, InstrumentError
 from instrument.replay import DATA, SURVEY, meta_of
 from instrument.simulation.scan.config import ScanConfig, from_mapping
@@ -74,15 +74,7 @@ class DosedScan:
 
     def apply(self, changes: dict[str, float]) -> int:
         """Place the beam. InstrumentError, changing nothing, for an unknown control or a value that is no whole number in range."""
-        controls = {control.name: control for control in self._controls}
-        for name, value in changes.items():
-            control = controls.get(name)
-            if control is None:
-                raise InstrumentError(f"unknown control {name!r}.", f"The controls are {', '.join(controls)}.")
-            if not math.isfinite(value) or value != round(value) or not control.lowest <= value <= control.highest:
-                cure = f"Give a whole number from {control.lowest:g} to {control.highest:g}."
-                raise InstrumentError(f"{name} = {value!r} is no pixel of the scan.", cure)
-        self._settings.update({name: float(value) for name, value in changes.items()})
+        self._settings.update(checked(changes, self._controls, whole=True))
         return self._now
 
     def advance(self, until: int) -> int:
@@ -170,13 +162,7 @@ class DosedScan:
         """Restore the state after earlier ``commands`` (name, arguments, time in ns); see `SimulatedMicroscope.restore`. Frames are counted, not computed."""
         if self._frames or self._now != EPOCH:
             raise ValueError("restore: the instrument has been used already; restore right after starting it")
-        for name, arguments, time_ns in commands:
-            self._now = max(self._now, int(time_ns))
-            if name == "apply":
-                self.apply(msgspec.convert(arguments["changes"], dict[str, float]))
-            elif name == "acquire":
-                scan = arguments["scan"]
-                self._acquire(scan if isinstance(scan, Scan) else msgspec.convert(scan, Scan), False)
+        run_again(self, commands, lambda scan: self._acquire(scan, False))
         return self._now
 
     def close(self) -> None:

@@ -1,11 +1,10 @@
 """The log of commands of the simulated microscope."""
 
 import bisect
-import math
 
 import numpy as np
 
-from instrument.core.interface import InstrumentError
+from instrument.core.commands import checked
 from twin.channels import CONTROLS
 
 
@@ -53,19 +52,7 @@ class Log:
 
     def with_changes(self, changes: dict[str, float]) -> dict[str, float]:
         """All settings once ``changes`` are made to the last ones. InstrumentError for a change that cannot be made."""
-        controls = {control.name: control for control in CONTROLS}
-        for name, value in changes.items():
-            if name not in controls:
-                raise InstrumentError(f"there is no control {name!r}.", f"The controls are {', '.join(controls)}.")
-            control = controls[name]
-            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-                raise InstrumentError(
-                    f"{name} = {value!r} is not a finite number.", f"Give a number in {control.unit}."
-                )
-            if not control.lowest <= value <= control.highest:
-                range_text = f"{control.lowest:g} to {control.highest:g} {control.unit}"
-                raise InstrumentError(f"{name} = {value:g} is out of range.", f"Give {range_text}.")
-        return self.settings[-1] | {name: float(value) for name, value in changes.items()}
+        return self.settings[-1] | checked(changes, CONTROLS)
 
     def moves_stage(self, new_settings: dict[str, float]) -> bool:
         """Whether ``new_settings`` move the stage."""

@@ -3,8 +3,6 @@
 import contextlib
 import io
 import math
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -26,6 +24,7 @@ from scenarios.acquire.area.library import library_of
 from scenarios.acquire.area.page import write_page
 from scenarios.acquire.area.recorder import DosedRecorder, commands_of, survey_of
 from scenarios.acquire.area.wanted import WantedMap, check_limits, file_of, wanted_map
+from scenarios.acquire.scoring import scored_by
 from scenarios.io.atomic_output import begun
 from scenarios.io.errors import BadInput
 from scenarios.io.progress import Progress
@@ -234,11 +233,7 @@ def _score(made: DosedMap, truth: dict[str, np.ndarray], wanted: WantedMap, shap
 
 
 def _truth(folder: Path, launched: Launched, progress: Progress) -> dict[str, np.ndarray]:
-    """The true map, and the noise of one shortest dwell time, by a process of its own: the process of the twin never reads the ticket."""
-    progress.stage("scoring against the truth")
-    command = [sys.executable, "-m", "scenarios.acquire.area.truth", str(folder), str(launched.ticket)]
-    done = subprocess.run(command, capture_output=True, timeout=300, check=False)
-    if done.returncode:
-        raise RuntimeError(f"scoring failed: {done.stderr.decode(errors='replace').strip()[-2000:]}")
-    with np.load(io.BytesIO(done.stdout), allow_pickle=False) as archive:
+    """The true map, and the noise of one shortest dwell time."""
+    scored = scored_by("scenarios.acquire.area.truth", folder, launched, progress)
+    with np.load(io.BytesIO(scored), allow_pickle=False) as archive:
         return {name: archive[name] for name in archive.files}

@@ -2,8 +2,6 @@
 
 import contextlib
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -15,10 +13,10 @@ import numpy as np
 
 from instrument.core.journal import Journal
 from instrument.remote.client import RemoteInstrument
-from instrument.remote.launch import Launched
 from scenarios.acquire.detect.page import write_page
 from scenarios.acquire.detect.wanted import Wanted, field_for, wanted_of
 from scenarios.acquire.job import begin, connected, interrupts_stop, microscope_of, past_of, planned_journal
+from scenarios.acquire.scoring import scored_by
 from scenarios.io.errors import BadInput
 from scenarios.io.pace import Pace, PacedProgress, slowness
 from scenarios.io.progress import Progress
@@ -29,6 +27,7 @@ if TYPE_CHECKING:
     from scenarios.acquire.detect.loop import DetectLoop
 
 SCHEMA = "emtwin.detect/1"
+TRUTH = "scenarios.acquire.detect.truth"
 VERDICTS = {-1: "absent", 0: "undecided", 1: "present"}
 
 
@@ -85,7 +84,7 @@ def run_detect(
         if loop.looks is not None:
             journal.append("columns", {}, None, {"places": loop.looks.columns})
         if launched is not None and loop.looks is not None:
-            result |= _scored(result, _truth(resume or out, launched, pace))
+            result |= _scored(result, json.loads(scored_by(TRUTH, resume or out, launched, pace)))
         result |= {"seed": question.seed, "seconds_until_ready": ready, "seconds": time.monotonic() - begun}
         journal.append("result", result, None)
     pace.stage("writing the report")
@@ -152,13 +151,3 @@ def _scored(result: dict[str, Any], truth: dict[str, Any]) -> dict[str, Any]:
         "truth": truth, "changed": int(changed.sum()), "missed": int((changed & (verdicts == "absent")).sum()),
         "false_alarms": int((~changed & (verdicts == "present")).sum()),
     }  # fmt: skip
-
-
-def _truth(folder: Path, launched: Launched, progress: Progress) -> dict[str, Any]:
-    """By the truth, in a process of its own: the process of the twin never reads the ticket."""
-    progress.stage("scoring against the truth")
-    command = [sys.executable, "-m", "scenarios.acquire.detect.truth", str(folder), str(launched.ticket)]
-    done = subprocess.run(command, capture_output=True, timeout=300, check=False)
-    if done.returncode:
-        raise RuntimeError(f"scoring failed: {done.stderr.decode(errors='replace').strip()[-2000:]}")
-    return json.loads(done.stdout)

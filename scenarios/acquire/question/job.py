@@ -3,8 +3,6 @@
 import contextlib
 import json
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from instrument.core.journal import Journal
-from instrument.remote.launch import Launched
 from scenarios.acquire.job import (
     begin,
     check_config,
@@ -27,6 +24,7 @@ from scenarios.acquire.job import (
 )
 from scenarios.acquire.question.page import write_page
 from scenarios.acquire.question.wanted import Wanted, bounded, scenario_for, wanted_of
+from scenarios.acquire.scoring import scored_by
 from scenarios.io.pace import Pace, PacedProgress, slowness
 from scenarios.io.progress import Progress
 from scenarios.question.reading import question_of
@@ -36,6 +34,7 @@ if TYPE_CHECKING:
     from scenarios.acquire.question.loop import Known
 
 SCHEMA = "emtwin.question/2"
+TRUTH = "scenarios.acquire.question.truth"
 EXPECTED_IMAGES = 20
 """For the time left, before the first image."""
 
@@ -95,7 +94,9 @@ def run_question(
             "seed": question.seed, "decision_seconds": statistics.median(loop.deciding) if loop.deciding else None,
             "seconds": time.monotonic() - begun,
         }  # fmt: skip
-        scored = _truth(resume or out, launched, pace) if launched is not None and loop.next else {}
+        scored = (
+            json.loads(scored_by(TRUTH, resume or out, launched, pace)) if launched is not None and loop.next else {}
+        )
         truth = scored.get("values", [])
         for quantity, *values in zip(
             result["quantities"], *(scored[name] for name in ("last", "left") if name in scored), strict=False
@@ -123,13 +124,3 @@ def _answered(wanted: Wanted, known: "Known") -> dict[str, Any]:
     return {
         "quantity": wanted.name, "unit": wanted.unit, "asked": wanted.asked, "value": known.mean, "std": known.std, **tolerance,
     }  # fmt: skip
-
-
-def _truth(folder: Path, launched: Launched, progress: Progress) -> dict[str, Any]:
-    """What `scenarios.acquire.question.truth` prints, in a process of its own: the process of the twin never reads the ticket."""
-    progress.stage("scoring against the truth")
-    command = [sys.executable, "-m", "scenarios.acquire.question.truth", str(folder), str(launched.ticket)]
-    done = subprocess.run(command, capture_output=True, timeout=300, check=False)
-    if done.returncode:
-        raise RuntimeError(f"scoring failed: {done.stderr.decode(errors='replace').strip()[-2000:]}")
-    return json.loads(done.stdout)

@@ -156,7 +156,7 @@ def test_truth_is_drawn_by_the_seed_and_a_restored_field_goes_on_alike() -> None
 
 def test_what_cannot_be_is_refused() -> None:
     microscope = FieldMicroscope(from_mapping(CELL), 3)
-    with pytest.raises(InstrumentError, match="unknown control"):
+    with pytest.raises(InstrumentError, match="there is no control"):
         microscope.apply({"C10": 1.0})
     with pytest.raises(InstrumentError, match="outside"):
         microscope.apply({"beam_shift.x": 1e4})
