@@ -158,7 +158,7 @@ def test_what_cannot_be_is_refused() -> None:
     microscope = FieldMicroscope(from_mapping(CELL), 3)
     with pytest.raises(InstrumentError, match="there is no control"):
         microscope.apply({"C10": 1.0})
-    with pytest.raises(InstrumentError, match="outside"):
+    with pytest.raises(InstrumentError, match=r"beam_shift\.x = 10000 is out of range\. Give -100 to 100 angstrom"):
         microscope.apply({"beam_shift.x": 1e4})
     with pytest.raises(InstrumentError, match="no detector"):
         microscope.acquire(Scan("HAADF", (4, 4), 0.3, 1e-4, 0.0, 0.0, 1e3))
