@@ -17,7 +17,7 @@ def answer(
     config: Mapping[str, Any] = {},
 ) -> dict[str, Any]:
     """Answer a question in the session folder ``out`` (or continue ``resume``); the result that `--json` prints. Arguments and errors are those of
-    `scenarios.acquire.question.job.run_question`, `scenarios.acquire.detect.job.run_detect` and `scenarios.acquire.area.job.run_map`."""
+    `scenarios.acquire.question.job.run_question`, `scenarios.acquire.detect.job.run_detect` and `scenarios.acquire.maps.job.run_map`."""
     if question.kind == "detect":
         from scenarios.acquire.detect.job import run_detect
 
@@ -26,7 +26,7 @@ def answer(
         from twin.compiled_programs import start_jax
 
         start_jax()
-        from scenarios.acquire.area.job import run_map
+        from scenarios.acquire.maps.job import run_map
 
         return run_map(question, out, resume, progress, instrument)
     from scenarios.acquire.question.job import run_question
@@ -41,7 +41,7 @@ def verdict(result: Mapping[str, Any]) -> str:
 
         return detected(dict(result))
     if result["kind"] == "map":
-        from scenarios.acquire.area.page import verdict as mapped
+        from scenarios.acquire.maps.page import verdict as mapped
 
         return mapped(dict(result))
     from scenarios.acquire.question.page import verdict as measured

@@ -19,9 +19,9 @@ from learn.mapping.dosed.even import even_dwells, even_dwells_denoised, even_ele
 from learn.mapping.dosed.loop import DosedMap, acquire_dosed
 from learn.mapping.loop import Survey
 from reconstruct.measurement.scanned import PixelQuantity
-from scenarios.acquire.area.job import instrument_config, quantity_of, run_map
-from scenarios.acquire.area.library import library_of
-from scenarios.acquire.area.wanted import WantedMap, wanted_map
+from scenarios.acquire.maps.job import instrument_config, quantity_of, run_map
+from scenarios.acquire.maps.library import library_of
+from scenarios.acquire.maps.wanted import WantedMap, wanted_map
 from scenarios.io.progress import SilentProgress
 from scenarios.question.reading import question_of
 from scenarios.question.tables import Question

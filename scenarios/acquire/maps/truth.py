@@ -1,4 +1,4 @@
-"""The true map of a session, in a process of its own after the instrument was sealed (``python -m scenarios.acquire.area.truth SESSION TICKET``): an archive
+"""The true map of a session, in a process of its own after the instrument was sealed (``python -m scenarios.acquire.maps.truth SESSION TICKET``): an archive
 with ``truth`` [rows, columns] and ``noise``, the variance of a value by one shortest dwell time, in the units of the map."""
 
 import sys
@@ -10,8 +10,8 @@ from instrument.core.journal import Journal
 from instrument.remote.client import TruthClient
 from instrument.remote.wire import TruthRequest
 from reconstruct.measurement.scanned import pixel_quantity
-from scenarios.acquire.area.recorder import frames_of, survey_of
-from scenarios.acquire.area.wanted import wanted_map
+from scenarios.acquire.maps.recorder import frames_of, survey_of
+from scenarios.acquire.maps.wanted import wanted_map
 from scenarios.question.reading import question_of
 from scenarios.replay.recording import played_with
 from twin.compiled_programs import double_precision

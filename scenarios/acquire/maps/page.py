@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from instrument.core.journal import Journal, Row
-from scenarios.acquire.area import drawings
+from scenarios.acquire.maps import drawings
 from scenarios.io.atomic_output import write_whole
 from scenarios.io.progress import electrons
 from scenarios.style.figure import draw

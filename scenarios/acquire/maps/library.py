@@ -7,7 +7,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from scenarios.acquire.area.wanted import WantedMap, check_spectra
+from scenarios.acquire.maps.wanted import WantedMap, check_spectra
 from scenarios.io.errors import BadInput
 from scenarios.question.area import PhasePlan
 from scenarios.question.options import SpectrumOption

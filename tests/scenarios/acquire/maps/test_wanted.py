@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from scenarios.acquire.area.library import THICKNESSES, counted, library_of
-from scenarios.acquire.area.wanted import wanted_map
+from scenarios.acquire.maps.library import THICKNESSES, counted, library_of
+from scenarios.acquire.maps.wanted import wanted_map
 from scenarios.cli.main import BAD_INPUT, run
 from scenarios.io.errors import BadInput
 from scenarios.question.reading import is_question, question_of, read_question

@@ -20,10 +20,10 @@ from learn.mapping.dosed.even import even_dwells, even_dwells_denoised, even_ele
 from learn.mapping.dosed.loop import DosedMap, acquire_dosed
 from learn.mapping.loop import Survey
 from reconstruct.measurement.scanned import PixelQuantity, pixel_quantity
-from scenarios.acquire.area.library import library_of
-from scenarios.acquire.area.page import write_page
-from scenarios.acquire.area.recorder import DosedRecorder, commands_of, survey_of
-from scenarios.acquire.area.wanted import WantedMap, check_limits, file_of, wanted_map
+from scenarios.acquire.maps.library import library_of
+from scenarios.acquire.maps.page import write_page
+from scenarios.acquire.maps.recorder import DosedRecorder, commands_of, survey_of
+from scenarios.acquire.maps.wanted import WantedMap, check_limits, file_of, wanted_map
 from scenarios.acquire.scoring import scored_by
 from scenarios.io.atomic_output import begun
 from scenarios.io.errors import BadInput
@@ -234,6 +234,6 @@ def _score(made: DosedMap, truth: dict[str, np.ndarray], wanted: WantedMap, shap
 
 def _truth(folder: Path, launched: Launched, progress: Progress) -> dict[str, np.ndarray]:
     """The true map, and the noise of one shortest dwell time."""
-    scored = scored_by("scenarios.acquire.area.truth", folder, launched, progress)
+    scored = scored_by("scenarios.acquire.maps.truth", folder, launched, progress)
     with np.load(io.BytesIO(scored), allow_pickle=False) as archive:
         return {name: archive[name] for name in archive.files}

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from instrument.core.journal import Journal
-from scenarios.acquire.area.job import run_map
+from scenarios.acquire.maps.job import run_map
 from scenarios.cli.main import BAD_INPUT, DONE, run
 from scenarios.io.progress import SilentProgress
 from scenarios.question.reading import question_of, read_question
-from tests.scenarios.acquire.area.test_wanted import changed
+from tests.scenarios.acquire.maps.test_wanted import changed
 
 pytestmark = pytest.mark.slow
 
